@@ -1,0 +1,73 @@
+# Everything a newcomer needs. Each target makes its own virtual environment in .venv, from requirements that are
+# pinned by hash; nothing has to be installed but Python 3.11+ with venv, and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUNTIME := .venv/.runtime-ready
+TESTING := .venv/.test-ready
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# Linters and tests are one run of pytest: tests/unit/test_quality.py runs the linters. Two workers: two cores.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+WORKERS ?= 2
+
+.PHONY: help demo test test-fast lint format lock venv clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo       the whole service on this machine, with a lively market, in about two minutes"
+	@echo "make test       linters, types and all tests"
+	@echo "make test-fast  the same without the tests that need a broker or a database"
+	@echo "make lint       linters and types only"
+	@echo "make format     lay the source out as the linter wants it"
+	@echo "make lock       choose and pin new versions of the dependencies"
+	@echo "make clean      remove .venv and caches"
+
+demo: $(RUNTIME)
+	@./groupbuy demo
+
+test: $(TESTING)
+	@$(PYTEST) tests
+
+test-fast: $(TESTING)
+	@$(PYTEST) -m "not slow" tests/unit tests/contract
+
+lint: $(TESTING)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict events services deploy
+	@$(BIN)/lint-imports
+
+format: $(TESTING)
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+venv: $(RUNTIME)
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "groupbuy needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1`. Try: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv --clear .venv || \
+		{ rm -rf .venv; echo "could not make .venv: is Python's venv module installed (python3-venv)?" >&2; exit 2; }
+	@touch $@
+
+$(RUNTIME): requirements.lock | .venv/.made
+	@echo "installing the run-time packages into .venv" >&2
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+# The test requirements contain the run-time ones at the same versions.
+$(TESTING): requirements-test.lock requirements.lock | .venv/.made
+	@echo "installing the run-time and test packages into .venv" >&2
+	@$(PIP_INSTALL) -r requirements-test.lock
+	@touch $(RUNTIME) $@
+
+# uv lives in an environment of its own: only whoever changes dependencies needs it.
+UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+lock:
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv; }
+	$(UV_COMPILE) pyproject.toml -o requirements.lock
+	$(UV_COMPILE) -c requirements.lock --extra test pyproject.toml -o requirements-test.lock
+
+clean:
+	rm -rf .venv .venv-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The deployment: embedded broker, users, permissions, streams, command line."""

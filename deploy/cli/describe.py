@@ -1,0 +1,69 @@
+"""Outcomes and decisions in one readable line each, for people at a terminal."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from events.reasons import SENTENCES
+from events.times import format_time_ns
+
+_NO_MINOR_UNIT: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"})
+_THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+# Shown in this order; what is not named here is left to --json.
+_FIELDS: Final = ("offer", "order", "member", "group", "into", "refund", "status", "original", "of", "sku")
+_COUNTS: Final = ("missing", "seats", "edition", "rule_version")
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """Return an amount in the currency's major unit, e.g. `9.90 CNY`."""
+    digits = 0 if currency in _NO_MINOR_UNIT else 3 if currency in _THREE_DIGITS else 2
+    if digits == 0:
+        return f"{amount_minor} {currency}"
+    whole, rest = divmod(amount_minor, 10**digits)
+    return f"{whole}.{rest:0{digits}d} {currency}"
+
+
+def moment(at_ns: int) -> str:
+    """Return a time in UTC to the millisecond."""
+    text = format_time_ns(at_ns)
+    return f"{text[:10]} {text[11:23]}Z"
+
+
+def describe(outcome: Mapping[str, Any], separator: str = "; ") -> str:
+    """Return an outcome, and what else the event brought about, each described in some words."""
+    return separator.join(map(_describe_one, [outcome, *outcome.get("also", ())]))
+
+
+def _describe_one(decision: Mapping[str, Any]) -> str:
+    words = [f"{decision['kind']}:"]
+    words += [f"{name} {decision[name]}" for name in _FIELDS if name in decision]
+    words += [f"{name} {decision[name]}" for name in _COUNTS if isinstance(decision.get(name), int)]
+    words += _money_words(decision)
+    if "hold_until" in decision:
+        words.append(f"until {moment(decision['hold_until'])}")
+    if "deadline" in decision:
+        words.append(f"open until {moment(decision['deadline'])}")
+    words += _why_words(decision)
+    return " ".join(words).removesuffix(":")
+
+
+def _money_words(decision: Mapping[str, Any]) -> list[str]:
+    currency = decision.get("currency")
+    if currency is None:
+        return []
+    if "payable_minor" in decision:
+        paid = f"paid by {decision['payment']}" if "payment" in decision else "to pay"
+        return [f"{money(decision['payable_minor'], currency)} {paid}"] if decision["payable_minor"] else []
+    return [money(decision["amount_minor"], currency)] if "amount_minor" in decision else []
+
+
+def _why_words(decision: Mapping[str, Any]) -> list[str]:
+    words = [f"because of {decision['cause']}"] if "cause" in decision else []
+    # `reason` is a code of ours in a refusal, and customer service's own word elsewhere.
+    code = decision.get("why") or decision.get("reason")
+    if code in SENTENCES:
+        words.append(f"{code} - {SENTENCES[code][0]}")
+    elif code:
+        words.append(f"reason {code}")
+    if decision.get("detail"):
+        words.append(f"({decision['detail']})")
+    return words

@@ -1,0 +1,274 @@
+"""`groupbuy ledger`: what happened, and whether all of it is right, from the archive alone."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deploy.cli.output import (
+    DEFAULT_DATA,
+    EXIT_CHECK_FAILED,
+    CommandError,
+    DataOption,
+    JsonOption,
+    MarketOption,
+    say,
+)
+from deploy.stack_files import config_directory, read_address
+from events.times import format_time_ns
+from services.bus.config import ConfigError, load_config
+from services.ledger.audit import AuditReport, audit
+from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFound
+from services.ledger.history import END, Until, parse_until
+from services.ledger.lean import EntityKind
+from services.ledger.refunds import RefundState, refunds
+from services.ledger.replay import GroupState, SeatState, replay_group
+from services.ledger.show import ShownEntry, show
+from services.ledger.store import LedgerStore
+from services.ledger.verify import verify
+from services.ledger.words import money_in_words
+
+DEFAULT_MARKET = "main"
+
+ledger_app = typer.Typer(
+    help="What happened, and whether all of it is right; read from the archive, page by page.",
+    epilog="Exit status: 0 done, 1 the check failed or nothing was found, 2 unusable arguments or environment.",
+    no_args_is_help=True,
+)
+
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        "--until", metavar="POSITION|TIME", help="As of this entry (SEQ.INDEX.PART) or time (RFC 3339), included."
+    ),
+]
+
+
+@ledger_app.command("verify")
+def verify_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
+    """Read everything again: hashes, chain, positions, index; name the place of the first fault."""
+    with _ledger(data, market) as store, _progress("verifying") as progress:
+        report = verify(store, progress)
+    if as_json:
+        _print_json(report)
+    elif report.fault is None:
+        _print(f"{report.records} records with {report.entries} entries are what they were when they were archived.")
+        _print(f"The last is record {report.last_record or 'none'}, {report.last_hash or 'no hash'}.")
+    else:
+        _print(f"{report.fault.place}: {report.fault.sentence}")
+        _print(f"Up to there {report.records} records with {report.entries} entries are sound.")
+    if not report.is_sound:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@ledger_app.command("show")
+def show_command(
+    group: Annotated[str | None, typer.Option("--group", help="A group.")] = None,
+    member: Annotated[str | None, typer.Option("--member", help="A member.")] = None,
+    order: Annotated[str | None, typer.Option("--order", help="An order.")] = None,
+    until: UntilOption = None,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every entry that concerns a group, a member or an order, in order."""
+    kind, name = _one_of(group=group, member=member, order=order)
+    with _ledger(data, market) as store:
+        entries = show(store, kind, name, _until(until))
+        count = _print_entries(entries, as_json=as_json)
+    if count == 0:
+        raise _found_nothing(f"nothing in the ledger concerns {kind} {name}")
+
+
+@ledger_app.command("replay")
+def replay_command(
+    group: Annotated[str, typer.Option("--group", help="The group.")],
+    until: UntilOption = None,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a group's state as it was: members, seats, deadline, status, money."""
+    with _ledger(data, market) as store:
+        state = replay_group(store, group, _until(until))
+    if as_json:
+        _print_json(state)
+    else:
+        _print_group(state)
+
+
+@ledger_app.command("audit")
+def audit_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
+    """Recount everything and say what does not add up."""
+    with _ledger(data, market) as store, _progress("auditing") as progress:
+        report = audit(store, progress)
+    if as_json:
+        _print_json(report)
+    else:
+        _print_audit(report)
+    if not report.clean:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@ledger_app.command("refunds")
+def refunds_command(
+    unsettled: Annotated[
+        bool, typer.Option("--unsettled/--all", help="Only those that have not been paid back.")
+    ] = True,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what is owed back."""
+    with _ledger(data, market) as store, _progress("reading") as progress:
+        found = refunds(store, unsettled=unsettled, progress=progress)
+        if as_json:
+            _print_json_list("refunds", found)
+            return
+        count = sum(1 for refund in found if _print_refund(refund))
+        _print(f"{count} refunds{' are not settled' if unsettled else ''}.")
+
+
+# Opening, and how it ends when that or the question is no good
+
+
+@contextmanager
+def _ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
+    """Open a ledger for reading and turn what may go wrong into a sentence and an exit status."""
+    address = read_address(data)
+    name = market or (address.market if address is not None else DEFAULT_MARKET)
+    try:
+        with LedgerStore.open(_url(data), name, data_dir=data, read_only=True) as store:
+            yield store
+    except (BadQuestion, ConfigError) as error:
+        raise CommandError(str(error)) from None
+    except (NotFound, LedgerBroken) as error:
+        raise _found_nothing(str(error)) from None
+    except LedgerError as error:
+        raise CommandError(str(error)) from None
+
+
+def _url(data: Path) -> str:
+    """Return where the ledger of a data directory is: what its service was told, else the file in it."""
+    config = config_directory(data) / "ledger.json"
+    return load_config(config).ledger_url if config.is_file() else "sqlite:"
+
+
+def _found_nothing(sentence: str) -> typer.Exit:
+    say(sentence)
+    return typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _until(text: str | None) -> Until:
+    return END if text is None else parse_until(text)
+
+
+def _one_of(**named: str | None) -> tuple[EntityKind, str]:
+    given = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(given) != 1:
+        raise CommandError("name one of --group, --member and --order")
+    kind, name = given[0]
+    return kind, name  # type: ignore[return-value]  # the callers' keywords are entity kinds
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show progress on standard error, if that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+# Printing
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _print_json(document: msgspec.Struct) -> None:
+    sys.stdout.write(f"{msgspec.json.encode(document).decode()}\n")
+
+
+def _print_json_list(name: str, items: Iterable[Any]) -> int:
+    """Print an object with one list, an element at a time, and return how many there were."""
+    count = 0
+    sys.stdout.write(f'{{"{name}":[')
+    for count, item in enumerate(items, start=1):
+        sys.stdout.write(f"{',' if count > 1 else ''}\n{msgspec.json.encode(item).decode()}")
+    sys.stdout.write("]}\n")
+    return count
+
+
+def _print_entries(entries: Iterable[ShownEntry], *, as_json: bool) -> int:
+    if as_json:
+        return _print_json_list("entries", entries)
+    return sum(1 for entry in entries if _print_entry(entry))
+
+
+def _print_entry(entry: ShownEntry) -> bool:
+    _print(f"{entry.at}  entry {entry.entry}  {entry.cause}")
+    for sentence in entry.outcome:
+        _print(f"    -> {sentence}")
+    return True
+
+
+def _print_refund(refund: RefundState) -> bool:
+    amount = money_in_words(refund.amount_minor, refund.currency)
+    _print(
+        f"{refund.refund}  {refund.status}  order {refund.order}, payment {refund.payment}: {amount}, "
+        f"{refund.cause}, due {format_time_ns(refund.due_at_ns)} (entry {refund.due_entry})"
+    )
+    return True
+
+
+def _print_group(state: GroupState) -> None:
+    _print(
+        f"group {state.group} of offer {state.offer}, edition {state.edition}, as of entry {state.as_of} "
+        f"({format_time_ns(state.as_of_ns)})"
+    )
+    why = f" ({state.cause})" if state.cause else ""
+    into = f" into {state.merged_into}" if state.merged_into else ""
+    _print(
+        f"  {state.status}{into}{why}; opened {format_time_ns(state.opened_at_ns)}, "
+        f"deadline {format_time_ns(state.deadline_ns)}, order {state.leader} leads"
+    )
+    _print(f"  {state.seats_confirmed} seats confirmed, {state.seats_held} held")
+    for seat in state.seats:
+        _print(f"    {_seat_line(seat)}")
+    for seat in state.left:
+        _print(f"    {_seat_line(seat)}: {seat.left_because}")
+    money, currency = state.money, state.money.currency or ""
+    _print(
+        f"  money: {money_in_words(money.taken_minor, currency)} taken, {money.refunds_due_minor} due back, "
+        f"{money.refunds_settled_minor} of that settled"
+    )
+
+
+def _seat_line(seat: SeatState) -> str:
+    paid = f", paid with {seat.payment}" if seat.payment else ""
+    price = f", costs {seat.price_minor} in the end" if seat.price_minor is not None else ""
+    return f"{seat.status}  order {seat.order} of member {seat.member}: {seat.payable_minor}{paid}{price}"
+
+
+def _print_audit(report: AuditReport) -> None:
+    table = Table(title=f"{report.entries:,} entries of {report.inputs:,} inputs in market {report.market}")
+    table.add_column("check")
+    table.add_column("looked at", justify="right")
+    table.add_column("do not add up", justify="right")
+    for check, result in report.checks.items():
+        table.add_row(check.replace("_", " "), f"{result.checked:,}", f"{result.faults:,}")
+    Console().print(table)
+    for result in report.checks.values():
+        for example in result.examples:
+            _print(f"entry {example.entry}: {example.sentence}")
+    _print("everything adds up" if report.clean else "the audit found what does not add up")

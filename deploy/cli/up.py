@@ -1,0 +1,113 @@
+"""`groupbuy up`: one market's whole stack in the foreground."""
+
+import asyncio
+import shlex
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from deploy.cli.output import DEFAULT_DATA, DataOption, say
+from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
+from deploy.stack import Stack, StackPlan
+from deploy.stack_files import Address, read_token
+
+PUBLISHER = "local"
+
+
+def up(
+    data: DataOption = DEFAULT_DATA,
+    market: Annotated[str, typer.Option("--market", help="The market to run.")] = "main",
+    nats_port: Annotated[
+        int | None, typer.Option("--nats-port", min=1, max=65_535, help="Port of the broker; 4222 when it is free.")
+    ] = None,
+    http_port: Annotated[
+        int | None, typer.Option("--http-port", min=1, max=65_535, help="Port of the gateway; 8080 when it is free.")
+    ] = None,
+    nats: Annotated[
+        str | None, typer.Option("--nats", metavar="URL", help="Use this broker instead of an embedded one.")
+    ] = None,
+    provision: Annotated[
+        bool, typer.Option("--provision", help="With --nats: make the market's streams when they are missing.")
+    ] = False,
+) -> None:
+    """Run broker, gateway, matcher, ledger and notifier until Ctrl-C.
+
+    A new market is configured and gets a sample offer, so that a first order is accepted. What dies is started again.
+    """
+    plan = StackPlan(
+        data=data, market=market, nats_port=nats_port, http_port=http_port, nats_url=nats, may_provision=provision
+    )
+    asyncio.run(_run(plan))
+
+
+async def _run(plan: StackPlan) -> None:
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    stack = Stack(plan, say)
+    say(f"starting the market {plan.market} over {stack.data}")
+    starting = asyncio.create_task(_start(stack))
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            sys.stdout.write(_welcome(stack))
+            sys.stdout.flush()
+        await stopping
+        say("stopping; what was accepted is kept")
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+        await stack.stop()
+    say(f"stopped; `groupbuy up --data {shlex.quote(str(plan.data))}` goes on from here")
+
+
+async def _start(stack: Stack) -> None:
+    await stack.start()
+    publishers = [PUBLISHER]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    await set_up_market(stack, now, first_configuration(publishers), [sample_offer()])
+
+
+def _welcome(stack: Stack) -> str:
+    address, data = stack.address, shlex.quote(str(stack.data))
+    token = read_token(stack.data, PUBLISHER)
+    return f"""
+The market {address.market} is open.
+
+  broker     {address.nats_url}
+  gateway    {address.http_url}/markets/{address.market}/events
+  health     {address.http_url}/healthz      metrics  {address.http_url}/metrics
+  publisher  {PUBLISHER}
+    nkey     {stack.data / "keys" / f"{PUBLISHER}.nk"}
+    token    {token}
+  logs       {stack.data / "logs"}
+
+A first order (paste it again: another order takes the second seat):
+
+{curl_line(address, token)}
+
+  ./groupbuy watch --data {data}     what happens, live
+  ./groupbuy ledger --help     what happened, and whether all of it is right
+
+Ctrl-C stops everything in order.
+"""
+
+
+def curl_line(address: Address, token: str) -> str:
+    """Return a command for a shell that posts an order for the sample offer, a new one each time."""
+    event = (
+        '{"specversion":"1.0","type":"groupbuy.order.posted.v1","source":"/curl","id":"curl-\'$n\'",'
+        '"time":"\'$(date -u +%Y-%m-%dT%H:%M:%SZ)\'",'
+        f'"data":{{"order":"o-\'$n\'","member":"member-\'$n\'","offer":"{SAMPLE_OFFER}","lead":"if_needed"}}}}'
+    )
+    return (
+        f"n=$(date +%s); curl -sS {address.http_url}/markets/{address.market}/events "
+        f"-H 'Authorization: Bearer {token}' -H 'Content-Type: application/cloudevents+json' -d '{event}'"
+    )

@@ -1,0 +1,286 @@
+"""One market's whole stack on this machine: broker, services and their wiring under a data directory."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import nats.errors
+from nats.aio.client import Client
+
+from deploy.broker import EmbeddedBroker
+from deploy.broker_config import HOST, BrokerLimits, BrokerUser, render
+from deploy.identity import DEFAULT_PUBLISHERS, ensure_identities
+from deploy.permissions import (
+    GATEWAY,
+    LEDGER,
+    MATCHER,
+    NOTIFIER,
+    PROVISIONER,
+    SERVICE_USERS,
+    all_permissions,
+    check_market,
+)
+from deploy.provision import provision
+from deploy.reach import connect_as, http_get, missing_streams
+from deploy.stack_files import (
+    Address,
+    StackError,
+    config_directory,
+    data_lock,
+    ensure_market_key,
+    ensure_tokens,
+    forget_address,
+    free_service_port,
+    is_port_free,
+    logs_directory,
+    write_address,
+    write_private,
+    write_service_configs,
+)
+from deploy.supervisor import BrokerChild, Child, Say, ServiceChild, Supervisor, last_line
+from events import subjects
+from services.bus.config import ServiceConfig
+
+SERVICES: Final = (MATCHER, LEDGER, NOTIFIER, GATEWAY)
+"""In the order in which they are started."""
+STOP_ORDER: Final = (GATEWAY, MATCHER, NOTIFIER, LEDGER, "broker")
+"""First nothing new comes in, then what is there is decided, sent and archived, and the broker goes last."""
+MODULES: Final = {
+    MATCHER: "services.matcher",
+    LEDGER: "services.ledger",
+    NOTIFIER: "services.notifier",
+    GATEWAY: "services.matcher.gateway",
+}
+NATS_PORT: Final = 4222
+HTTP_PORT: Final = 8080
+HEALTHY_TIMEOUT_S: Final = 60.0
+HEALTH_POLL_S: Final = 0.05
+STARTS_MAX: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPlan:
+    """What to run and where. A port of None takes the usual one, or any other when that is taken.
+
+    With `nats_url` the broker is somebody else's: it is only checked, unless `may_provision` allows to make the
+    streams that it lacks.
+    """
+
+    data: Path
+    market: str = "main"
+    nats_port: int | None = None
+    http_port: int | None = None
+    nats_url: str | None = None
+    may_provision: bool = False
+    publishers: tuple[str, ...] = DEFAULT_PUBLISHERS
+    services: tuple[str, ...] = SERVICES
+
+
+class Stack:
+    """The processes of one market, from `start` to `stop`."""
+
+    def __init__(self, plan: StackPlan, say: Say) -> None:
+        check_market(plan.market)
+        self.plan = plan
+        self.data = plan.data.resolve()
+        self._say = say
+        self._held = ExitStack()
+        self._supervisor: Supervisor | None = None
+        self._address: Address | None = None
+        self._http_port = 0
+
+    @property
+    def address(self) -> Address:
+        """Where the stack is reached, once started."""
+        assert self._address is not None, "the stack is started"
+        return self._address
+
+    @property
+    def market(self) -> str:
+        """The market's name."""
+        return self.plan.market
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Who keeps the processes alive, once started."""
+        assert self._supervisor is not None, "the stack is started"
+        return self._supervisor
+
+    async def start(self) -> None:
+        """Start everything and return when every service is healthy.
+
+        Raises StackError, or the error of the broker, its keys or its streams, and then nothing is left running.
+        """
+        self._held.enter_context(data_lock(self.data))
+        try:
+            ensure_identities(self.data, self.plan.publishers)
+            nats_url = await self._start_broker()
+            await self._provision(nats_url)
+            children = self._wire(nats_url)
+            self.supervisor.children = (*self.supervisor.children, *children)
+            await self.supervisor.start()
+            await self._wait_until_healthy()
+            write_address(self.data, self.address)
+        except BaseException:
+            await asyncio.shield(self.stop())
+            raise
+
+    async def stop(self) -> None:
+        """End everything in order; what was acknowledged is kept."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            await supervisor.stop()
+            forget_address(self.data)
+        self._held.close()
+
+    async def __aenter__(self) -> "Stack":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @contextlib.asynccontextmanager
+    async def connected(self, user: str) -> AsyncIterator[Client]:
+        """Give a connection to the broker as one of its users."""
+        client = await connect_as(self.data, self.address.nats_url, user)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def intake_last_seq(self) -> int:
+        """Return the sequence of the last message ever put into the intake; 0 for a fresh market."""
+        async with self.connected(PROVISIONER) as client:
+            info = await client.jetstream().stream_info(subjects.intake_stream(self.market))
+            return info.state.last_seq
+
+    async def _start_broker(self) -> str:
+        """Start the embedded broker, or look at the foreign one; return its address."""
+        plan = self.plan
+        children: list[Child] = []
+        if plan.nats_url is None:
+            port = _choose_port(plan.nats_port, NATS_PORT, "--nats-port")
+            broker = EmbeddedBroker(self.data, [plan.market], publishers=plan.publishers, port=port)
+            children.append(BrokerChild(broker))
+        self._supervisor = Supervisor(children, self._say, STOP_ORDER)
+        if plan.nats_url is not None:
+            return plan.nats_url
+        await self._supervisor.start_one(children[0])
+        return broker.url
+
+    async def _provision(self, nats_url: str) -> None:
+        if self.plan.nats_url is not None:
+            await self._check_foreign_broker(nats_url)
+        client = await connect_as(self.data, nats_url, PROVISIONER)
+        try:
+            await provision(client, self.market, self.plan.publishers)
+        finally:
+            await client.close()
+
+    async def _check_foreign_broker(self, nats_url: str) -> None:
+        """Refuse a broker that does not know our users, or has not the market's streams."""
+        example = write_broker_example(self.data, self.market, self.plan.publishers)
+        try:
+            client = await connect_as(self.data, nats_url, PROVISIONER)
+        except (nats.errors.Error, OSError) as error:
+            raise StackError(
+                f"the broker at {nats_url} does not take the user {PROVISIONER} ({error}): give it the users "
+                f"and limits in {example}, which were written for it just now"
+            ) from None
+        try:
+            missing = await missing_streams(client, self.market)
+        finally:
+            await client.close()
+        if missing and not self.plan.may_provision:
+            raise StackError(
+                f"the broker at {nats_url} lacks {', '.join(missing)}: make them first with "
+                "`--provision`, or as your other streams are made"
+            )
+
+    def _wire(self, nats_url: str) -> list[Child]:
+        """Write the services' configurations and return their processes, not started yet."""
+        ports: dict[str, int] = {}
+        for name in self.plan.services:
+            ports[name] = free_service_port([*ports.values()])
+        self._http_port = _choose_port(self.plan.http_port, HTTP_PORT, "--http-port")
+        urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
+        configs = {name: self._config(name, nats_url, ports[name], urls) for name in self.plan.services}
+        files = write_service_configs(self.data, configs)
+        self._address = Address(
+            pid=os.getpid(),
+            market=self.market,
+            nats_url=nats_url,
+            http_url=f"http://{HOST}:{self._http_port}" if GATEWAY in self.plan.services else None,
+            services=urls,
+        )
+        logs = logs_directory(self.data)
+        return [ServiceChild(name, MODULES[name], files[name], logs / f"{name}.log") for name in self.plan.services]
+
+    def _config(self, name: str, nats_url: str, health_port: int, urls: dict[str, str]) -> ServiceConfig:
+        is_gateway = name == GATEWAY
+        return ServiceConfig(
+            service=name,
+            market=self.market,
+            nats_url=nats_url,
+            user=name,
+            nkey_seed_file=self.data / "keys" / f"{name}.nk",
+            market_key_file=ensure_market_key(self.data, self.market) if name in (MATCHER, LEDGER) else None,
+            data_dir=self.data,
+            health_port=health_port,
+            http_host=HOST,
+            http_port=self._http_port if is_gateway else 0,
+            tokens_file=ensure_tokens(self.data, self.plan.publishers) if is_gateway else None,
+            peers={peer: url for peer, url in urls.items() if peer != name} if is_gateway else {},
+        )
+
+    async def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + HEALTHY_TIMEOUT_S
+        waiting = list(self.plan.services)
+        findings = "no answer"
+        while waiting:
+            name = waiting[0]
+            findings = await self._finding(name)
+            if findings == "":
+                waiting.pop(0)
+                continue
+            if self.supervisor.restarts.get(name, 0) >= STARTS_MAX or time.monotonic() > deadline:
+                log = logs_directory(self.data) / f"{name}.log"
+                raise StackError(f"{name} does not get healthy: {findings}; the end of {log} is: {last_line(log)}")
+            await asyncio.sleep(HEALTH_POLL_S)
+
+    async def _finding(self, name: str) -> str:
+        """Return what is wrong with a service, "" when it is healthy."""
+        try:
+            status, body = await http_get(f"{self.address.services[name]}/healthz")
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            return f"no answer ({type(error).__name__})"
+        return "" if status == 200 else body.decode(errors="replace")[:500]
+
+
+def write_broker_example(data: Path, market: str, publishers: tuple[str, ...]) -> Path:
+    """Write a configuration for a foreign broker with this data directory's users and rights; return the file."""
+    identities = ensure_identities(data, publishers)
+    ordinary = [user for user in identities if user not in SERVICE_USERS]
+    users = {
+        name: BrokerUser(name, identities[name].public_key, permissions)
+        for name, permissions in all_permissions([market], ordinary).items()
+    }
+    path = config_directory(data) / "nats-example.conf"
+    write_private(path, render(NATS_PORT, Path("jetstream"), users, BrokerLimits()).encode())
+    return path
+
+
+def _choose_port(wanted: int | None, usual: int, option: str) -> int:
+    """Return the wanted port, else the usual one, else one that is free."""
+    if wanted is None:
+        return usual if is_port_free(usual) else free_service_port()
+    if not is_port_free(wanted):
+        raise StackError(f"port {wanted} on {HOST} cannot be used: stop what uses it or choose another with {option}")
+    return wanted

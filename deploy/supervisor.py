@@ -1,0 +1,285 @@
+"""Keeps the processes of one stack alive: starts them in order, restarts what dies, ends them in order.
+
+Nothing outlives the supervisor: a service is killed by the kernel when its parent goes, which is safe since
+every service survives a kill at any instant; the broker is asked to end (see `deploy.broker`).
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from deploy.broker import BrokerError, EmbeddedBroker
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+STOP_TIMEOUT_S: Final = 10.0
+BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_MAX_S: Final = 10.0
+# After this long without a death the next one counts as the first again.
+STEADY_AFTER_S: Final = 30.0
+BROKER_POLL_S: Final = 0.2
+LOG_MAX_BYTES: Final = 16 * 1024 * 1024
+LOG_CHECK_S: Final = 60.0
+LOG_TAIL_BYTES: Final = 2_048
+PR_SET_PDEATHSIG: Final = 1
+
+Say = Callable[[str], None]
+"""Takes one sentence for whoever watches the supervisor."""
+
+
+class Child(Protocol):
+    """A process that the supervisor keeps alive for as long as it is wanted: from `start` to `stop`."""
+
+    name: str
+    wanted: asyncio.Event
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs, else None."""
+
+    async def start(self) -> None:
+        """Start it."""
+
+    async def wait(self) -> str:
+        """Return when the process has ended, with how it ended."""
+
+    async def stop(self) -> None:
+        """Ask it to end, and kill it when it does not."""
+
+
+@dataclass(slots=True)
+class ServiceChild:
+    """One service, `python -m <module> <config>`, with its output in a log file."""
+
+    name: str
+    module: str
+    config: Path
+    log_file: Path
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs, else None."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the service."""
+        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        limit_log(self.log_file)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with self.log_file.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # Without the directory the user happens to be in: it may hold a `services` of its own.
+                "-P",
+                "-m",
+                self.module,
+                str(self.config),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                # Ctrl-C in a terminal reaches the whole group; the supervisor ends the services in its order.
+                process_group=0,
+                preexec_fn=_end_with_parent(),
+            )
+        self.wanted.set()
+
+    async def wait(self) -> str:
+        """Return when the service has ended, with how it ended."""
+        assert self._process is not None, "started"
+        return how_it_ended(await self._process.wait())
+
+    async def stop(self) -> None:
+        """Ask the service to end; kill it after ten seconds."""
+        self.wanted.clear()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def last_words(self) -> str:
+        """Return the last line that the service wrote, or a hint where to look."""
+        return last_line(self.log_file) or f"it said nothing; see {self.log_file}"
+
+
+@dataclass(slots=True)
+class BrokerChild:
+    """The embedded broker, seen as one of the processes."""
+
+    broker: EmbeddedBroker
+    name: str = "broker"
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs, else None."""
+        return self.broker.pid
+
+    async def start(self) -> None:
+        """Start the broker; it keeps its port."""
+        await self.broker.start()
+        self.wanted.set()
+
+    async def wait(self) -> str:
+        """Return when the broker has ended."""
+        while True:
+            if not self.broker.running:
+                return "ended"
+            await asyncio.sleep(BROKER_POLL_S)
+
+    async def stop(self) -> None:
+        """Ask the broker to end; it flushes what it holds."""
+        self.wanted.clear()
+        await self.broker.stop()
+
+
+@dataclass(slots=True)
+class Backoff:
+    """How long to wait before the next restart: doubling, bounded, and short again after a steady time."""
+
+    next_s: float = BACKOFF_FIRST_S
+
+    def delay_s(self, ran_s: float) -> float:
+        """Return the wait in seconds after a process that ran for `ran_s` has ended."""
+        if ran_s >= STEADY_AFTER_S:
+            self.next_s = BACKOFF_FIRST_S
+        delay = self.next_s
+        self.next_s = min(self.next_s * 2, BACKOFF_MAX_S)
+        return delay
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Children in starting order; they are ended in `stop_order`, unnamed ones last and last started first."""
+
+    children: Sequence[Child]
+    say: Say
+    stop_order: Sequence[str] = ()
+    restarts: dict[str, int] = field(default_factory=dict)
+    _watchers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start_one(self, child: Child) -> None:
+        """Start a child and watch it from now on."""
+        await child.start()
+        self.restarts.setdefault(child.name, 0)
+        self._watchers.append(asyncio.create_task(self._keep_alive(child), name=f"watch {child.name}"))
+
+    async def start(self) -> None:
+        """Start every child that is not started yet, in order, and keep them all alive."""
+        for child in self.children:
+            if child.name not in self.restarts:
+                await self.start_one(child)
+        self._watchers.append(asyncio.create_task(self._keep_logs_small(), name="limit logs"))
+
+    async def stop(self) -> None:
+        """End every child, each after the one before has ended."""
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        self._watchers.clear()
+        by_name = {child.name: child for child in reversed(self.children)}
+        named = [by_name.pop(name) for name in self.stop_order if name in by_name]
+        for child in (*named, *by_name.values()):
+            await child.stop()
+
+    def kill(self, name: str) -> int | None:
+        """End a child as a crash would; return the process id it had, or None when it was not running."""
+        pid = next((child.pid for child in self.children if child.name == name), None)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid
+
+    async def _keep_alive(self, child: Child) -> None:
+        backoff, started = Backoff(), time.monotonic()
+        while True:
+            await child.wanted.wait()
+            how = await child.wait()
+            if not child.wanted.is_set():
+                continue
+            delay_s = backoff.delay_s(time.monotonic() - started)
+            words = f": {child.last_words()}" if isinstance(child, ServiceChild) and "killed" not in how else ""
+            self.say(f"{child.name} {how}{words}; starting it again in {delay_s:.1f} s")
+            await asyncio.sleep(delay_s)
+            started = time.monotonic()
+            self.restarts[child.name] += 1
+            try:
+                await child.start()
+            except (BrokerError, OSError) as error:
+                self.say(f"{child.name} cannot be started: {error}")
+
+    async def _keep_logs_small(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            for child in self.children:
+                if isinstance(child, ServiceChild):
+                    limit_log(child.log_file)
+
+
+def how_it_ended(status: int) -> str:
+    """Return the end of a process in words: `status` as subprocesses report it, negative for a signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def limit_log(path: Path) -> None:
+    """Move a log that grew past its limit aside, in place: the writer appends and so goes on at the start."""
+    try:
+        if path.stat().st_size <= LOG_MAX_BYTES:
+            return
+    except FileNotFoundError:
+        return
+    with path.open("rb+") as log:
+        log.seek(-LOG_MAX_BYTES // 2, os.SEEK_END)
+        path.with_suffix(".log.old").write_bytes(log.read())
+        log.truncate(0)
+
+
+def last_line(path: Path) -> str:
+    """Return the last non-empty line of a text file, "" when there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """Have the kernel kill a service whose supervisor is gone; on Linux only.
+
+    The signal follows the thread that forked, so services are started from the event loop's own thread, which
+    is the main one. A parent that went between fork and call is noticed by its changed id.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask

@@ -1,0 +1,121 @@
+"""What outsiders are told of an entry: outcomes to publishers, results to members; pure functions.
+
+Nobody is told of what is not theirs: a publisher sees its own orders and the one that its event names, a member
+sees its own seat. The seats of a closing group are told one by one.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from events import decisions as d
+from events.record import Entry, entry_id
+
+_to_builtins: Final = msgspec.to_builtins
+
+
+class _Identified(msgspec.Struct):
+    id: str = ""
+    source: str = ""
+
+
+_id_decoder: Final = msgspec.json.Decoder(_Identified)
+# Tuples: isinstance with a union builds and walks it each time.
+CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
+PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
+# `promoted` is another member's order, and whose is not known here.
+NOT_FOR_PUBLISHERS: Final = ("seats", "promoted")
+NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages")
+
+
+def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
+    """Return the outcome of an entry that answers an event, as its publisher sees it.
+
+    `kind` and its fields are those of the decision that answers: a seat rather than the group that was opened
+    for it. The others stand under `also`, without the seats of other members and without decisions about orders
+    of other publishers, who hear of them by `news_of`. `event_id` is used where the entry keeps no event
+    (malformed, personal data).
+    """
+    assert entry.decisions, "an entry has a decision"
+    assert entry.publisher is not None, "timer work answers nobody"
+    answering = _answering(entry.decisions)
+    identified = _Identified(event_id or "") if entry.event is None else _id_decoder.decode(entry.event)
+    head = {"id": identified.id, "source": identified.source, "entry": _name(entry), "at": entry.at}
+    own_order = getattr(answering, "order", None)
+    also = [
+        _for_publisher(decision)
+        for decision in entry.decisions
+        if decision is not answering and _may_see(entry.publisher, own_order, decision)
+    ]
+    return {**head, **_for_publisher(answering), **({"also": also} if also else {})}
+
+
+def news_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (publisher, document) for each decision about an order that the entry's own outcome does not reach."""
+    head = {"entry": _name(entry), "at": entry.at}
+    for decision in entry.decisions:
+        if isinstance(decision, CLOSING):
+            shared = _for_publisher(decision)
+            for seat in decision.seats:
+                yield seat.publisher, {**head, **shared, **_seat_fields(seat)}
+        elif isinstance(decision, PERSONAL):
+            publisher = decision.publisher
+            if publisher is not None and publisher != entry.publisher:
+                yield publisher, {**head, **_for_publisher(decision)}
+
+
+def results_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (member, document) for each result that a member gets from an entry."""
+    head = {"entry": _name(entry), "at": entry.at}
+    for decision in entry.decisions:
+        if isinstance(decision, CLOSING):
+            shared = _fields(decision, NOT_FOR_MEMBERS)
+            for seat in decision.seats:
+                yield seat.member, {**head, **shared, **_seat_fields(seat)}
+        elif isinstance(decision, PERSONAL) and decision.member is not None:
+            yield decision.member, {**head, **_fields(decision, NOT_FOR_MEMBERS)}
+
+
+def _answering(decisions: list[d.AnyDecision]) -> d.AnyDecision:
+    """Return the decision that answers the event: not the group opened for it, nor a hold that ended on the way."""
+    for decision in decisions:
+        if isinstance(decision, d.GroupOpened):
+            continue
+        if isinstance(decision, d.SeatReleased) and decision.cause == "hold_ended":
+            continue
+        return decision
+    return decisions[0]
+
+
+def _may_see(publisher: str, own_order: str | None, decision: d.AnyDecision) -> bool:
+    """Tell whether a decision is about no order, about one of the publisher's, or about the one its event names."""
+    if not isinstance(decision, PERSONAL) or decision.publisher in (None, publisher):
+        return True
+    return decision.order == own_order
+
+
+def _name(entry: Entry) -> str:
+    return entry_id(entry.seq, entry.index, entry.part)
+
+
+def _for_publisher(decision: d.AnyDecision) -> dict[str, Any]:
+    return _fields(decision, NOT_FOR_PUBLISHERS)
+
+
+def _fields(decision: d.AnyDecision, left_out: tuple[str, ...]) -> dict[str, Any]:
+    fields: dict[str, Any] = _to_builtins(decision)
+    for name in left_out:
+        # The number of seats that a merge moved may be told; the list of whose they were may not.
+        if name != "seats" or isinstance(decision, CLOSING):
+            fields.pop(name, None)
+    return fields
+
+
+def _seat_fields(seat: d.SeatRef) -> dict[str, Any]:
+    return {
+        "order": seat.order,
+        "member": seat.member,
+        "quantity": seat.quantity,
+        "price_minor": seat.price_minor,
+    }

@@ -1,0 +1,187 @@
+"""Why something was refused or could not be read: a closed list, a sentence each in English and Chinese."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """Why a readable event was refused. Spellings never change; new ones are only added."""
+
+    # Before the rules
+    MARKET_NOT_CONFIGURED = "market_not_configured"
+    WRONG_FAMILY = "wrong_family"
+    PUBLISHER_NOT_ALLOWED = "publisher_not_allowed"
+    TOO_OLD = "too_old"
+    FROM_THE_FUTURE = "from_the_future"
+    ID_REUSED = "id_reused"
+    CAPACITY = "capacity"
+    PERSONAL_DATA = "personal_data"
+    # Market
+    CLOCK_FIXED = "clock_fixed"
+    TIMEZONE_UNKNOWN = "timezone_unknown"
+    TIMEZONE_FIXED = "timezone_fixed"
+    RULE_VERSION_UNKNOWN = "rule_version_unknown"
+    # Offer
+    OFFER_EXISTS = "offer_exists"
+    OFFER_UNKNOWN = "offer_unknown"
+    OFFER_INCOMPLETE = "offer_incomplete"
+    OFFER_INCONSISTENT = "offer_inconsistent"
+    OFFER_NOT_OPEN_YET = "offer_not_open_yet"
+    OFFER_CLOSED = "offer_closed"
+    OFFER_WITHDRAWN = "offer_withdrawn"
+    STOCK_UNTRACKED = "stock_untracked"
+    STOCK_NEGATIVE = "stock_negative"
+    # Order
+    ORDER_EXISTS = "order_exists"
+    ORDER_UNKNOWN = "order_unknown"
+    ORDER_OVER = "order_over"
+    SKU_REQUIRED = "sku_required"
+    SKU_UNKNOWN = "sku_unknown"
+    OUT_OF_STOCK = "out_of_stock"
+    QUANTITY_TOO_LARGE = "quantity_too_large"
+    LIMIT_AT_ONCE = "limit_at_once"
+    LIMIT_TOTAL = "limit_total"
+    NO_OPEN_GROUP = "no_open_group"
+    GROUP_UNKNOWN = "group_unknown"
+    GROUP_OVER = "group_over"
+    GROUP_FULL = "group_full"
+    GROUP_OF_OTHER_OFFER = "group_of_other_offer"
+    WRONG_POOL = "wrong_pool"
+    ALREADY_IN_GROUP = "already_in_group"
+    BLOCKED = "blocked"
+    WITHDRAWAL_NOT_ALLOWED = "withdrawal_not_allowed"
+    LEADER_MAY_NOT_LEAVE = "leader_may_not_leave"
+    NOTHING_TO_CHANGE = "nothing_to_change"
+    ALREADY_PAID = "already_paid"
+    # Money
+    NO_PAYMENT_DUE = "no_payment_due"
+    WRONG_AMOUNT = "wrong_amount"
+    WRONG_CURRENCY = "wrong_currency"
+    SECOND_PAYMENT = "second_payment"
+    LATE_PAYMENT = "late_payment"
+    PAYMENT_KNOWN = "payment_known"
+    REFUND_UNKNOWN = "refund_unknown"
+    REFUND_SETTLED = "refund_settled"
+    # Customer service
+    NOTHING_CONFIRMED = "nothing_confirmed"
+    # Member
+    SELF_BLOCK = "self_block"
+
+
+class Fault(StrEnum):
+    """Why an input could not be read as an event at all. Spellings never change; new ones are only added."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    TOO_DEEP = "too_deep"
+    DUPLICATE_KEY = "duplicate_key"
+    EVENT_TOO_LARGE = "event_too_large"
+    BATCH_TOO_LARGE = "batch_too_large"
+    TOO_MANY_EVENTS = "too_many_events"
+    EMPTY = "empty"
+    NOT_AN_EVENT = "not_an_event"
+    UNKNOWN_TYPE = "unknown_type"
+    WRONG_FIELD = "wrong_field"
+    BAD_ID = "bad_id"
+    BAD_SOURCE = "bad_source"
+    BAD_TIME = "bad_time"
+    BAD_SUBJECT = "bad_subject"
+
+
+SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    "market_not_configured": ("This market has not been configured yet.", "该市场尚未配置。"),
+    "wrong_family": (
+        "The event's type does not belong to the subject's family.",
+        "事件类型与主题的类别不符。",
+    ),
+    "publisher_not_allowed": ("This publisher may not publish this family.", "该发布者无权发布此类事件。"),
+    "too_old": ("The event's time lies further back than the replay window.", "事件时间早于允许的重放窗口。"),
+    "from_the_future": ("The event's time lies too far ahead.", "事件时间超前过多。"),
+    "id_reused": ("This id was used before for an event with other content.", "该编号已用于内容不同的事件。"),
+    "capacity": (
+        "The market's stated capacity is reached; try again later.",
+        "已达到市场声明的容量，请稍后再试。",
+    ),
+    "personal_data": (
+        "A field looks like a phone number, identity number or e-mail address; use a pseudonym.",
+        "字段疑似包含手机号、身份证号或邮箱，请使用化名。",
+    ),
+    "clock_fixed": ("The clock of a market cannot be changed once it is set.", "市场的时钟设定后不可更改。"),
+    "timezone_unknown": ("This time zone is not known.", "未知的时区。"),
+    "timezone_fixed": (
+        "The time zone of a market cannot be changed once it is set.",
+        "市场的时区设定后不可更改。",
+    ),
+    "rule_version_unknown": ("This rule version is not known here.", "未知的规则版本。"),
+    "offer_exists": ("An offer with this id is already listed.", "该编号的商品已存在。"),
+    "offer_unknown": ("No offer with this id is listed.", "没有该编号的商品。"),
+    "offer_incomplete": ("The offer lacks a rule that has no default.", "商品缺少必需的规则。"),
+    "offer_inconsistent": ("Two rules of the offer contradict each other.", "商品的规则相互矛盾。"),
+    "offer_not_open_yet": ("The offer is not open yet.", "该商品尚未开始。"),
+    "offer_closed": ("The offer has closed.", "该商品已结束。"),
+    "offer_withdrawn": ("The offer has been withdrawn.", "该商品已下架。"),
+    "stock_untracked": ("This offer keeps no stock of that kind.", "该商品未设此类库存。"),
+    "stock_negative": ("The stock would fall below zero.", "库存将变为负数。"),
+    "order_exists": ("Another order with this id exists.", "该编号的另一订单已存在。"),
+    "order_unknown": ("No order with this id is known.", "没有该编号的订单。"),
+    "order_over": ("The order has already ended.", "该订单已结束。"),
+    "sku_required": ("The order must name a variant.", "订单必须指定规格。"),
+    "sku_unknown": ("The offer has no such variant.", "该商品没有此规格。"),
+    "out_of_stock": ("Too little stock is left.", "库存不足。"),
+    "quantity_too_large": ("The quantity exceeds the size of a group.", "数量超过团的规模。"),
+    "limit_at_once": ("The member holds as much at a time as the offer allows.", "已达到同时参与的上限。"),
+    "limit_total": ("The member has ordered as much in total as the offer allows.", "已达到累计购买的上限。"),
+    "no_open_group": ("No open group suits this order.", "没有适合的团。"),
+    "group_unknown": ("No group with this id is known.", "没有该编号的团。"),
+    "group_over": ("The group has already ended.", "该团已结束。"),
+    "group_full": ("The group has no free seat.", "该团已满员。"),
+    "group_of_other_offer": ("The group belongs to another offer.", "该团属于其他商品。"),
+    "wrong_pool": ("The group belongs to another pool.", "该团属于其他范围。"),
+    "already_in_group": ("The member already has a seat in this group.", "该成员已在团中。"),
+    "blocked": ("The member and someone in the group keep apart.", "该成员与团内成员互不相配。"),
+    "withdrawal_not_allowed": ("The offer does not allow leaving at this stage.", "此阶段不允许退出。"),
+    "leader_may_not_leave": ("The leader may not leave a group of this offer.", "团长不可退出。"),
+    "nothing_to_change": ("The change leaves the order as it is.", "没有需要修改的内容。"),
+    "already_paid": ("The quantity cannot change after payment.", "付款后不可修改数量。"),
+    "no_payment_due": ("The order's seat needs no payment.", "该订单无需付款。"),
+    "wrong_amount": ("The amount is not the amount payable.", "金额与应付金额不符。"),
+    "wrong_currency": ("The currency is not the offer's.", "币种与商品不符。"),
+    "second_payment": ("The order has already been paid.", "该订单已付款。"),
+    "late_payment": ("The payment came after the seat was no longer held.", "付款时名额已不再保留。"),
+    "payment_known": ("This payment has already been dealt with.", "该笔付款已处理。"),
+    "refund_unknown": ("No refund with this id is known.", "没有该编号的退款。"),
+    "refund_settled": ("The refund has already been settled.", "该退款已完成。"),
+    "nothing_confirmed": ("The group has no confirmed seat.", "该团没有已确认的名额。"),
+    "self_block": ("A member cannot block itself.", "成员不能屏蔽自己。"),
+    "not_utf8": ("The bytes are not UTF-8.", "内容不是 UTF-8 编码。"),
+    "not_json": ("The bytes are not one JSON value.", "内容不是合法的 JSON。"),
+    "too_deep": ("The JSON is nested too deeply.", "JSON 嵌套过深。"),
+    "duplicate_key": ("An object has the same key twice.", "对象中有重复的键。"),
+    "event_too_large": ("The event is larger than 32 KiB.", "事件超过 32 KiB。"),
+    "batch_too_large": ("The batch is larger than 768 KiB.", "批次超过 768 KiB。"),
+    "too_many_events": ("The batch has more than 1,000 events.", "批次超过 1,000 个事件。"),
+    "empty": ("There is nothing in it.", "内容为空。"),
+    "not_an_event": ("It is not a CloudEvents 1.0 object.", "不是 CloudEvents 1.0 对象。"),
+    "unknown_type": ("No such event type is known.", "未知的事件类型。"),
+    "wrong_field": ("A field is missing or has the wrong type or range.", "字段缺失，或类型、范围不符。"),
+    "bad_id": (
+        "An identifier has characters or a length that are not allowed.",
+        "编号的字符或长度不符合要求。",
+    ),
+    "bad_source": (
+        "The source is not 1 to 128 printable ASCII characters.",
+        "source 须为 1 至 128 个可打印 ASCII 字符。",
+    ),
+    "bad_time": ("A time is not RFC 3339 with an offset.", "时间须为带时区偏移的 RFC 3339 格式。"),
+    "bad_subject": (
+        "The message came on a subject that is not an intake subject.",
+        "消息的主题不是入口主题。",
+    ),
+}
+"""One sentence for each reason and fault: (English, Chinese)."""
+
+
+def sentence(code: str, language: str = "en") -> str:
+    """Return the sentence of a reason or fault in `language` ("en" or "zh")."""
+    english, chinese = SENTENCES[code]
+    return chinese if language.startswith("zh") else english

@@ -1,0 +1,1 @@
+"""The services: matcher, ledger, notifier, and the bus they share."""

@@ -1,0 +1,1 @@
+"""The bus: what every service needs to talk to the broker."""

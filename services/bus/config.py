@@ -1,0 +1,60 @@
+"""The configuration that a service process is started with: one JSON file, written by whoever deploys it."""
+
+from pathlib import Path
+
+import msgspec
+
+from events.ids import is_name
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says which field and what was expected."""
+
+
+class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where a service finds its broker, its market, its own data and its peers.
+
+    `user` is the NATS user, whose inboxes lie under `_INBOX.<user>.`; `nkey_seed_file` holds its seed.
+    `market_key_file` holds the 32-byte key of the market in hexadecimal (matcher and ledger only).
+    `health_port` serves /healthz and /metrics on loopback; `http_port` is the gateway's public API.
+    `peers` maps service names to their health URL; the gateway's own /healthz and /metrics sum them up.
+    `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL.
+    """
+
+    service: str
+    market: str
+    nats_url: str
+    user: str
+    nkey_seed_file: Path | None = None
+    market_key_file: Path | None = None
+    data_dir: Path
+    health_port: int = 0
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    tokens_file: Path | None = None
+    peers: dict[str, str] = {}
+    ledger_url: str = "sqlite:"
+
+    @property
+    def inbox_prefix(self) -> str:
+        """Return the prefix of this user's inboxes, without a final dot."""
+        return f"_INBOX.{self.user}"
+
+
+def load_config(path: Path) -> ServiceConfig:
+    """Return the configuration in the file at `path`. Raises ConfigError when it cannot be used."""
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=ServiceConfig, dec_hook=_path_from_text)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"the configuration {path} is not usable: {error}") from None
+    if not is_name(config.market):
+        raise ConfigError(f"market {config.market!r} in {path}: expected 1 to 64 of A-Z a-z 0-9 _ -")
+    return config
+
+
+def _path_from_text(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected a path, got {value!r}")

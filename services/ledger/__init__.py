@@ -1,0 +1,1 @@
+"""The ledger: archives every record of the journal for ever, and proves it."""

@@ -1,0 +1,161 @@
+"""The ledger at work: follows the journal from where its own store stands and archives what comes."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import msgspec
+
+from events import subjects
+from services.bus.config import ServiceConfig
+from services.bus.connect import ServiceBroker
+from services.bus.health import Check, Status
+from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
+from services.bus.journal_stream import AWAY, describe
+from services.ledger.chain import Tip
+from services.ledger.faults import LedgerBroken, LedgerError
+from services.ledger.store import LedgerStore
+from services.ledger.trim import IntakeTrimmer, TrimPolicy
+
+START_PAUSE_S: Final = 2.0
+_log: Final = logging.getLogger("groupbuy.ledger")
+
+T = TypeVar("T")
+
+
+class Archived(msgspec.Struct):
+    """What was archived since the process began."""
+
+    records: int = 0
+    entries: int = 0
+    size_bytes: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+
+
+class Archiver:
+    """Archives one market's journal; the database is only ever touched in one thread of its own."""
+
+    def __init__(self, broker: ServiceBroker, config: ServiceConfig, trim: TrimPolicy) -> None:
+        self._broker = broker
+        self._config = config
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._store: LedgerStore | None = None
+        self._follower: JournalFollower | None = None
+        self._tip: Tip | None = None
+        self._alarm: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.trimmer = IntakeTrimmer(broker, config.market, trim, lambda: self._tip)
+        self.archived = Archived()
+
+    @property
+    def tip(self) -> Tip | None:
+        """The last record archived."""
+        return self._tip
+
+    @property
+    def lag(self) -> int:
+        """How many messages of the journal, as last seen, are not archived yet."""
+        return self._follower.lag if self._follower is not None else 0
+
+    @property
+    def alarm(self) -> str | None:
+        """Why nothing can be archived at the moment, or None."""
+        return self._alarm or (self._follower.alarm if self._follower is not None else None)
+
+    def check(self) -> Check:
+        """Return how archiving goes, for Health."""
+        if self._alarm is not None:
+            return Check(Status.UNHEALTHY, self._alarm)
+        if self._follower is None:
+            return Check(Status.UNHEALTHY, "the ledger is being opened")
+        return self._follower.check()
+
+    def check_trimming(self) -> Check:
+        """Return how trimming the intake goes, for Health."""
+        if self.trimmer.trouble is not None:
+            return Check(Status.DEGRADED, self.trimmer.trouble)
+        return Check(Status.OK, f"the intake was trimmed up to message {self.trimmer.trimmed_to}")
+
+    async def start(self) -> None:
+        """Begin; the store is opened and the journal followed in the background, waiting for what is away."""
+        assert not self._tasks, "an archiver is started once"
+        self._tasks = [
+            asyncio.create_task(self._begin(), name=f"ledger {self._config.market}"),
+            asyncio.create_task(self.trimmer.run(), name=f"ledger trimming {self._config.market}"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish the batch at hand and close the store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._follower is not None:
+            await self._follower.stop()
+        if self._store is not None:
+            with contextlib.suppress(LedgerError):
+                await self._in_thread(self._store.close)
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _begin(self) -> None:
+        """Open the store and follow, trying again until it works or is found to be broken."""
+        while True:
+            try:
+                await self._open_and_follow()
+            except (LedgerBroken, JournalBroken) as broken:
+                self._alarm = str(broken)
+                _log.error("%s", broken)
+                return
+            except (LedgerError, *AWAY) as error:
+                self._alarm = f"the ledger cannot be opened: {describe(error)}"
+                _log.warning("%s; trying again in %.0f s", self._alarm, START_PAUSE_S)
+                await asyncio.sleep(START_PAUSE_S)
+            else:
+                self._alarm = None
+                return
+
+    async def _open_and_follow(self) -> None:
+        if self._store is None:
+            identity = await self._journal_identity()
+            market, config = self._config.market, self._config
+            self._store = await self._in_thread(
+                lambda: LedgerStore.open(config.ledger_url, market, data_dir=config.data_dir, identity=identity)
+            )
+        self._tip = self._store.tip
+        position = JournalPosition(*self._store.position)
+        self._follower = JournalFollower(self._broker, self._config.market, self._config.user, position, self._archive)
+        _log.info("archiving the journal of %s after record %d", self._config.market, position.seq)
+        await self._follower.start()
+
+    async def _journal_identity(self) -> str:
+        name = subjects.journal_stream(self._config.market)
+        info = await self._broker.jetstream.stream_info(name)
+        identity = (info.config.metadata or {}).get(subjects.IDENTITY_METADATA)
+        if not identity:
+            raise LedgerError(
+                f"the journal stream {name} has no identity ({subjects.IDENTITY_METADATA} in its metadata): without it "
+                "a recreated stream cannot be told apart; let the stack make it"
+            )
+        return identity
+
+    async def _archive(self, records: list[FollowedRecord]) -> None:
+        store = self._store
+        assert store is not None, "records come only after the store was opened"
+        begun_s = time.perf_counter()
+        try:
+            entries = await self._in_thread(lambda: store.append(records))
+        except LedgerBroken as broken:
+            raise JournalBroken(f"the ledger of market {self._config.market} stops at {broken}") from broken
+        self._tip = store.tip
+        self.archived.batches += 1
+        self.archived.records += len(records)
+        self.archived.entries += entries
+        self.archived.size_bytes += sum(len(record.body) for record in records)
+        self.archived.seconds += time.perf_counter() - begun_s
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

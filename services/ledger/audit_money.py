@@ -1,0 +1,135 @@
+"""The recount of money: every payment must in the end be honoured, open, or refunded in full, and only once."""
+
+from typing import Final
+
+from events import decisions as d
+from events import order
+from events.reasons import Reason
+from events.record import Entry
+from events.registry import AnyEvent
+from services.ledger.audit_accounts import Check, OrderAccount, PaymentAccount, Recount, RefundAccount
+
+_PAYING: Final = (order.OrderPostedEvent, order.OrderJoinedEvent, order.OrderPaidEvent)
+# Such an event has no right to speak of money, or is only a report that may be repeated.
+_NO_RIGHT: Final = (
+    Reason.WRONG_FAMILY,
+    Reason.PUBLISHER_NOT_ALLOWED,
+    Reason.MARKET_NOT_CONFIGURED,
+    Reason.PERSONAL_DATA,
+)
+_BEFORE_THE_RULES: Final = (Reason.ID_REUSED, Reason.TOO_OLD, Reason.FROM_THE_FUTURE, Reason.CAPACITY)
+
+
+class MoneyRecount:
+    """Follows payments and refunds through the entries; seats must have been followed up to the entry before."""
+
+    def __init__(self, recount: Recount) -> None:
+        self._recount = recount
+
+    def entry(self, entry: Entry, event: AnyEvent | None) -> None:
+        """Add an entry."""
+        if isinstance(event, _PAYING):
+            self._paying_event(event, entry.decisions[0])
+        for decision in entry.decisions:
+            if isinstance(decision, d.RefundDue):
+                self._refund_due(decision)
+            elif isinstance(decision, d.RefundClosed):
+                self._refund_closed(decision)
+
+    def _paying_event(
+        self, event: order.OrderPostedEvent | order.OrderJoinedEvent | order.OrderPaidEvent, first: d.AnyDecision
+    ) -> None:
+        data = event.data
+        paid: order.Payment | order.OrderPaid | None = data if isinstance(data, order.OrderPaid) else data.payment
+        if paid is None:
+            return
+        reason = first.reason if isinstance(first, d.Refused) else None
+        refused_report = isinstance(data, order.OrderPaid) and reason in _BEFORE_THE_RULES
+        if reason in _NO_RIGHT or refused_report:
+            return
+        account = self._recount.order(data.order)
+        if account.payment(paid.payment) is not None:
+            return
+        if isinstance(first, d.Duplicate) or reason is Reason.PAYMENT_KNOWN:
+            self._recount.fail(
+                Check.PAYMENTS, f"payment {paid.payment} of order {data.order} counts as known, but is not"
+            )
+        self._recount.totals.payments += 1
+        self._recount.look(Check.PAYMENTS)
+        account.payments.append(PaymentAccount(paid.payment, paid.amount_minor, paid.currency, self._recount.entry))
+
+    def _refund_due(self, decision: d.RefundDue) -> None:
+        self._recount.totals.refunds += 1
+        self._recount.look(Check.DOUBLE_REFUNDS)
+        self._recount.look(Check.REFUND_AMOUNTS)
+        known = self._recount.refunds.get(decision.refund)
+        if known is not None:
+            self._recount.fail(Check.DOUBLE_REFUNDS, f"refund {decision.refund} was due before, in entry {known.entry}")
+        self._recount.refunds.put(
+            decision.refund,
+            RefundAccount(decision.order, decision.payment, decision.amount_minor, self._recount.entry),
+        )
+        paid = self._recount.order(decision.order).payment(decision.payment)
+        if paid is None:
+            self._recount.fail(
+                Check.REFUND_AMOUNTS, f"refund {decision.refund} is of payment {decision.payment}, which nobody made"
+            )
+            return
+        paid.refunded_minor += decision.amount_minor
+        if paid.refunded_minor > paid.amount_minor or decision.currency != paid.currency:
+            self._recount.fail(
+                Check.REFUND_AMOUNTS,
+                f"of payment {paid.payment}, {paid.amount_minor} {paid.currency}, are due back "
+                f"{paid.refunded_minor} {decision.currency}",
+            )
+
+    def _refund_closed(self, decision: d.RefundClosed) -> None:
+        known = self._recount.refunds.get(decision.refund)
+        if known is None:
+            self._recount.fail(Check.OUT_OF_PLACE, f"refund {decision.refund} is answered, but was never due")
+            return
+        if known.settled and decision.status == "settled":
+            self._recount.fail(Check.DOUBLE_REFUNDS, f"refund {decision.refund} is settled a second time")
+        if decision.amount_minor > known.amount_minor:
+            self._recount.fail(
+                Check.REFUND_AMOUNTS,
+                f"refund {decision.refund} is closed with {decision.amount_minor}, due were {known.amount_minor}",
+            )
+        if decision.status == "settled" and not known.settled:
+            known.settled = True
+            self._recount.totals.refunds_settled += 1
+
+    # The end: what became of each payment
+
+    def check_payments(self) -> None:
+        """Check every payment of every order, and count what became of it."""
+        for name, account in self._recount.orders.items():
+            for paid in account.payments:
+                self._check_payment(name, account, paid)
+
+    def _check_payment(self, name: str, account: OrderAccount, paid: PaymentAccount) -> None:
+        is_open = account.holds == paid.payment and account.seat == "confirmed" and self._may_still_end(account)
+        expected_minor = 0 if is_open else paid.amount_minor - paid.kept_minor
+        totals = self._recount.totals
+        if paid.refunded_minor != expected_minor:
+            self._recount.checks[Check.PAYMENTS].fail(
+                paid.entry,
+                f"payment {paid.payment} of order {name}: of {paid.amount_minor} {paid.currency} a filled group keeps "
+                f"{paid.kept_minor}, due back is {paid.refunded_minor}"
+                + (", though its group is still open" if is_open else ""),
+            )
+        elif is_open:
+            totals.payments_open += 1
+        elif paid.kept_minor:
+            totals.payments_honoured += 1
+        else:
+            totals.payments_refunded += 1
+
+    def _may_still_end(self, account: OrderAccount) -> bool:
+        """Tell whether the seat's group is open, or has pages of its closing still to come, this seat's among them."""
+        group = self._recount.groups.get(account.group) if account.group is not None else None
+        if group is not None and group.into is not None:
+            group = self._recount.groups.get(group.into)
+        if group is None:
+            return False
+        return group.status == "open" or (not account.told and group.pages_told < group.pages)

@@ -1,0 +1,134 @@
+"""Whether a record follows the one before it: hash chain, positions without gaps, time that never goes back."""
+
+import msgspec
+
+from events.record import GENESIS, Through
+from services.ledger.faults import LedgerBroken
+from services.ledger.lean import EntryPosition, LeanRecord, decode_lean_record, name_of
+
+
+class Tip(msgspec.Struct, frozen=True, kw_only=True):
+    """The last record of a ledger and what the next one must fit onto.
+
+    `seq` is its sequence in the journal, `position` that of its last entry, `at_ns` the accepted time of that
+    entry, `entries` how many entries the ledger holds up to here.
+    """
+
+    seq: int
+    hash: str
+    position: EntryPosition
+    at_ns: int
+    entries: int
+    intake: str
+    through: Through
+
+
+def place_of_record(seq: int) -> str:
+    """Return how a record is named in sentences."""
+    return f"record {seq}"
+
+
+def tip_after(tip: Tip | None, market: str, seq: int, record_hash: str, body: bytes) -> tuple[Tip, LeanRecord]:
+    """Return the tip after the record in `body`, and the record itself; `tip` None stands before the first.
+
+    Raises LedgerBroken, with the place, when the record does not follow.
+    """
+    place = place_of_record(seq)
+    record = decode_lean_record(body, place)
+    if record.market != market:
+        raise LedgerBroken(place, f"it belongs to market {record.market}, this ledger to {market}")
+    _check_chain(tip, record, seq)
+    _check_positions(tip, record, place)
+    last = record.entries[-1]
+    entries = len(record.entries) + (tip.entries if tip is not None else 0)
+    return (
+        Tip(
+            seq=seq,
+            hash=record_hash,
+            position=last.position,
+            at_ns=last.at,
+            entries=entries,
+            intake=record.intake,
+            through=record.through,
+        ),
+        record,
+    )
+
+
+def _check_chain(tip: Tip | None, record: LeanRecord, seq: int) -> None:
+    place = place_of_record(seq)
+    if tip is None:
+        if record.prev != GENESIS:
+            raise LedgerBroken(
+                place, f"the ledger is empty, but this record follows another, {record.prev[:16]}: those before it miss"
+            )
+        return
+    if seq <= tip.seq:
+        raise LedgerBroken(place, f"it comes after record {tip.seq}: the order is wrong")
+    if record.prev != tip.hash:
+        raise LedgerBroken(
+            place,
+            f"it names {record.prev[:16]} as the record before it, but that is {tip.hash[:16]} (record {tip.seq}): "
+            "a record was changed, is missing, or stands in the wrong place",
+        )
+    if record.intake != tip.intake:
+        raise LedgerBroken(
+            place, f"it was decided from intake stream {record.intake[:16]}, those before from {tip.intake[:16]}"
+        )
+
+
+def _check_positions(tip: Tip | None, record: LeanRecord, place: str) -> None:
+    at_ns = tip.at_ns if tip is not None else 0
+    first = record.entries[0]
+    if not (_may_begin(first.position) if tip is None else _may_follow(tip, first.position)):
+        raise LedgerBroken(
+            place,
+            f"its first entry is {name_of(first.position)}, "
+            + (
+                f"after {name_of(tip.position)}" if tip is not None else "the very first must be the first of a message"
+            ),
+        )
+    seq, index, part = first.seq, first.index, first.part - 1
+    for entry in record.entries:
+        if entry.seq == seq and entry.index == index:
+            follows = entry.part == part + 1
+        elif entry.seq == seq:
+            follows = entry.index == index + 1 and entry.part == 0
+        else:
+            follows = entry.seq == seq + 1 and entry.index == 0 and entry.part == 0
+            follows = follows and (tip is None or seq != tip.through.seq or index + 1 == tip.through.events)
+        if not follows:
+            raise LedgerBroken(
+                place,
+                f"entry {name_of(entry.position)} follows {name_of((seq, index, part))}: entries between are missing",
+            )
+        if entry.at < at_ns:
+            raise LedgerBroken(place, f"entry {name_of(entry.position)} was accepted before the one before it")
+        at_ns = entry.at
+        seq, index, part = entry.position
+    _check_through(tip, record, place)
+
+
+def _may_begin(position: EntryPosition) -> bool:
+    seq, index, part = position
+    return seq >= 1 and index == 0 and part == 0
+
+
+def _may_follow(tip: Tip, position: EntryPosition) -> bool:
+    seq, index, part = tip.position
+    if index + 1 < tip.through.events:
+        return position in ((seq, index, part + 1), (seq, index + 1, 0))
+    return position in ((seq, index, part + 1), (seq + 1, 0, 0))
+
+
+def _check_through(tip: Tip | None, record: LeanRecord, place: str) -> None:
+    """Check what the record says of the last message it covers against its entries and the record before."""
+    last, through = record.entries[-1], record.through
+    if last.seq != through.seq or last.index >= through.events:
+        raise LedgerBroken(
+            place,
+            f"it says that it reaches into message {through.seq} of {through.events} events, "
+            f"but its last entry is {name_of(last.position)}",
+        )
+    if tip is not None and through.seq == tip.through.seq and through != tip.through:
+        raise LedgerBroken(place, f"it describes message {through.seq} otherwise than record {tip.seq} does")

@@ -1,0 +1,140 @@
+"""A record as the ledger needs it to check and index it: positions, times, and who and what is named.
+
+Everything else is skipped while decoding, and no kind of event or decision has to be known: a ledger that is
+older than the matcher still archives and finds what the matcher wrote.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
+
+import msgspec
+
+from events.record import RECORD_FORMAT, Through, entry_id
+from services.ledger.faults import LedgerBroken
+
+EntityKind = Literal["group", "order", "member", "offer"]
+"""What entries can be found by."""
+
+Entity = tuple[EntityKind, str]
+EntryPosition = tuple[int, int, int]
+"""(sequence in the intake, index in the batch, part)."""
+
+
+class LeanSeat(msgspec.Struct, gc=False):
+    """Whose seat it is."""
+
+    order: str
+    member: str
+
+
+class LeanDecision(msgspec.Struct, gc=False):
+    """Whom and what a decision names; a field of an unknown kind may hold something else than an id."""
+
+    group: Any = None
+    into: Any = None
+    order: Any = None
+    promoted: Any = None
+    member: Any = None
+    offer: Any = None
+    seats: list[LeanSeat] = []
+
+
+class LeanData(msgspec.Struct, gc=False):
+    """Whom and what an event's payload names."""
+
+    group: Any = None
+    order: Any = None
+    member: Any = None
+    via: Any = None
+    other: Any = None
+    offer: Any = None
+
+
+class LeanEvent(msgspec.Struct, gc=False):
+    """An event, only its payload."""
+
+    data: LeanData
+
+
+class LeanEntry(msgspec.Struct, gc=False):
+    """An entry, only its position, its accepted time and what it names."""
+
+    seq: int
+    index: int
+    part: int
+    at: int
+    decisions: list[LeanDecision]
+    event: LeanEvent | None = None
+
+    @property
+    def position(self) -> EntryPosition:
+        """The entry's position."""
+        return self.seq, self.index, self.part
+
+
+class LeanRecord(msgspec.Struct, gc=False):
+    """A record with lean entries."""
+
+    v: int
+    market: str
+    prev: str
+    intake: str
+    through: Through
+    entries: list[LeanEntry]
+
+
+_record_decoder: Final = msgspec.json.Decoder(LeanRecord)
+_entry_decoder: Final = msgspec.json.Decoder(LeanEntry)
+
+
+def decode_lean_record(body: bytes, place: str) -> LeanRecord:
+    """Return the record in `body`. Raises LedgerBroken at `place` when there is none that can be kept."""
+    try:
+        record = _record_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise LedgerBroken(place, f"this is no record: {error}") from None
+    if record.v != RECORD_FORMAT:
+        raise LedgerBroken(place, f"record format {record.v} is not known here, only {RECORD_FORMAT}")
+    if not record.entries:
+        raise LedgerBroken(place, "a record without entries")
+    return record
+
+
+def decode_lean_entry(raw: bytes | msgspec.Raw) -> LeanEntry:
+    """Return the entry in `raw`. Raises LedgerBroken when there is none."""
+    try:
+        return _entry_decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise LedgerBroken("an entry", f"it cannot be read: {error}") from None
+
+
+def entities_of(entries: Iterable[LeanEntry]) -> Iterator[Entity]:
+    """Yield every group, order, member and offer that the entries name, each once."""
+    groups: set[Any] = set()
+    orders: set[Any] = set()
+    members: set[Any] = set()
+    offers: set[Any] = set()
+    for entry in entries:
+        if entry.event is not None:
+            data = entry.event.data
+            groups.add(data.group)
+            orders.add(data.order)
+            offers.add(data.offer)
+            members.update((data.member, data.via, data.other))
+        for decision in entry.decisions:
+            groups.update((decision.group, decision.into))
+            orders.update((decision.order, decision.promoted))
+            members.add(decision.member)
+            offers.add(decision.offer)
+            for seat in decision.seats:
+                orders.add(seat.order)
+                members.add(seat.member)
+    yield from (("group", name) for name in groups if isinstance(name, str))
+    yield from (("order", name) for name in orders if isinstance(name, str))
+    yield from (("member", name) for name in members if isinstance(name, str))
+    yield from (("offer", name) for name in offers if isinstance(name, str))
+
+
+def name_of(position: EntryPosition) -> str:
+    """Return the name of an entry, `seq.index.part`."""
+    return entry_id(*position)

@@ -1,0 +1,270 @@
+"""The archive of a market's journal: every record once, exactly as it was published, with what finds it again.
+
+An `eventsourcing` application with one stored event a record: originator is the journal stream (market and
+identity), version is the sequence in it. Strays leave gaps between versions, which is why nothing here counts
+them. The application's tracking, the summaries and the index stand in the same transaction.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking
+
+from events.record import GENESIS, hash_bytes
+from events.subjects import journal_stream
+from services.ledger.application import LedgerApplication, RecordArchived
+from services.ledger.archive import Archive
+from services.ledger.chain import Tip, place_of_record, tip_after
+from services.ledger.faults import LedgerBroken, LedgerBusy, LedgerError
+from services.ledger.lean import decode_lean_record
+from services.ledger.postings import (
+    Run,
+    absorbed_by,
+    cut_pages,
+    pairs_of,
+    split_page,
+)
+from services.ledger.recorders import IndexChange, LedgerRecorder, Summary
+
+FORMAT: Final = "1"
+_ATTEMPTS: Final = 3
+
+
+class Arrival(Protocol):
+    """A record as it is followed: sequence in the journal, the broker's timestamp in ns, hash, exact bytes."""
+
+    @property
+    def seq(self) -> int:
+        """Its sequence in the journal."""
+
+    @property
+    def at_ns(self) -> int:
+        """The broker's timestamp of the journal message."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its bytes, in hexadecimal."""
+
+    @property
+    def body(self) -> bytes:
+        """Its exact bytes."""
+
+
+def ledger_file(data_dir: Path, market: str) -> Path:
+    """Return the SQLite file of a market's ledger under a stack's data directory."""
+    return data_dir / "ledger" / f"ledger-{market}.sqlite"
+
+
+def tracking_name(market: str, identity: str) -> str:
+    """Return the name under which the position in one journal stream is tracked."""
+    return f"{journal_stream(market)}:{identity}"
+
+
+class LedgerStore(Archive):
+    """One market's ledger. Every call blocks; one thread at a time may call `append`."""
+
+    def __init__(self, application: LedgerApplication, market: str, identity: str) -> None:
+        super().__init__(application, market, identity)
+        self._tip: Tip | None = None
+        self._runs: list[Run] = []
+        self._load()
+
+    @classmethod
+    def open(
+        cls, url: str, market: str, *, data_dir: Path, identity: str | None = None, read_only: bool = False
+    ) -> Self:
+        """Open the ledger of `market`: `sqlite:` is the file under `data_dir`, else `url` is a PostgreSQL URL.
+
+        `identity` is that of the journal stream; a ledger that is new needs it. Raises LedgerError when there
+        is no ledger, or it is that of another market or of another journal.
+        """
+        application = LedgerApplication.open(url, market, ledger_file(data_dir, market), read_only=read_only)
+        try:
+            known = _check_meta(application.recorder_in_use, market, identity, read_only=read_only)
+            store = cls(application, market, known)
+            if not read_only:
+                store.check_tracking()
+            return store
+        except PersistenceError as error:
+            application.close()
+            raise LedgerError(f"the ledger of market {market} cannot be read: {error}") from None
+        except BaseException:
+            application.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._application.close()
+
+    @property
+    def tip(self) -> Tip | None:
+        """The last record that this process knows to be archived, None while there is none."""
+        return self._tip
+
+    @property
+    def position(self) -> tuple[int, str]:
+        """Sequence and hash of the last record archived; (0, GENESIS) before the first."""
+        return (self._tip.seq, self._tip.hash) if self._tip is not None else (0, GENESIS)
+
+    # Writing
+
+    def append(self, arrivals: Sequence[Arrival]) -> int:
+        """Archive the records that are not yet archived, all or none, and return how many entries came with them.
+
+        A record that is archived already is compared instead. Raises LedgerBroken when one does not follow the
+        one before it or differs from what is archived, LedgerBusy when the database does not take them now.
+        """
+        for _ in range(_ATTEMPTS):
+            fresh = self._not_archived(arrivals)
+            if not fresh:
+                return 0
+            tip, index = self._prepare(fresh)
+            entries = tip.entries - (self._tip.entries if self._tip is not None else 0)
+            try:
+                self._application.archive(
+                    [RecordArchived(self.originator, arrival.seq, arrival.body) for arrival in fresh],
+                    Tracking(tracking_name(self.market, self.identity), tip.seq),
+                    index,
+                )
+            except IntegrityError:
+                # The commit of an earlier attempt went through although it was answered with an error, or
+                # another process archives the same journal. What is stored decides.
+                self._load()
+                continue
+            except PersistenceError as error:
+                raise LedgerBusy(f"the ledger's database does not take records: {error}") from error
+            self._tip = tip
+            self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
+            return entries
+        raise LedgerBusy("another process writes to this ledger at the same time: only one may")
+
+    def _not_archived(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        tip_seq, _ = self.position
+        fresh = [arrival for arrival in arrivals if arrival.seq > tip_seq]
+        for arrival in arrivals[: len(arrivals) - len(fresh)]:
+            stored = self.summary(arrival.seq)
+            if stored is None or stored.hash.hex() != hash_bytes(arrival.body):
+                known = f"record {stored.hash.hex()[:16]}" if stored is not None else "none"
+                raise LedgerBroken(
+                    place_of_record(arrival.seq),
+                    f"the journal gives {arrival.hash[:16]} there, the ledger has archived {known}",
+                )
+        return fresh
+
+    def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange]:
+        tip = self._tip
+        summaries: list[Summary] = []
+        pairs: list[bytes] = []
+        for arrival in arrivals:
+            own_hash = hashlib.sha256(arrival.body).digest()
+            if own_hash.hex() != arrival.hash:
+                raise LedgerBroken(place_of_record(arrival.seq), "its bytes are not those of the hash it came with")
+            first_leaf = tip.entries if tip is not None else 0
+            tip, record = tip_after(tip, self.market, arrival.seq, arrival.hash, arrival.body)
+            size_bytes = len(arrival.body)
+            count = len(record.entries)
+            place = record.entries[0].position
+            summaries.append(
+                Summary(arrival.seq, own_hash, arrival.at_ns, size_bytes, first_leaf, count, *place, tip.at_ns)
+            )
+            pairs += pairs_of(arrival.seq, record.entries)
+        assert tip is not None, "there is at least one record"
+        return tip, self._index(summaries, pairs)
+
+    def _index(self, summaries: list[Summary], pairs: list[bytes]) -> IndexChange:
+        """Return the change of the index: the new pairs as a run, merged with those before that have become many."""
+        count = absorbed_by(self._runs, len(pairs))
+        absorbed = self._runs[len(self._runs) - count :]
+        for run in absorbed:
+            for body in self.pages_of(run):
+                pairs += split_page(body)
+        pairs.sort()
+        first_record = absorbed[0].first_record if absorbed else summaries[0].record
+        number = self._runs[-1].run + 1 if self._runs else 1
+        return IndexChange(
+            summaries,
+            Run(number, first_record, summaries[-1].record, len(pairs)),
+            list(cut_pages(pairs)),
+            [run.run for run in absorbed],
+        )
+
+    def _load(self) -> None:
+        """Read where the archive stands from the database."""
+        self._runs = self.runs()
+        last = self.query("SELECT max(record) FROM @records")[0][0]
+        self._tip = None if last is None else self._tip_at(last)
+
+    def check_tracking(self) -> int:
+        """Return the sequence of the last record archived, 0 for none.
+
+        Raises LedgerBroken when it is not the last that was tracked: both are written in one transaction.
+        """
+        archived, tracked = self.query(
+            "SELECT (SELECT max(record) FROM @records), "
+            "(SELECT max(notification_id) FROM @tracking WHERE application_name = ?)",
+            (tracking_name(self.market, self.identity),),
+        )[0]
+        if archived != tracked:
+            raise LedgerBroken(
+                place_of_record(max(tracked or 0, archived or 0)),
+                f"records up to {tracked or 'none'} were archived, but the last one here is {archived or 'none'}: "
+                "the end of the ledger was cut off or the database restored from an older copy",
+            )
+        return int(archived or 0)
+
+    def _tip_at(self, seq: int) -> Tip:
+        summary, record = self.summary(seq), self.record(seq)
+        if summary is None or record is None:
+            raise LedgerBroken(place_of_record(seq), "the index names it, but it is not in the archive: run `verify`")
+        return tip_of(summary, record.body)
+
+
+def tip_of(summary: Summary, body: bytes) -> Tip:
+    """Return the tip that an archived record is."""
+    record = decode_lean_record(body, place_of_record(summary.record))
+    last = record.entries[-1]
+    return Tip(
+        seq=summary.record,
+        hash=hash_bytes(body),
+        position=last.position,
+        at_ns=last.at,
+        entries=summary.first_leaf + len(record.entries),
+        intake=record.intake,
+        through=record.through,
+    )
+
+
+def _check_meta(recorder: LedgerRecorder, market: str, identity: str | None, *, read_only: bool) -> str:
+    """Return the identity of the journal that the ledger archives, writing it when the ledger is new."""
+    meta: dict[str, str] = {row[0]: row[1] for row in recorder.query("SELECT name, value FROM @meta")}
+    if not meta:
+        if read_only or identity is None:
+            raise LedgerError(f"the ledger of market {market} is empty: nothing has been archived yet")
+        recorder.execute(
+            "INSERT INTO @meta (name, value) VALUES ('market', ?), ('journal', ?), ('format', ?)",
+            (market, identity, FORMAT),
+        )
+        return identity
+    if meta.get("format") != FORMAT:
+        raise LedgerError(f"the ledger has format {meta.get('format')!r}, this program knows only {FORMAT}")
+    if meta.get("market") != market:
+        raise LedgerError(f"this is the ledger of market {meta.get('market')!r}, not of {market}")
+    known = meta.get("journal", "")
+    if identity is not None and identity != known:
+        raise LedgerBroken(
+            f"the journal of market {market}",
+            f"it was recreated: its stream is {identity[:16]}, the ledger archives {known[:16]}; the ledger holds "
+            "what the old stream had and takes nothing from the new one",
+        )
+    return known

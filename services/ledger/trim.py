@@ -1,0 +1,101 @@
+"""Trimming the intake: what is archived may go, up to a margin, and never more than that."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import nats.errors
+from nats.js import api
+from nats.js.errors import APIError
+
+from events import subjects
+from services.bus.connect import ServiceBroker
+from services.ledger.chain import Tip
+
+LOOK_INTERVAL_S: Final = 10.0
+WORTH_IT_MESSAGES: Final = 10_000
+WORTH_IT_SHARE: Final = 0.5
+_AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
+_log: Final = logging.getLogger("groupbuy.ledger")
+
+
+class TrimPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the intake is trimmed, and how much of what is archived stays in it all the same.
+
+    The last `keep_messages` up to the last one archived stay, but no more than `keep_share` of the bytes that
+    the stream may hold: a stream full of what is archived already would refuse what is new.
+    """
+
+    enabled: bool = True
+    keep_messages: int = 100_000
+    keep_share: float = 0.25
+
+
+def first_to_keep(tip: Tip, state: api.StreamState, max_bytes: int, policy: TrimPolicy) -> int:
+    """Return the sequence before which the intake may be trimmed, at most that of the last message archived.
+
+    That message itself always stays: the matcher compares it with the journal when it starts.
+    """
+    keep = policy.keep_messages
+    if max_bytes > 0 and state.messages > 0 and state.bytes > 0:
+        keep = min(keep, int(policy.keep_share * max_bytes * state.messages / state.bytes))
+    return max(1, tip.through.seq - max(0, keep))
+
+
+class IntakeTrimmer:
+    """Looks at the intake from time to time and trims what is archived."""
+
+    def __init__(
+        self, broker: ServiceBroker, market: str, policy: TrimPolicy, archived: Callable[[], Tip | None]
+    ) -> None:
+        self._broker = broker
+        self._stream = subjects.intake_stream(market)
+        self._policy = policy
+        self._archived = archived
+        self.trimmed_to = 0
+        self.trouble: str | None = None
+
+    async def run(self) -> None:
+        """Trim until cancelled."""
+        while self._policy.enabled:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            tip = self._archived()
+            if tip is not None and self._broker.client.is_connected:
+                await self.look(tip)
+
+    async def look(self, tip: Tip) -> None:
+        """Trim up to what is archived if it is worth the while; a broker that does not answer is asked again later."""
+        try:
+            info = await self._broker.jetstream.stream_info(self._stream)
+            if not self._is_decided_from(info, tip):
+                return
+            await self._trim(info, tip)
+            self.trouble = None
+        except (*_AWAY, APIError) as error:
+            self.trouble = f"the intake {self._stream} cannot be trimmed: {str(error) or type(error).__name__}"
+            _log.warning("%s", self.trouble)
+
+    def _is_decided_from(self, info: api.StreamInfo, tip: Tip) -> bool:
+        identity = (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
+        if identity == tip.intake:
+            return True
+        self.trouble = (
+            f"the intake {self._stream} is not the stream that was archived ({identity[:16] or 'no identity'} instead "
+            f"of {tip.intake[:16]}): nothing in it is trimmed"
+        )
+        _log.error("%s", self.trouble)
+        return False
+
+    async def _trim(self, info: api.StreamInfo, tip: Tip) -> None:
+        max_bytes = info.config.max_bytes or 0
+        keep_from = first_to_keep(tip, info.state, max_bytes, self._policy)
+        gone = keep_from - info.state.first_seq
+        is_filling = max_bytes > 0 and info.state.bytes > WORTH_IT_SHARE * max_bytes
+        if gone <= 0 or (gone < WORTH_IT_MESSAGES and not is_filling):
+            return
+        assert keep_from <= tip.through.seq, "what is not archived is not touched"
+        await self._broker.jetstream.purge_stream(self._stream, seq=keep_from)
+        self.trimmed_to = keep_from - 1
+        _log.info("the intake was trimmed up to message %d; archived is %d", keep_from - 1, tip.through.seq)

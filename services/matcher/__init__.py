@@ -1,0 +1,1 @@
+"""The matcher: reads the intake in order, decides, commits to the journal."""

@@ -1,0 +1,1 @@
+"""The matcher's rules: pure functions of the state and the log."""

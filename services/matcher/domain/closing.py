@@ -1,0 +1,167 @@
+"""How groups end: filled, expired, dissolved; told in pages, each followed by the refunds of its seats."""
+
+from typing import Literal
+
+from events import decisions as d
+from events.limits import SEATS_PER_PAGE
+from services.matcher.domain import state as s
+from services.matcher.domain.money import refund_id, refund_order
+from services.matcher.domain.state import Group, Order
+from services.matcher.domain.turn import Turn
+
+FillCause = Literal["target", "deadline", "merge", "completed"]
+DissolveCause = Literal["customer_service", "leader_left", "empty", "offer_withdrawn"]
+Act = tuple[str, str, str]
+"""(actor, reason, ticket) of customer service."""
+
+
+def fill(turn: Turn, group: Group, cause: FillCause, act: Act | None = None) -> None:
+    """Fill `group` with its seats, all of which are confirmed by now."""
+    assert group.status == s.OPEN and group.taken == group.confirmed
+    _filled_page(turn, group, 1, cause, group.confirmed, act)
+
+
+def expire(turn: Turn, group: Group) -> None:
+    """Let `group` end unfilled at its deadline."""
+    missing = s.terms_of(turn.state, group).size - group.confirmed
+    _expired_page(turn, group, 1, missing)
+
+
+def dissolve(turn: Turn, group: Group, cause: DissolveCause, act: Act | None = None) -> None:
+    """End `group` unfilled for another cause than its deadline."""
+    _dissolved_page(turn, group, 1, cause, act)
+
+
+def next_page(turn: Turn, told: d.Closing) -> None:
+    """Tell the page after `told`, the last page told of a closing that is under way."""
+    group, page = turn.state.groups[told.group], told.page + 1
+    if isinstance(told, d.GroupExpired):
+        _expired_page(turn, group, page, told.missing)
+    elif isinstance(told, d.GroupFilled):
+        _filled_page(turn, group, page, told.cause, told.size, _act(told))
+    else:
+        _dissolved_page(turn, group, page, told.cause, _act(told))
+
+
+def _act(told: d.GroupFilled | d.GroupDissolved) -> Act | None:
+    if told.actor is None or told.reason is None or told.ticket is None:
+        return None
+    return told.actor, told.reason, told.ticket
+
+
+def page_seats(group: Group, page: int) -> tuple[str, ...]:
+    """Return the orders that page `page` (from 1) of the closing of `group` names."""
+    return group.seats[(page - 1) * SEATS_PER_PAGE : page * SEATS_PER_PAGE]
+
+
+def pages_of(group: Group) -> int:
+    """Return how many pages the closing of `group` has; at least one."""
+    return max(1, -(-len(group.seats) // SEATS_PER_PAGE))
+
+
+def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
+    """Free up to `at_most` seats that are still held when the group ends; return how many."""
+    orders = turn.state.orders
+    held = [o for o in group.seats if orders[o].status == s.HELD][:at_most] if group.taken > group.confirmed else []
+    for order_id in held:
+        order = orders[order_id]
+        turn.emit(
+            d.SeatReleased(
+                group=group.group,
+                order=order.order,
+                member=order.member,
+                cause="hold_ended",
+                publisher=order.publisher,
+            )
+        )
+    return len(held)
+
+
+def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
+    terms = s.terms_of(turn.state, group)
+    orders = [turn.state.orders[o] for o in page_seats(group, page)]
+    prices = [min(terms.final_minor(o.quantity, size, leads=o.leads), o.paid_minor) for o in orders]
+    actor, reason, ticket = act or (None, None, None)
+    turn.seats_named += len(orders)
+    turn.emit(
+        d.GroupFilled(
+            group=group.group,
+            offer=group.offer,
+            cause=cause,
+            size=size,
+            page=page,
+            pages=pages_of(group),
+            seats=[_seat(o, price_minor) for o, price_minor in zip(orders, prices, strict=True)],
+            actor=actor,
+            reason=reason,
+            ticket=ticket,
+        )
+    )
+    for order, price_minor in zip(orders, prices, strict=True):
+        if order.payment is not None and price_minor < order.paid_minor:
+            _refund_difference(turn, order, order.paid_minor - price_minor, terms.currency)
+
+
+def _refund_difference(turn: Turn, order: Order, amount_minor: int, currency: str) -> None:
+    assert order.payment is not None
+    turn.emit(
+        d.RefundDue(
+            refund=refund_id(order.order, order.payment, of="price_by_size"),
+            order=order.order,
+            payment=order.payment,
+            amount_minor=amount_minor,
+            currency=currency,
+            cause="price_by_size",
+            publisher=order.publisher,
+            member=order.member,
+            group=order.group,
+        )
+    )
+
+
+def _expired_page(turn: Turn, group: Group, page: int, missing: int) -> None:
+    orders = [turn.state.orders[o] for o in page_seats(group, page)]
+    turn.seats_named += len(orders)
+    turn.emit(
+        d.GroupExpired(
+            group=group.group,
+            offer=group.offer,
+            missing=missing,
+            page=page,
+            pages=pages_of(group),
+            seats=[_seat(order, 0) for order in orders],
+        )
+    )
+    for order in orders:
+        refund_order(turn, order, "expired")
+
+
+def _dissolved_page(turn: Turn, group: Group, page: int, cause: DissolveCause, act: Act | None) -> None:
+    orders = [turn.state.orders[o] for o in page_seats(group, page)]
+    actor, reason, ticket = act or (None, None, None)
+    turn.seats_named += len(orders)
+    turn.emit(
+        d.GroupDissolved(
+            group=group.group,
+            offer=group.offer,
+            cause=cause,
+            page=page,
+            pages=pages_of(group),
+            seats=[_seat(order, 0) for order in orders],
+            actor=actor,
+            reason=reason,
+            ticket=ticket,
+        )
+    )
+    for order in orders:
+        refund_order(turn, order, "dissolved")
+
+
+def _seat(order: Order, price_minor: int) -> d.SeatRef:
+    return d.SeatRef(
+        order=order.order,
+        member=order.member,
+        publisher=order.publisher,
+        quantity=order.quantity,
+        price_minor=price_minor,
+    )

@@ -1,0 +1,250 @@
+"""The matcher's engine: intake messages in, entries out; entries in, the same state again.
+
+`process` decides, `evolve` recovers. Both change the state through `evolve.apply` alone. Nothing here reads a
+clock, a file or a broker.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from events import clock, group, market, member, offer, order, refund
+from events import decisions as d
+from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
+from events.envelope import Event
+from events.leaf import keyed_hash
+from events.reasons import Fault, Reason
+from events.record import Entry, decode_entry, encode_entry
+from events.registry import FAMILIES, AnyEvent
+from events.subjects import MIXED
+from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, seating
+from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
+from services.matcher.domain.forgetting import Forgetting
+from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
+from services.matcher.domain.index import Index
+from services.matcher.domain.message import Message
+from services.matcher.domain.state import State
+from services.matcher.domain.terms import Refusal
+from services.matcher.domain.turn import Turn
+
+_RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
+    order.OrderPostedEvent: seating.take_seat,
+    order.OrderJoinedEvent: seating.take_seat,
+    order.OrderPaidEvent: paying.pay,
+    order.OrderChangedEvent: leaving.change,
+    order.OrderWithdrawnEvent: leaving.withdraw,
+    order.OrderCancelledEvent: leaving.cancel,
+    order.OrderReleasedEvent: leaving.release_by_service,
+    group.GroupDissolvedEvent: leaving.dissolve_by_service,
+    group.GroupCompletedEvent: leaving.complete_by_service,
+    refund.RefundSettledEvent: paying.answer_refund,
+    refund.RefundFailedEvent: paying.answer_refund,
+    offer.OfferPublishedEvent: configuring.publish,
+    offer.OfferChangedEvent: configuring.change,
+    offer.OfferStockedEvent: configuring.restock,
+    offer.OfferWithdrawnEvent: configuring.withdraw_offer,
+    member.MemberBlockedEvent: configuring.block,
+    clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
+}
+"""The rule for each type of event; `market.configured` is the engine's own since it needs the zones."""
+
+
+class Engine:
+    """The state of one market and the rules that move it."""
+
+    def __init__(self, market: str, facts: Facts, zones: Zones = UTC_ONLY, state: State | None = None) -> None:
+        """Start `market` from `state`, or from nothing."""
+        self.market = market
+        self.facts = facts
+        self.zones = zones
+        self.state = State() if state is None else state
+        self.tree = Index(self.state)
+        self._forgetting = Forgetting(self.state)
+        self.tally: dict[type[d.Decision], int] = {}
+        """Decided events by the kind of their outcome, since this engine was made."""
+
+    def process(self, message: Message, first_index: int = 0) -> list[bytes]:
+        """Decide `message` from its event `first_index` on; return the bytes of the entries, in order."""
+        entries: list[bytes] = []
+        try:
+            if message.family != MIXED and message.family not in FAMILIES:
+                raise Unreadable(Fault.BAD_SUBJECT)
+            raws = split_message(message.body)
+        except Unreadable as fault:
+            if first_index == 0:
+                self._decide_unreadable(message, 0, message.body, fault, entries)
+            return entries
+        for index in range(first_index, len(raws)):
+            self._decide_raw(message, index, raws[index], entries)
+        return entries
+
+    def finish(self) -> list[bytes]:
+        """Do what the last event left due at its own moment; after a restart this comes before new input."""
+        entries: list[bytes] = []
+        self._drain(self.state.now, self.state.position[0], self.state.position[1], entries)
+        return entries
+
+    def evolve(self, raw: bytes | msgspec.Raw) -> Entry:
+        """Apply an entry that was decided before; return it."""
+        entry = decode_entry(raw)
+        raw_event = None if entry.event is None else bytes(entry.event)
+        event = None if raw_event is None else decode_archived(raw_event)
+        self.state.now = entry.at
+        self.state.position = (entry.seq, entry.index, entry.part)
+        moment = evolve.Moment(self.state, self.tree, entry.at, event)
+        for decision in entry.decisions:
+            evolve.apply(moment, decision)
+        if entry.publisher is not None:
+            key = None
+            if event is not None and not isinstance(event, clock.ClockTickedEvent):
+                key = identity_key(entry.publisher, event.source, event.id)
+            self._note_event(entry.decisions, raw_event, key)
+        self._close_entry(event, entry.at)
+        return entry
+
+    def next_due_ns(self) -> int | None:
+        """Return when the next deadline is due, in ns of the market's clock; None when there is none."""
+        return due.next_due_ns(self.tree)
+
+    def snapshot(self) -> bytes:
+        """Return the state as bytes that `restore` takes."""
+        return msgspec.msgpack.encode(self.state)
+
+    @classmethod
+    def restore(cls, market: str, facts: Facts, snapshot: bytes, zones: Zones = UTC_ONLY) -> "Engine":
+        """Return an engine with the state of a snapshot. Raises ValueError when it is not one."""
+        return cls(market, facts, zones, msgspec.msgpack.decode(snapshot, type=State))
+
+    # One event
+
+    def _decide_raw(self, message: Message, index: int, raw: bytes, entries: list[bytes]) -> None:
+        try:
+            event, claimed_at = decode_event(raw)
+        except Unreadable as fault:
+            self._decide_unreadable(message, index, raw, fault, entries)
+            return
+        except NamesAPerson as person:
+            self._decide_personal(message, index, raw, person, entries)
+            return
+        now = gate.accepted_time(self.state, message, event, claimed_at)
+        self._drain(now, message.seq, index, entries)
+        publisher = gate.publisher_of(message, event)
+        turn = self._turn(now, message.seq, index, publisher, event)
+        key = None
+        try:
+            gate.check_right(self.state, message, publisher, event)
+            key = gate.check_identity(turn, event, raw)
+            if not turn.decisions:
+                gate.check_time(turn, event, claimed_at)
+                self._apply_rule(turn, event)
+        except Refusal as refusal:
+            assert not turn.decisions, "a rule refuses before it decides"
+            turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
+            gate.owe_back_early(turn, event, refusal.reason)
+        self._finish_event(turn, raw, key, entries)
+        self._drain(now, message.seq, index, entries)
+
+    def _apply_rule(self, turn: Turn, event: AnyEvent) -> None:
+        rule = _RULES.get(type(event))
+        if rule is not None:
+            rule(turn, event)
+        else:
+            assert isinstance(event, market.MarketConfiguredEvent)
+            configuring.configure(turn, event, self.zones)
+
+    def _decide_unreadable(
+        self, message: Message, index: int, raw: bytes, fault: Unreadable, entries: list[bytes]
+    ) -> None:
+        now = gate.accepted_time(self.state, message, None, 0)
+        self._drain(now, message.seq, index, entries)
+        turn = self._turn(now, message.seq, index, message.publisher, None)
+        turn.emit(
+            d.Malformed(
+                why=fault.fault,
+                detail=fault.detail,
+                size_bytes=len(raw),
+                keyed_hash=keyed_hash(self.facts.market_key, raw),
+            )
+        )
+        self._finish_event(turn, None, None, entries)
+
+    def _decide_personal(
+        self, message: Message, index: int, raw: bytes, person: NamesAPerson, entries: list[bytes]
+    ) -> None:
+        """Refuse an event that names a person, keeping its length and keyed hash only."""
+        now = gate.accepted_time(self.state, message, None, 0)
+        self._drain(now, message.seq, index, entries)
+        publisher = gate.publisher_of(message, person.event)
+        turn = self._turn(now, message.seq, index, publisher, None)
+        reason, field = Reason.PERSONAL_DATA, person.field
+        try:
+            gate.check_right(self.state, message, publisher, person.event)
+        except Refusal as refusal:
+            reason, field = refusal.reason, ""
+        turn.emit(
+            d.Refused(
+                reason=reason,
+                detail=field or None,
+                size_bytes=len(raw),
+                keyed_hash=keyed_hash(self.facts.market_key, raw),
+            )
+        )
+        self._finish_event(turn, None, None, entries)
+
+    # Entries
+
+    def _turn(self, now: int, seq: int, index: int, publisher: str, event: AnyEvent | None) -> Turn:
+        last = self.state.position
+        part = last[2] + 1 if last[:2] == (seq, index) else 0
+        self.state.now = now
+        self.state.position = (seq, index, part)
+        return Turn(self.state, self.tree, now, seq, index, publisher, event)
+
+    def _drain(self, now: int, seq: int, index: int, entries: list[bytes]) -> None:
+        """Do everything that is due at `now`, an entry for each bounded piece."""
+        while due.is_due(self.state, self.tree, now):
+            before = (self.state.now, self.state.position)
+            turn = self._turn(now, seq, index, "", None)
+            due.do_piece(turn)
+            if not turn.decisions:
+                self.state.now, self.state.position = before
+                return
+            self._write(turn, None, None, entries)
+
+    def _finish_event(self, turn: Turn, raw: bytes | None, key: bytes | None, entries: list[bytes]) -> None:
+        """Write the entry of an event and remember it under `key`; `raw` is None where its bytes are not kept."""
+        self._note_event(turn.decisions, raw, key)
+        self._write(turn, turn.publisher, raw, entries)
+
+    def _write(self, turn: Turn, publisher: str | None, raw: bytes | None, entries: list[bytes]) -> None:
+        seq, index, part = self.state.position
+        entry = Entry(
+            seq=seq,
+            index=index,
+            part=part,
+            at=turn.now,
+            publisher=publisher,
+            event=None if raw is None else msgspec.Raw(raw),
+            decisions=turn.decisions,
+        )
+        entries.append(encode_entry(entry))
+        self._close_entry(turn.event, turn.now)
+
+    def _note_event(self, decisions: list[d.AnyDecision], raw: bytes | None, key: bytes | None) -> None:
+        """Note that the event at the state's position is decided, and remember it where it may come again."""
+        state = self.state
+        state.decided = state.position[:2]
+        answer = decisions[0]
+        if type(answer) is d.GroupOpened:
+            answer = decisions[1]
+        self.tally[type(answer)] = self.tally.get(type(answer), 0) + 1
+        if key is None or raw is None or type(answer) is d.Duplicate:
+            return
+        if type(answer) is not d.Refused or answer.reason not in FORGETTABLE:
+            remember(state, key, raw, answer)
+
+    def _close_entry(self, event: AnyEvent | None, now: int) -> None:
+        if isinstance(event, market.MarketConfiguredEvent):
+            self._forgetting.reconfigured()
+        self._forgetting.after_entry(now)

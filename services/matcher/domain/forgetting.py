@@ -1,0 +1,104 @@
+"""What the state forgets, and when: a little after each entry, so that no entry pays for many."""
+
+from typing import Final
+
+from events.market import MarketConfigured
+from events.times import NS_PER_S
+from services.matcher.domain import evolve
+from services.matcher.domain import state as s
+from services.matcher.domain.identities import accepted_at_ns
+from services.matcher.domain.state import State
+
+AT_ONCE: Final = 2
+"""How much of each kind is forgotten after an entry: more than an entry adds."""
+
+
+class Forgetting:
+    """Forgets what its time has passed for; knows until when there is nothing to look at."""
+
+    def __init__(self, state: State) -> None:
+        """Watch over `state`."""
+        self._state = state
+        self._nothing_until = 0
+
+    def reconfigured(self) -> None:
+        """Look again: other times may hold from now on."""
+        self._nothing_until = 0
+
+    def after_entry(self, now: int) -> None:
+        """Forget, at `now` (ns), at most two identities, orders, groups and settled refunds."""
+        if now <= self._nothing_until or self._state.market is None:
+            return
+        market = self._state.market
+        order_ns = market.order_memory_s * NS_PER_S
+        identity_ns = identity_memory_ns(market)
+        _forget_identities(self._state, now - identity_ns)
+        _forget_orders(self._state, now - order_ns)
+        _forget_groups(self._state, now - order_ns)
+        _forget_refunds(self._state, now - order_ns)
+        self._nothing_until = min([now + min(order_ns, identity_ns), *_next_ends(self._state, order_ns, identity_ns)])
+
+
+def identity_memory_ns(market: MarketConfigured) -> int:
+    """Return how long an identity is remembered, in ns: as long as its event could be sent again."""
+    return (market.replay_window_s + market.future_slack_s) * NS_PER_S
+
+
+def _next_ends(state: State, order_ns: int, identity_ns: int) -> list[int]:
+    ends = [
+        first[0] + order_ns
+        for queue in (state.ended_orders, state.ended_groups, state.settled_refunds)
+        if (first := queue.peek()) is not None
+    ]
+    key = state.identity_queue.peek()
+    return ends if key is None else [*ends, accepted_at_ns(state.identities[key]) + identity_ns]
+
+
+def _forget_identities(state: State, accepted_before: int) -> None:
+    for _ in range(AT_ONCE):
+        key = state.identity_queue.peek()
+        if key is None or accepted_at_ns(state.identities[key]) >= accepted_before:
+            return
+        state.identity_queue.drop()
+        del state.identities[key]
+
+
+def _forget_orders(state: State, ended_before: int) -> None:
+    forgotten = 0
+    while forgotten < AT_ONCE and (first := state.ended_orders.peek()) is not None and first[0] < ended_before:
+        state.ended_orders.drop()
+        order = state.orders.get(first[1])
+        # A seat taken again after its end makes the note of that end void.
+        if order is None or order.ended_at != first[0]:
+            continue
+        offer = state.offers[state.groups[order.group].offer]
+        if offer.weights is not None and order.status == s.FILLED:
+            evolve.weigh(state, offer, order, -1)
+        del state.orders[order.order]
+        forgotten += 1
+
+
+def _forget_groups(state: State, ended_before: int) -> None:
+    for _ in range(AT_ONCE):
+        first = state.ended_groups.peek()
+        if first is None or first[0] >= ended_before:
+            return
+        order_end = state.ended_orders.peek()
+        if order_end is not None and order_end[0] <= first[0]:
+            return  # its orders are forgotten first: they read their terms from it
+        state.ended_groups.drop()
+        group = state.groups.pop(first[1])
+        offer = state.offers[group.offer]
+        edition = offer.editions[group.edition]
+        edition.groups -= 1
+        if edition.groups == 0 and group.edition != offer.edition:
+            del offer.editions[group.edition]
+
+
+def _forget_refunds(state: State, settled_before: int) -> None:
+    for _ in range(AT_ONCE):
+        first = state.settled_refunds.peek()
+        if first is None or first[0] >= settled_before:
+            return
+        state.settled_refunds.drop()
+        del state.refunds[first[1]]

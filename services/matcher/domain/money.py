@@ -1,0 +1,38 @@
+"""What is owed back: one debt for one payment, with an id that anyone can derive."""
+
+import hashlib
+
+from events import decisions as d
+from services.matcher.domain.state import Group, Order, State
+from services.matcher.domain.turn import Turn
+
+
+def refund_id(order: str, payment: str, *, of: str = "whole") -> str:
+    """Return the id of the refund of a payment: of the whole, or of a `price_by_size` reduction."""
+    return "r-" + hashlib.sha256(f"{order}\n{payment}\n{of}".encode()).hexdigest()[:32]
+
+
+def is_owed(state: State, order: str, payment: str) -> bool:
+    """Tell whether the whole of a payment was declared due before."""
+    return refund_id(order, payment) in state.refunds
+
+
+def refund_order(turn: Turn, order: Order, cause: str, group: Group | None = None) -> None:
+    """Owe back what `order` has paid and still holds; nothing when it paid nothing."""
+    if order.payment is None:
+        return
+    group = turn.state.groups[order.group] if group is None else group
+    terms = turn.state.offers[group.offer].editions[group.edition].terms
+    turn.emit(
+        d.RefundDue(
+            refund=refund_id(order.order, order.payment),
+            order=order.order,
+            payment=order.payment,
+            amount_minor=order.paid_minor,
+            currency=terms.currency,
+            cause=cause,  # type: ignore[arg-type]  # callers name a cause of the closed list
+            publisher=order.publisher,
+            member=order.member,
+            group=order.group,
+        )
+    )

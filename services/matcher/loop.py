@@ -1,0 +1,176 @@
+"""The matcher's loop: read in order, decide everything pending, commit one record, repeat.
+
+While a record is on its way to the broker the next one is decided, so that the fsync of one shares its time with
+the rules of the next. What is decided ahead is known to nobody until it is committed: outcomes come from the
+journal. When the fence says that somebody else has written, everything decided ahead is dropped with the state.
+"""
+
+import asyncio
+import gc
+import logging
+import time
+from typing import Final
+
+import nats.errors
+
+from services.bus.connect import ServiceBroker
+from services.matcher.commit import FenceLostError, JournalWriter, journal_end
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.facts import Facts, Zones
+from services.matcher.intake import IntakeReader
+from services.matcher.log import LogBroken, Standing
+from services.matcher.metrics import MatcherMetrics
+from services.matcher.records import ReadyRecord
+from services.matcher.recovery import recover
+from services.matcher.shift import Shift
+from services.matcher.snapshots import STATE_SCHEMA, Snapshot, SnapshotStore
+from services.matcher.ticking import Ticker
+
+IDLE_WAIT_S: Final = 1.0
+SNAPSHOT_EVERY_ENTRIES: Final = 1_000_000
+SNAPSHOT_IDLE_ENTRIES: Final = 20_000
+SNAPSHOT_IDLE_S: Final = 10.0
+FENCE_PAUSE_S: Final = 0.5
+RETRY_S: Final = 0.5
+YOUNG_OBJECTS: Final = 50_000
+"""Allocations between collections: what the rules allocate has no cycles, so that collecting finds nothing."""
+
+_AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
+_log: Final = logging.getLogger("groupbuy.matcher")
+
+
+class Matcher:
+    """The matcher of one market, from recovery to the last commit."""
+
+    def __init__(
+        self, broker: ServiceBroker, market: str, user: str, facts: Facts, zones: Zones, snapshots: SnapshotStore
+    ) -> None:
+        """Make a matcher that does nothing until `run`."""
+        self._broker = broker
+        self._market = market
+        self._user = user
+        self._facts = facts
+        self._zones = zones
+        self._snapshots = snapshots
+        self._reader = IntakeReader(broker, market, user)
+        self._ending = False
+        self._intake = ""
+        self._journal = ""
+        self._entries_since_snapshot = 0
+        self._committed_at_s = time.monotonic()
+        self.engine: Engine | None = None
+        self.standing = Standing()
+        self.broken: str | None = None
+        self.leads = False
+        self.metrics = MatcherMetrics()
+
+    @property
+    def lag(self) -> int:
+        """Return how many intake messages are known and not yet covered by a record."""
+        return max(0, self._reader.last_seq - self.standing.through_seq)
+
+    @property
+    def silent_s(self) -> float:
+        """Return how many seconds ago the last record was committed, or input was last seen to be decided."""
+        return time.monotonic() - self._committed_at_s
+
+    def stop(self) -> None:
+        """End the loop after what is at hand has been committed."""
+        self._ending = True
+
+    async def run(self) -> None:
+        """Recover, decide and commit until stopped, or until the logs do not fit together any more."""
+        gc.set_threshold(YOUNG_OBJECTS, 50, 1_000)
+        while not self._ending:
+            try:
+                await self._lead()
+            except FenceLostError as lost:
+                _log.warning("%s; dropping the state and reading the journal anew", lost)
+                await asyncio.sleep(FENCE_PAUSE_S)
+            except LogBroken as broken:
+                self.broken = str(broken)
+                _log.error("%s", broken)
+                return
+            except _AWAY as error:
+                _log.warning("the broker is away: %s", str(error) or type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+
+    async def _lead(self) -> None:
+        """Be the market's matcher for as long as the fence holds."""
+        recovered = await recover(self._broker, self._market, self._user, self._facts, self._zones, self._snapshots)
+        self.engine, self.standing, self._journal = recovered.engine, recovered.standing, recovered.journal
+        self._entries_since_snapshot = recovered.entries
+        # What has been recovered lives as long as the process: the collector need not look at it again.
+        gc.freeze()
+        await self._reader.check(self.standing)
+        self._intake = self.standing.intake or await self._reader.identity()
+        last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.hash)
+        writer = JournalWriter(self._broker, self._market, last_seq, last_hash)
+        shift = Shift(self._market, self.engine, self.standing, self._intake, writer, self._note_commit)
+        try:
+            await shift.resume(self._reader)
+            await self._reader.open(self.standing.through_seq + 1)
+            self.leads = True
+            await self._work(shift)
+        finally:
+            self.leads = False
+            await shift.abandon()
+            await self._reader.close()
+        self._save_snapshot()
+
+    async def _work(self, shift: Shift) -> None:
+        ticker = Ticker(self._broker, self._market)
+        while not self._ending:
+            if self._reader.was_reconnected:
+                await shift.flush()
+                await self._reader.check(self.standing)
+            await shift.start_commit()
+            # With a commit under way only what is here already is taken, and then the commit waited for.
+            wait_s = min(IDLE_WAIT_S, ticker.wait_s(shift.engine)) if shift.is_idle else 0.0
+            messages = await self._reader.take(wait_s)
+            if messages:
+                shift.decide(messages)
+            if not messages or shift.is_full:
+                await shift.settle()
+            else:
+                await asyncio.sleep(0)
+                await shift.settle_if_done()
+            if self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES:
+                await shift.flush()
+            if shift.is_idle:
+                self._rest(shift)
+                if not messages:
+                    await ticker.tick_if_due(shift.engine)
+        await shift.flush()
+
+    def _rest(self, shift: Shift) -> None:
+        """Do what can be done only while everything decided is committed."""
+        if self.lag == 0:
+            self._committed_at_s = max(self._committed_at_s, time.monotonic() - SNAPSHOT_IDLE_S - 1)
+        many = self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES
+        enough = self._entries_since_snapshot >= SNAPSHOT_IDLE_ENTRIES
+        if many or (enough and self.silent_s > SNAPSHOT_IDLE_S and shift.is_idle):
+            self._save_snapshot()
+
+    def _note_commit(self, record: ReadyRecord, seq: int, took_s: float) -> None:
+        self.standing = Standing(seq=seq, hash=record.hash, intake=self._intake, through=record.through)
+        self._entries_since_snapshot += record.entries
+        self._committed_at_s = time.monotonic()
+        self.metrics.committed(record.entries, len(record.body), took_s)
+
+    def _save_snapshot(self) -> None:
+        if self.engine is None or self._entries_since_snapshot == 0:
+            return
+        snapshot = Snapshot(
+            schema=STATE_SCHEMA,
+            market=self._market,
+            journal=self._journal,
+            standing=self.standing,
+            state=self.engine.snapshot(),
+        )
+        try:
+            self._snapshots.save(snapshot)
+        except OSError as error:
+            # A snapshot only saves time: without one the next start reads more of the journal.
+            _log.warning("cannot save a snapshot: %s", error.strerror or error)
+        self._entries_since_snapshot = 0

@@ -1,0 +1,106 @@
+"""Entries on their way into records: consecutive, at most 4 MiB, each record naming how far it reaches."""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from events.limits import RECORD_MAX_BYTES
+from events.record import RECORD_FORMAT, Record, Through, encode_record, hash_bytes
+from services.matcher.domain.message import Message
+
+_FRAME_BYTES: Final = 1_024
+"""More than a record's own fields take."""
+
+
+class ReadyRecord(msgspec.Struct, frozen=True):
+    """A record ready to be committed."""
+
+    body: bytes
+    hash: str
+    through: Through
+    entries: int
+
+
+class _Part(msgspec.Struct):
+    """The entries that one message caused, as far as they are in no record yet."""
+
+    entries: list[bytes]
+    message: Message
+    events: int
+    rule: int
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.entries)) + len(self.entries)
+
+
+class RecordBuilder:
+    """Gathers entries and cuts them into records that follow each other."""
+
+    def __init__(self, market: str, intake: str, prev: str) -> None:
+        """Begin after the record with hash `prev`; `intake` is the identity of the intake stream."""
+        self._market = market
+        self._intake = intake
+        self._prev = prev
+        self._parts: deque[_Part] = deque()
+        self.size_bytes = 0
+
+    def add(self, entries: list[bytes], message: Message, events: int, rule: int) -> None:
+        """Add the entries that `message`, which holds `events` events, caused under rule version `rule`."""
+        if entries:
+            part = _Part(entries, message, events, rule)
+            self._parts.append(part)
+            self.size_bytes += part.size_bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to commit."""
+        return not self._parts
+
+    def cut(self) -> ReadyRecord:
+        """Take as many entries as fit into one record, all of one rule version, and return it."""
+        assert self._parts, "there is something to commit"
+        room_bytes = RECORD_MAX_BYTES - _FRAME_BYTES
+        first = last = self._parts[0]
+        taken: list[bytes] = []
+        while self._parts and self._parts[0].rule == first.rule:
+            part = self._parts[0]
+            fitting = _fitting(part.entries, room_bytes)
+            room_bytes -= sum(map(len, part.entries[:fitting])) + fitting
+            if fitting:
+                taken += part.entries[:fitting]
+                last = part
+            if fitting < len(part.entries):
+                part.entries = part.entries[fitting:]
+                break
+            self._parts.popleft()
+        assert taken, "an entry is smaller than a record"
+        self.size_bytes -= sum(map(len, taken)) + len(taken)
+        return self._ready(taken, last, first.rule)
+
+    def _ready(self, taken: list[bytes], last: _Part, rule: int) -> ReadyRecord:
+        message = last.message
+        through = Through(seq=message.seq, events=last.events, at=message.at, hash=hash_bytes(message.body))
+        record = Record(
+            v=RECORD_FORMAT,
+            market=self._market,
+            prev=self._prev,
+            intake=self._intake,
+            rule=rule,
+            through=through,
+            entries=list(map(msgspec.Raw, taken)),
+        )
+        body = encode_record(record)
+        assert len(body) <= RECORD_MAX_BYTES, f"record of {len(body)} bytes"
+        self._prev = hash_bytes(body)
+        return ReadyRecord(body, self._prev, through, len(taken))
+
+
+def _fitting(entries: list[bytes], room_bytes: int) -> int:
+    """Return how many of the first entries fit into `room_bytes`."""
+    for count, entry in enumerate(entries):
+        room_bytes -= len(entry) + 1
+        if room_bytes < 0:
+            return count
+    return len(entries)

@@ -1,0 +1,129 @@
+"""From nothing to the state after the last record: a snapshot if one fits, then the journal after it."""
+
+import asyncio
+import logging
+from typing import Final
+
+import nats.errors
+
+from events import subjects
+from services.bus.connect import ServiceBroker
+from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
+from services.bus.journal_stream import JournalStream
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.facts import Facts, Zones
+from services.matcher.domain.terms import RULE_VERSIONS
+from services.matcher.log import LogBroken, Standing
+from services.matcher.snapshots import Snapshot, SnapshotStore
+
+POLL_S: Final = 0.02
+RETRY_S: Final = 0.5
+_AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
+_log: Final = logging.getLogger("groupbuy.matcher.recovery")
+
+
+class Recovered:
+    """An engine and where it stands."""
+
+    def __init__(self, engine: Engine, standing: Standing, journal: str) -> None:
+        """Keep the engine, its standing, and the identity of the journal stream."""
+        self.engine = engine
+        self.standing = standing
+        self.journal = journal
+        self.entries = 0
+        """Entries applied since the snapshot."""
+
+    async def apply(self, records: list[FollowedRecord]) -> None:
+        """Apply records that were decided before. Raises JournalBroken when one was decided by unknown rules."""
+        for followed in records:
+            record = followed.record
+            if record.rule not in RULE_VERSIONS:
+                raise JournalBroken(
+                    f"record {followed.seq} was decided under rule version {record.rule}, which is not known here "
+                    f"(known: {', '.join(map(str, RULE_VERSIONS))}); start a version of the matcher that knows it"
+                )
+            for entry in record.entries:
+                self.engine.evolve(entry)
+            self.entries += len(record.entries)
+            self.standing = Standing(seq=followed.seq, hash=followed.hash, intake=record.intake, through=record.through)
+            await asyncio.sleep(0)
+
+
+async def recover(
+    broker: ServiceBroker, market: str, user: str, facts: Facts, zones: Zones, snapshots: SnapshotStore
+) -> Recovered:
+    """Return the state after the last record that the journal holds now.
+
+    Raises LogBroken when the journal cannot be read on.
+    """
+    journal = await _journal_identity(broker, market)
+    recovered = await _from_snapshot(broker, market, facts, zones, snapshots, journal)
+    position = JournalPosition(recovered.standing.seq, recovered.standing.hash)
+    follower = JournalFollower(broker, market, user, position, recovered.apply)
+    try:
+        await follower.start()
+        while follower.lag or follower.alarm:
+            if follower.broken is not None:
+                raise LogBroken(str(follower.broken))
+            await asyncio.sleep(POLL_S)
+    except JournalBroken as broken:
+        raise LogBroken(str(broken)) from None
+    finally:
+        await follower.stop()
+    _log.info(
+        "market %s: %d entries read after record %d, now at record %d",
+        market,
+        recovered.entries,
+        position.seq,
+        recovered.standing.seq,
+    )
+    return recovered
+
+
+async def _from_snapshot(
+    broker: ServiceBroker, market: str, facts: Facts, zones: Zones, snapshots: SnapshotStore, journal: str
+) -> Recovered:
+    for snapshot in await asyncio.to_thread(snapshots.load, journal):
+        if await _fits(broker, market, snapshot):
+            engine = await asyncio.to_thread(Engine.restore, market, facts, snapshot.state, zones)
+            return Recovered(engine, snapshot.standing, journal)
+        _log.warning("the snapshot of record %d does not fit the journal; going on without it", snapshot.standing.seq)
+    return Recovered(Engine(market, facts, zones), Standing(), journal)
+
+
+async def _fits(broker: ServiceBroker, market: str, snapshot: Snapshot) -> bool:
+    """Tell whether the journal holds the record that a snapshot was made after."""
+    stream = JournalStream(broker, market)
+    standing = snapshot.standing
+    while True:
+        try:
+            last_seq = await stream.last_seq(0)
+            if last_seq is None:
+                raise TimeoutError
+            if last_seq < standing.seq:
+                raise LogBroken(
+                    f"the journal {stream.name} ends at {last_seq}, but this matcher had committed record "
+                    f"{standing.seq}: it was rolled back; restore it from the ledger, or delete this matcher's "
+                    f"snapshots to go on without what is missing"
+                )
+            await stream.check_position(JournalPosition(standing.seq, standing.hash))
+        except JournalBroken:
+            return False
+        except _AWAY:
+            await asyncio.sleep(RETRY_S)
+        else:
+            return True
+
+
+async def _journal_identity(broker: ServiceBroker, market: str) -> str:
+    name = subjects.journal_stream(market)
+    while True:
+        try:
+            info = await broker.jetstream.stream_info(name)
+        except nats.js.errors.NotFoundError:
+            raise LogBroken(f"the journal stream {name} does not exist: it was deleted, or never made") from None
+        except _AWAY as error:
+            _log.warning("%s does not answer: %s", name, str(error) or type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+        else:
+            return (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")

@@ -1,0 +1,79 @@
+"""Snapshots bound how much of the journal a restart reads; they are disposable and trusted only when they fit."""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.matcher.log import Standing
+
+STATE_SCHEMA: Final = 1
+"""Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
+KEPT: Final = 2
+_MAGIC: Final = b"groupbuy-snapshot\n"
+_DIGEST_BYTES: Final = 32
+
+_log: Final = logging.getLogger("groupbuy.matcher.snapshots")
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """A market's state after one record."""
+
+    schema: int
+    market: str
+    journal: str
+    """Identity of the journal stream."""
+    standing: Standing
+    state: bytes
+
+
+class SnapshotStore:
+    """The snapshots of one market in a folder, newest by name."""
+
+    def __init__(self, folder: Path, market: str) -> None:
+        """Use `folder`, which is made when something is first saved."""
+        self._folder = folder
+        self._market = market
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write a snapshot so that it is whole or absent, and drop older ones. Raises OSError when it cannot be."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        body = msgspec.msgpack.encode(snapshot)
+        target = self._folder / f"{self._market}-{snapshot.standing.seq:020d}.snapshot"
+        unfinished = target.with_suffix(".tmp")
+        with unfinished.open("wb") as file:
+            file.write(_MAGIC + hashlib.sha256(body).digest())
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def load(self, journal: str) -> list[Snapshot]:
+        """Return the usable snapshots of the journal with this identity, newest first."""
+        found = [snapshot for path in self._files() if (snapshot := self._read(path)) is not None]
+        return [s for s in found if s.journal == journal and s.market == self._market and s.schema == STATE_SCHEMA]
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{self._market}-*.snapshot"), reverse=True)
+
+    def _read(self, path: Path) -> Snapshot | None:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            _log.warning("cannot read the snapshot %s: %s; going on without it", path.name, error.strerror)
+            return None
+        head = len(_MAGIC) + _DIGEST_BYTES
+        body = content[head:]
+        if content[:head] != _MAGIC + hashlib.sha256(body).digest():
+            _log.warning("the snapshot %s is damaged; going on without it", path.name)
+            return None
+        try:
+            return msgspec.msgpack.decode(body, type=Snapshot)
+        except msgspec.DecodeError:
+            _log.warning("the snapshot %s has another form; going on without it", path.name)
+            return None

@@ -1,0 +1,1 @@
+"""The notifier: results to members, outcomes to publishers."""

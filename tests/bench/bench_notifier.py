@@ -1,0 +1,95 @@
+"""How many results a second the notifier tells, from a backlog: a real journal in, real streams out, fsync on."""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import nats
+import psutil
+import uvloop
+
+from deploy.broker import EmbeddedBroker
+from deploy.identity import load_identity
+from deploy.permissions import MATCHER, NOTIFIER, PROVISIONER
+from deploy.provision import provision
+from events import subjects
+from services.bus.config import ServiceConfig
+from services.bus.connect import connect_broker
+from services.notifier.notifier import Notifier
+from tests.journal_writer import MARKET, JournalWriter
+from tests.notifier_journal import SHOP, confirmed
+
+JOINS: Final = 60_000
+JOINS_PER_RECORD: Final = 1_000
+GROUP_SIZE: Final = 5
+TIMEOUT_S: Final = 300.0
+
+
+def run(joins: int = JOINS, joins_per_record: int = JOINS_PER_RECORD) -> dict[str, float]:
+    """Measure and return results and joins a second, and what they cost the notifier and the broker."""
+    return uvloop.run(_run(joins, joins_per_record))
+
+
+async def _run(joins: int, joins_per_record: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="bench-notifier-") as temporary:
+        data = Path(temporary)
+        async with EmbeddedBroker(data, [MARKET], publishers=[SHOP]) as broker:
+            await _write_journal(broker, joins, joins_per_record)
+            return await _tell(broker, data, joins)
+
+
+async def _write_journal(broker: EmbeddedBroker, joins: int, joins_per_record: int) -> None:
+    provisioner = await nats.connect(broker.url, **broker.connect_options(PROVISIONER))
+    await provision(provisioner, MARKET, [SHOP])
+    await provisioner.close()
+    matcher = await nats.connect(broker.url, **broker.connect_options(MATCHER), pending_size=32 * 1024 * 1024)
+    writer = JournalWriter(matcher)
+    for seq in range(1, joins // joins_per_record + 1):
+        await writer.append(
+            [
+                confirmed(seq, at, fills=GROUP_SIZE * (at % GROUP_SIZE == GROUP_SIZE - 1))
+                for at in range(joins_per_record)
+            ]
+        )
+    await matcher.close()
+
+
+async def _tell(broker: EmbeddedBroker, data: Path, joins: int) -> dict[str, float]:
+    seed = load_identity(data, NOTIFIER).seed_file
+    config = ServiceConfig(
+        service="notifier", market=MARKET, nats_url=broker.url, user=NOTIFIER, nkey_seed_file=seed, data_dir=data
+    )
+    service = await connect_broker(config)
+    notifier = Notifier(service, MARKET, NOTIFIER)
+    last_seq = (await service.jetstream.stream_info(subjects.journal_stream(MARKET))).state.last_seq
+    server = psutil.Process(broker.pid)
+    begun_s, cpu_s, broker_s = time.perf_counter(), time.process_time(), _cpu_s(server)
+    await notifier.start()
+    async with asyncio.timeout(TIMEOUT_S):
+        while min(channel.reached.position.seq for channel in notifier.channels) < last_seq:
+            assert notifier.alarm is None, notifier.alarm
+            await asyncio.sleep(0.005)
+    took_s = time.perf_counter() - begun_s
+    results, messages = notifier.results.tally.told, notifier.results.tally.messages
+    figures = {
+        "results_per_s": results / took_s,
+        "result_messages_per_s": messages / took_s,
+        "joins_told_per_s": joins / took_s,
+        "notifier_us_per_join": (time.process_time() - cpu_s) / joins * 1e6,
+        "broker_us_per_join": (_cpu_s(server) - broker_s) / joins * 1e6,
+    }
+    await notifier.stop()
+    await service.stop()
+    return {name: round(figure, 1) for name, figure in figures.items()}
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(run()).decode())

@@ -1,0 +1,76 @@
+"""Orders for benchmarks: every rule that can apply does, and every order pays."""
+
+import json
+import random
+import time
+from typing import Any, Final
+
+OFFERS: Final = 50
+GROUP_SIZE: Final = 5
+PRICE_MINOR: Final = 1_990
+PUBLISHER: Final = "local"
+
+
+def now_text() -> str:
+    """Return the present moment as an event's time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def event(kind: str, event_id: str, data: dict[str, Any], at: str | None = None) -> bytes:
+    """Return the bytes of an event, compact, in the order in which most producers write it."""
+    document = {
+        "specversion": "1.0",
+        "type": f"groupbuy.{kind}.v1",
+        "id": event_id,
+        "source": "/bench",
+        "time": at or now_text(),
+        "data": data,
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def configuration() -> bytes:
+    """Return the market's configuration."""
+    return event("market.configured", "market-1", {"publishers": {PUBLISHER: ["offer", "order", "refund", "group"]}})
+
+
+def offers(*, size: int = GROUP_SIZE, count: int = OFFERS) -> list[bytes]:
+    """Return offers with holds, stock, limits and merging."""
+    terms = {
+        "size": size,
+        "currency": "CNY",
+        "group_minor": PRICE_MINOR,
+        "solo_minor": 2_990,
+        "merge": "allowed",
+        "limit_at_once": 1_000,
+        "limit_total": 10_000,
+        "stock": 10**9,
+    }
+    return [event("offer.published", f"offer-{i}", {"offer": f"tea-{i}", **terms}) for i in range(count)]
+
+
+def orders(count: int, *, lead: str = "if_needed", seed: int = 1, prefix: str = "o") -> list[bytes]:
+    """Return paid orders of a million members that take a seat where there is one, else open a group."""
+    chance, at = random.Random(seed), now_text()
+    return [
+        event(
+            "order.posted",
+            f"0193f5e2-7c1a-7cc0-{prefix}-{i:012d}",
+            {
+                "order": f"{prefix}-{i:09d}",
+                "member": f"m-{chance.randrange(10**6):07d}",
+                "offer": f"tea-{chance.randrange(OFFERS)}",
+                "lead": lead,
+                "payment": {"payment": f"p-{prefix}-{i:09d}", "amount_minor": PRICE_MINOR, "currency": "CNY"},
+            },
+            at,
+        )
+        for i in range(count)
+    ]
+
+
+def batches(events: list[bytes], size: int) -> list[bytes]:
+    """Return the events as intake messages of `size` events each."""
+    if size == 1:
+        return events
+    return [b"[" + b",".join(events[i : i + size]) + b"]" for i in range(0, len(events), size)]

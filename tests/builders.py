@@ -1,0 +1,167 @@
+"""Events for tests, with sensible defaults: JSON-able dicts, ids by counters, every field open to a keyword.
+
+Times are left out unless given: `encode` fills in the moment that the test means, or the present one.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from events.times import NS_PER_S, format_time_ns, parse_time_ns
+
+JsonEvent = dict[str, Any]
+
+S: Final = NS_PER_S
+DAY: Final = 86_400 * S
+T0: Final = parse_time_ns("2026-01-01T00:00:00Z")
+"""When tests begin, in ns."""
+
+SOURCE: Final = "/test"
+OFFER: Final = "tea"
+SHOP: Final = "shop-a"
+ORDER_FAMILIES: Final = ["offer", "order", "group", "refund", "member"]
+
+_ENVELOPE: Final = ("id", "source", "time", "publisher", "specversion", "subject", "dataschema")
+_counters: dict[str, Iterator[int]] = {}
+
+
+def next_id(prefix: str) -> str:
+    """Return an id that no test of this process has used: `prefix-1`, `prefix-2`, ..."""
+    return f"{prefix}-{next(_counters.setdefault(prefix, itertools.count(1)))}"
+
+
+def event(kind: str, **fields: Any) -> JsonEvent:
+    """Return an event of type `groupbuy.<kind>.v1`; envelope attributes are taken out of `fields`, the rest is data.
+
+    A field that is None is left out.
+    """
+    envelope: JsonEvent = {name: fields.pop(name) for name in _ENVELOPE if name in fields}
+    data = {name: value for name, value in fields.items() if value is not None}
+    defaults = {"specversion": "1.0", "type": f"groupbuy.{kind}.v1", "source": SOURCE}
+    return {**defaults, "id": next_id("e"), **envelope, "data": data}
+
+
+def encode(document: JsonEvent, at_ns: int | None = None) -> bytes:
+    """Return the bytes of an event; without a `time` it gets `at_ns`, or the present moment."""
+    moment = time.time_ns() if at_ns is None else at_ns
+    timed = {"time": format_time_ns(moment), **document}
+    return json.dumps(timed, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def encode_batch(documents: list[JsonEvent], at_ns: int | None = None) -> bytes:
+    """Return the bytes of a batch."""
+    return b"[" + b",".join(encode(document, at_ns) for document in documents) + b"]"
+
+
+def family_of(document: JsonEvent) -> str:
+    """Return the family that the event's type belongs to."""
+    kind: str = document["type"]
+    return kind.split(".")[1]
+
+
+def market(**fields: Any) -> JsonEvent:
+    """Configure a market in which shop-a and shop-b may publish everything that shops publish."""
+    publishers = {SHOP: ORDER_FAMILIES, "shop-b": ORDER_FAMILIES}
+    return event("market.configured", **{"publishers": publishers, **fields})
+
+
+def offer(offer: str = OFFER, **fields: Any) -> JsonEvent:
+    """Publish an offer for groups of two at 80.00 CNY."""
+    terms = {"currency": "CNY", "group_minor": 8_000, "size": 2}
+    return event("offer.published", **{"offer": offer, **terms, **fields})
+
+
+def offer_changed(offer: str = OFFER, **fields: Any) -> JsonEvent:
+    """Change an offer's rules for groups that open later."""
+    return event("offer.changed", offer=offer, **fields)
+
+
+def offer_stocked(delta: int, offer: str = OFFER, **fields: Any) -> JsonEvent:
+    """Change an offer's stock."""
+    return event("offer.stocked", offer=offer, delta=delta, **fields)
+
+
+def offer_withdrawn(offer: str = OFFER, **fields: Any) -> JsonEvent:
+    """Take an offer down."""
+    return event("offer.withdrawn", offer=offer, **fields)
+
+
+def _order(kind: str, order: str | None, member: str | None, fields: dict[str, Any]) -> JsonEvent:
+    named = {"order": order or next_id("o"), "member": member or next_id("m"), "offer": OFFER}
+    return event(kind, **{**named, **fields})
+
+
+def posted(order: str | None = None, member: str | None = None, **fields: Any) -> JsonEvent:
+    """Post an order that opens a group."""
+    return _order("order.posted", order, member, fields)
+
+
+def joined(order: str | None = None, member: str | None = None, **fields: Any) -> JsonEvent:
+    """Join a group: the one named, or one that the matcher chooses."""
+    return _order("order.joined", order, member, fields)
+
+
+def payment(amount_minor: int = 8_000, **fields: Any) -> JsonEvent:
+    """Return the `payment` of an order that was paid beforehand."""
+    return {"payment": next_id("p"), "amount_minor": amount_minor, "currency": "CNY", **fields}
+
+
+def paid(order: str, amount_minor: int = 8_000, **fields: Any) -> JsonEvent:
+    """Report a payment."""
+    return event("order.paid", **{"order": order, **payment(amount_minor), **fields})
+
+
+def order_changed(order: str, **fields: Any) -> JsonEvent:
+    """Change an order that keeps its seat."""
+    return event("order.changed", order=order, **fields)
+
+
+def withdrawn(order: str, **fields: Any) -> JsonEvent:
+    """Leave a group before it is filled."""
+    return event("order.withdrawn", order=order, **fields)
+
+
+def cancelled(order: str, **fields: Any) -> JsonEvent:
+    """Cancel an order, before or after the fill."""
+    return event("order.cancelled", order=order, **fields)
+
+
+def _by_service(**fields: Any) -> dict[str, Any]:
+    return {"actor": "amy", "reason": "complaint", "ticket": "t-1", **fields}
+
+
+def released(order: str, **fields: Any) -> JsonEvent:
+    """Take an order out of its group, as customer service."""
+    return event("order.released", **_by_service(order=order, **fields))
+
+
+def dissolved(group: str, **fields: Any) -> JsonEvent:
+    """Dissolve a group, as customer service."""
+    return event("group.dissolved", **_by_service(group=group, **fields))
+
+
+def completed(group: str, **fields: Any) -> JsonEvent:
+    """Complete a group with what it has, as customer service."""
+    return event("group.completed", **_by_service(group=group, **fields))
+
+
+def refund_settled(refund: str, **fields: Any) -> JsonEvent:
+    """Report that a refund was paid out."""
+    return event("refund.settled", refund=refund, **fields)
+
+
+def refund_failed(refund: str, **fields: Any) -> JsonEvent:
+    """Report that a refund could not be paid out."""
+    return event("refund.failed", **{"refund": refund, "reason": "bank", **fields})
+
+
+def blocked(member: str, other: str, **fields: Any) -> JsonEvent:
+    """Keep two members apart."""
+    return event("member.blocked", member=member, other=other, **fields)
+
+
+def ticked(**fields: Any) -> JsonEvent:
+    """Knock: a deadline is due."""
+    return event("clock.ticked", **fields)

@@ -1,0 +1,136 @@
+"""One example of every event type as a struct, full and often bare too; the golden corpus holds their bytes."""
+
+from typing import Any, Final
+
+from events import clock, group, market, member, offer, order, refund
+from events.envelope import Data, Event
+
+TIME: Final = "2026-11-23T10:00:00.125Z"
+LATER: Final = "2026-11-24T18:30:00+08:00"
+SOURCE: Final = "//shop-a/orders"
+
+
+def example(kind: type[Event], data: Data | offer.OfferTerms, **envelope: Any) -> Event:
+    """Return an event of `kind` around `data`, its id made from its type."""
+    made: Any = kind
+    identity = str(kind.__struct_config__.tag).removeprefix("groupbuy.").replace(".", "-")
+    event: Event = made(
+        **{"specversion": "1.0", "id": f"e-{identity}", "source": SOURCE, "time": TIME, **envelope}, data=data
+    )
+    return event
+
+
+TERMS: Final[dict[str, Any]] = {
+    "currency": "CNY",
+    "solo_minor": 2990,
+    "group_minor": 1990,
+    "leader_minor": 990,
+    "tiers": [offer.PriceTier(3, 1790), offer.PriceTier(5, 1590)],
+    "size": 3,
+    "max_size": 10,
+    "count": "units",
+    "group_ttl_s": 86_400,
+    "opens_at": TIME,
+    "closes_at": LATER,
+    "hold_s": 900,
+    "grace_s": 60,
+    "limit_at_once": 1,
+    "limit_total": 5,
+    "strangers": "allowed",
+    "leader_leaves": "promote",
+    "fill_if_at_least": 2,
+    "close": "at_deadline",
+    "match": "nearest_full",
+    "merge": "allowed",
+    "withdraw": "until_paid",
+    "late_payment": "rejoin",
+    "labels": ["green", "local"],
+}
+
+ORDER: Final[dict[str, Any]] = {
+    "order": "20261123100000123456",
+    "member": "m-3f2a9c0d",
+    "offer": "spring-tea",
+    "sku": "250g",
+    "quantity": 2,
+    "pool": "hangzhou",
+    "via": "m-77aa01bc",
+    "strangers": False,
+    "merge": True,
+}
+PAYMENT: Final = order.Payment(payment="4200001234567890", amount_minor=3580, currency="CNY", paid_at=TIME)
+BARE_ORDER: Final[dict[str, Any]] = {"order": "o-1", "member": "m-1", "offer": "spring-tea"}
+ACT: Final[dict[str, Any]] = {"actor": "cs-7", "reason": "wrong_item", "ticket": "T-2026-4711"}
+
+FULL: Final[list[Event]] = [
+    example(
+        market.MarketConfiguredEvent,
+        market.MarketConfigured(
+            clock="event",
+            timezone="Asia/Shanghai",
+            rule_version=2,
+            replay_window_s=3_600,
+            future_slack_s=60,
+            publishers={"shop-a": ["order", "offer"], "pay": ["order", "refund"]},
+            offer_defaults=offer.OfferTerms(currency="CNY", hold_s=600, labels=["green"]),
+            identity_capacity=1_000_000,
+            order_capacity=500_000,
+            offer_capacity=10_000,
+            order_memory_s=604_800,
+            key_commitment="d376144b5f55235e757f136221cd865e4e8346457162b77af03df1e2662b12df",
+        ),
+    ),
+    example(offer.OfferPublishedEvent, offer.OfferPublished(offer="spring-tea", skus={"250g": 40, "500g": 0}, **TERMS)),
+    example(offer.OfferChangedEvent, offer.OfferChanged(offer="spring-tea", **TERMS)),
+    example(offer.OfferStockedEvent, offer.OfferStocked(offer="spring-tea", sku="250g", delta=-3)),
+    example(offer.OfferWithdrawnEvent, offer.OfferWithdrawn(offer="spring-tea", open_groups="dissolve")),
+    example(order.OrderPostedEvent, order.OrderPosted(**ORDER, payment=PAYMENT, lead="if_needed")),
+    example(order.OrderJoinedEvent, order.OrderJoined(**ORDER, payment=PAYMENT, group="g1041-0")),
+    example(
+        order.OrderChangedEvent,
+        order.OrderChanged(order="20261123100000123456", sku="500g", quantity=1, strangers=True, merge=False),
+    ),
+    example(
+        order.OrderPaidEvent,
+        order.OrderPaid(
+            order="20261123100000123456", payment="4200001234567890", amount_minor=3580, currency="CNY", paid_at=TIME
+        ),
+        publisher="pay",
+    ),
+    example(order.OrderWithdrawnEvent, order.OrderWithdrawn(order="20261123100000123456")),
+    example(order.OrderCancelledEvent, order.OrderCancelled(order="20261123100000123456")),
+    example(order.OrderReleasedEvent, order.OrderReleased(order="20261123100000123456", **ACT)),
+    example(group.GroupDissolvedEvent, group.GroupDissolved(group="g1041-0", **ACT)),
+    example(group.GroupCompletedEvent, group.GroupCompleted(group="g1041-0", **ACT)),
+    example(
+        refund.RefundSettledEvent,
+        refund.RefundSettled(refund="r-fde8bcdba3fb10f32453b71708418339", reference="BANK-1"),
+    ),
+    example(
+        refund.RefundFailedEvent,
+        refund.RefundFailed(refund="r-fde8bcdba3fb10f32453b71708418339", reason="account_closed"),
+    ),
+    example(member.MemberBlockedEvent, member.MemberBlocked(member="m-3f2a9c0d", other="m-77aa01bc", lifted=True)),
+    example(clock.ClockTickedEvent, clock.ClockTicked(), source="//matcher"),
+]
+"""Every type once, every field given."""
+
+BARE: Final[list[Event]] = [
+    example(market.MarketConfiguredEvent, market.MarketConfigured()),
+    example(offer.OfferPublishedEvent, offer.OfferPublished(offer="spring-tea", stock=100)),
+    example(offer.OfferChangedEvent, offer.OfferChanged(offer="spring-tea")),
+    example(offer.OfferStockedEvent, offer.OfferStocked(offer="spring-tea", delta=10)),
+    example(offer.OfferWithdrawnEvent, offer.OfferWithdrawn(offer="spring-tea")),
+    example(order.OrderPostedEvent, order.OrderPosted(**BARE_ORDER)),
+    example(order.OrderJoinedEvent, order.OrderJoined(**BARE_ORDER)),
+    example(order.OrderChangedEvent, order.OrderChanged(order="o-1")),
+    example(order.OrderPaidEvent, order.OrderPaid(order="o-1", payment="p-1", amount_minor=0, currency="CNY")),
+    example(refund.RefundSettledEvent, refund.RefundSettled(refund="r-1")),
+    example(member.MemberBlockedEvent, member.MemberBlocked(member="m-1", other="m-2")),
+]
+"""Types with fields that may be absent, without them."""
+
+
+def name_of(event: Event) -> str:
+    """Return the CloudEvents type of an event."""
+    return str(event.__struct_config__.tag)

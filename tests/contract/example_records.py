@@ -1,0 +1,207 @@
+"""One example of every decision, and entries, a record and a leaf; the golden corpus holds their bytes."""
+
+from typing import Final
+
+import msgspec
+
+from events import decisions as d
+from events.reasons import Fault, Reason
+from events.record import GENESIS, RECORD_FORMAT, Entry, Record, Through, encode_entry
+from events.times import parse_time_ns
+
+AT_NS: Final = parse_time_ns("2026-11-23T10:00:00.125Z") + 250
+DEADLINE_NS: Final = AT_NS + 86_400 * 10**9
+HOLD_NS: Final = AT_NS + 900 * 10**9
+MARKET_KEY: Final = bytes(range(32))
+INTAKE: Final = "5d41402abc4b2a76b9719d911017c592"
+
+SEATS: Final = [
+    d.SeatRef(order="o-1", member="m-1", publisher="shop-a", price_minor=1990),
+    d.SeatRef(order="o-2", member="m-2", publisher="shop-b", quantity=2, price_minor=3980),
+]
+REFUND: Final = "r-76226757333b36b812418fe85cfa4e9e"
+
+DECISIONS: Final[list[d.AnyDecision]] = [
+    d.MarketSet(rule_version=1, tzdata="2026.1"),
+    d.OfferListed(offer="spring-tea", edition=2, status="withdrawn", stock={"250g": 40, "500g": 0}),
+    d.GroupOpened(
+        group="g1041-0",
+        offer="spring-tea",
+        edition=2,
+        order="o-1",
+        member="m-1",
+        deadline=DEADLINE_NS,
+        pool="hangzhou",
+    ),
+    d.SeatHeld(
+        group="g1041-0",
+        order="o-1",
+        member="m-1",
+        offer="spring-tea",
+        quantity=2,
+        sku="250g",
+        payable_minor=3980,
+        currency="CNY",
+        hold_until=HOLD_NS,
+        publisher="shop-a",
+    ),
+    d.SeatConfirmed(
+        group="g1041-0",
+        order="o-1",
+        member="m-1",
+        offer="spring-tea",
+        quantity=2,
+        sku="250g",
+        payable_minor=3980,
+        currency="CNY",
+        payment="4200001234567890",
+        publisher="shop-a",
+    ),
+    d.SeatReleased(
+        group="g1041-0",
+        order="o-1",
+        member="m-1",
+        cause="released",
+        publisher="shop-a",
+        promoted="o-2",
+        actor="cs-7",
+        reason="wrong_item",
+        ticket="T-2026-4711",
+    ),
+    d.GroupMerged(group="g1042-0", into="g1041-0", seats=1),
+    d.GroupFilled(
+        group="g1041-0",
+        offer="spring-tea",
+        cause="completed",
+        size=34,
+        page=2,
+        pages=2,
+        seats=SEATS,
+        actor="cs-7",
+        reason="wrong_item",
+        ticket="T-2026-4711",
+    ),
+    d.GroupExpired(group="g1041-0", offer="spring-tea", missing=1, page=2, pages=2, seats=SEATS),
+    d.GroupDissolved(
+        group="g1041-0",
+        offer="spring-tea",
+        cause="customer_service",
+        page=2,
+        pages=2,
+        seats=SEATS,
+        actor="cs-7",
+        reason="wrong_item",
+        ticket="T-2026-4711",
+    ),
+    d.RefundDue(
+        refund=REFUND,
+        order="o-1",
+        payment="4200001234567890",
+        amount_minor=3980,
+        currency="CNY",
+        cause="expired",
+        publisher="shop-a",
+        member="m-1",
+        group="g1041-0",
+    ),
+    d.RefundClosed(
+        refund=REFUND,
+        status="settled",
+        order="o-1",
+        amount_minor=3980,
+        currency="CNY",
+        publisher="shop-a",
+        member="m-1",
+    ),
+    d.MemberNoted(member="m-1"),
+    d.ClockAdvanced(),
+    d.Refused(reason=Reason.PERSONAL_DATA, detail="data.note", size_bytes=311, keyed_hash="ab" * 32),
+    d.Duplicate(of="1041.0.0", original="seat.held", reason=Reason.OUT_OF_STOCK, group="g1041-0"),
+    d.Malformed(why=Fault.DUPLICATE_KEY, detail="order", size_bytes=311, keyed_hash="cd" * 32),
+]
+"""Every kind once, every field given."""
+
+JOINED: Final = msgspec.Raw(
+    b'{"specversion":"1.0","type":"groupbuy.order.joined.v1","id":"e-1","source":"//shop-b/orders",'
+    b'"time":"2026-11-23T10:00:00Z", "data":{"order":"o-2","member":"m-2","offer":"spring-tea","note":"\xe8\x8c\xb6"}}'
+)
+"""As a publisher may send it: a space, an unknown field, text that is not ASCII."""
+
+ENTRIES: Final[dict[str, Entry]] = {
+    "order.joined": Entry(
+        seq=1043,
+        index=0,
+        part=0,
+        at=AT_NS,
+        publisher="shop-b",
+        event=JOINED,
+        decisions=[
+            d.SeatConfirmed(
+                group="g1041-0",
+                order="o-2",
+                member="m-2",
+                offer="spring-tea",
+                payable_minor=0,
+                currency="CNY",
+                publisher="shop-b",
+            ),
+            d.GroupFilled(group="g1041-0", offer="spring-tea", cause="target", size=2, seats=SEATS),
+        ],
+    ),
+    "malformed": Entry(
+        seq=1043,
+        index=1,
+        part=0,
+        at=AT_NS,
+        publisher="shop-b",
+        decisions=[d.Malformed(why=Fault.NOT_JSON, size_bytes=17, keyed_hash="cd" * 32)],
+    ),
+    "timer": Entry(
+        seq=1044,
+        index=0,
+        part=0,
+        at=AT_NS + 10**9,
+        decisions=[
+            d.GroupExpired(group="g1040-7", offer="spring-tea", missing=1, seats=SEATS[:1]),
+            d.RefundDue(
+                refund=REFUND,
+                order="o-1",
+                payment="4200001234567890",
+                amount_minor=1990,
+                currency="CNY",
+                cause="expired",
+                publisher="shop-a",
+                member="m-1",
+                group="g1040-7",
+            ),
+        ],
+    ),
+    "clock.ticked": Entry(
+        seq=1044,
+        index=0,
+        part=1,
+        at=AT_NS + 10**9,
+        publisher="matcher",
+        event=msgspec.Raw(
+            b'{"type":"groupbuy.clock.ticked.v1","specversion":"1.0","id":"t-1","source":"//matcher",'
+            b'"time":"2026-11-23T10:00:01Z","data":{}}'
+        ),
+        decisions=[d.ClockAdvanced()],
+    ),
+}
+"""Entries in the order of the log, as they stand in the record."""
+
+RECORD: Final = Record(
+    v=RECORD_FORMAT,
+    market="main",
+    prev=GENESIS,
+    intake=INTAKE,
+    rule=1,
+    through=Through(seq=1044, events=1, at=AT_NS + 10**9, hash="ef" * 32),
+    entries=[msgspec.Raw(encode_entry(entry)) for entry in ENTRIES.values()],
+)
+
+
+def kind_of(decision: msgspec.Struct) -> str:
+    """Return the kind of a decision."""
+    return str(decision.__struct_config__.tag)

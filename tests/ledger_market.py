@@ -1,0 +1,79 @@
+"""Histories for the ledger that the matcher itself decided, from random inputs in a world where everything collides."""
+
+import random
+
+import msgspec
+
+from events.decode import Unreadable, split_message
+from events.record import GENESIS, Record, Through, encode_record, hash_bytes
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.message import Message
+from tests.ledger_records import INTAKE, MARKET, BuiltRecord
+from tests.model.both import FACTS, MARKET_KEY, ZONES
+from tests.model.inputs import Inputs
+from tests.model.naive import NaiveMarket
+from tests.model.naive_offers import Timezones
+
+
+class DecidedJournal:
+    """Records of what the engine decides; a record ends where chance will have it, between entries of one batch too."""
+
+    def __init__(self, seed: int, clock: str = "broker", taste: str = "mixed") -> None:
+        self.records: list[BuiltRecord] = []
+        self._random = random.Random(seed)
+        self._engine = Engine(MARKET, FACTS, ZONES)
+        self._naive = NaiveMarket(MARKET_KEY, Timezones(ZONES.names, ZONES.version))
+        self._inputs = Inputs(self._random.choice, clock, taste)
+        self._seq = 0
+        self._pending: list[bytes] = []
+        self._feed(*self._inputs.configuration())
+
+    def messages(self, count: int) -> "DecidedJournal":
+        """Let `count` random messages be decided."""
+        for _ in range(count):
+            self._feed(*self._inputs.message(self._naive.world))
+        return self
+
+    def _feed(self, at_ns: int, publisher: str, family: str, body: bytes) -> None:
+        self._seq += 1
+        self._naive.apply_body(self._seq, at_ns, publisher, family, body)
+        entries = self._engine.process(Message(self._seq, at_ns, publisher, family, body))
+        through = Through(seq=self._seq, events=_events_in(body), at=at_ns, hash=hash_bytes(body))
+        for raw in entries:
+            self._pending.append(raw)
+            if self._random.random() < 0.2:
+                self._seal(through)
+        if self._pending and self._random.random() < 0.5:
+            self._seal(through)
+        elif self._pending:
+            self._through = through
+
+    def seal(self) -> list[BuiltRecord]:
+        """Make a record of what is left, and return all."""
+        if self._pending:
+            self._seal(self._through)
+        return self.records
+
+    def _seal(self, through: Through) -> None:
+        prev = self.records[-1] if self.records else None
+        body = encode_record(
+            Record(
+                v=1,
+                market=MARKET,
+                prev=prev.hash if prev is not None else GENESIS,
+                intake=INTAKE,
+                rule=1,
+                through=through,
+                entries=[msgspec.Raw(raw) for raw in self._pending],
+            )
+        )
+        self._pending = []
+        seq = (prev.seq if prev is not None else 0) + self._random.choice([1, 1, 1, 2])
+        self.records.append(BuiltRecord(seq, through.at, hash_bytes(body), body))
+
+
+def _events_in(body: bytes) -> int:
+    try:
+        return len(split_message(body))
+    except Unreadable:
+        return 1

@@ -1,0 +1,1 @@
+"""The rules against a second implementation, written independently."""

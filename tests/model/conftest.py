@@ -1,0 +1,23 @@
+"""How long Hypothesis looks: quick and always alike by default, long and new with `--hypothesis-profile=deep`."""
+
+from hypothesis import HealthCheck, settings
+
+# A step of the state machine decides a message twice and compares two states: slow by design, not by accident.
+_CHECKS = list(HealthCheck)
+
+settings.register_profile(
+    "quick",
+    derandomize=True,
+    database=None,
+    max_examples=100,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=_CHECKS,
+)
+settings.register_profile(
+    "deep",
+    max_examples=2_000,
+    stateful_step_count=150,
+    deadline=None,
+    suppress_health_check=_CHECKS,
+)

@@ -1,0 +1,1 @@
+"""The rules, one test each: given, when, then."""

@@ -1,0 +1,72 @@
+"""Snapshots: whole or not used."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.matcher.log import Standing
+from services.matcher.snapshots import KEPT, STATE_SCHEMA, Snapshot, SnapshotStore
+
+
+def snapshot(seq: int, journal: str = "journal-1", schema: int = STATE_SCHEMA) -> Snapshot:
+    standing = Standing(seq=seq, hash=f"{seq:064x}", intake="intake-1")
+    return Snapshot(schema=schema, market="main", journal=journal, standing=standing, state=b"state %d" % seq)
+
+
+def seqs(store: SnapshotStore, journal: str = "journal-1") -> list[int]:
+    return [found.standing.seq for found in store.load(journal)]
+
+
+def test_the_newest_comes_first_and_older_ones_are_dropped(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    for seq in (5, 90, 1_000):
+        store.save(snapshot(seq))
+    assert seqs(store) == [1_000, 90]
+    assert len(list(tmp_path.iterdir())) == KEPT
+
+
+def test_what_was_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    store.save(snapshot(3))
+    assert store.load("journal-1") == [snapshot(3)]
+
+
+@pytest.mark.parametrize("place", [0, 20, 60, -1])
+def test_a_flipped_bit_anywhere_makes_a_snapshot_unused(tmp_path: Path, place: int) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    store.save(snapshot(3))
+    file = next(tmp_path.iterdir())
+    content = bytearray(file.read_bytes())
+    content[place] ^= 4
+    file.write_bytes(content)
+    assert store.load("journal-1") == []
+
+
+def test_a_truncated_or_empty_snapshot_is_unused_and_the_one_before_serves(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    store.save(snapshot(3))
+    store.save(snapshot(4))
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-5])
+    assert seqs(store) == [3]
+    newest.write_bytes(b"")
+    assert seqs(store) == [3]
+
+
+def test_snapshots_of_another_journal_market_or_schema_are_not_used(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    store.save(snapshot(3, journal="journal-2"))
+    store.save(snapshot(4, schema=STATE_SCHEMA + 1))
+    assert seqs(store) == []
+    assert SnapshotStore(tmp_path, "other").load("journal-2") == []
+
+
+def test_an_unknown_form_is_not_used(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    store.save(snapshot(3))
+    file = next(tmp_path.iterdir())
+    body = msgspec.msgpack.encode({"schema": "one"})
+    file.write_bytes(b"groupbuy-snapshot\n" + hashlib.sha256(body).digest() + body)
+    assert store.load("journal-1") == []

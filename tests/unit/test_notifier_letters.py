@@ -1,0 +1,121 @@
+"""What a record makes the notifier say, and to whom."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from events import decisions as d
+from events.record import GENESIS, Entry, decode_record, hash_bytes
+from services.bus.journal import FollowedRecord, JournalBroken
+from services.notifier.channels import Bundle
+from services.notifier.letters import LETTER_MAX_BYTES, Mail, mail_of
+from tests.journal_writer import record_of
+from tests.notifier_journal import AT_NS, confirmed, expired, knock, refused
+
+
+def followed(entries: list[Entry]) -> FollowedRecord:
+    body = record_of(entries, GENESIS)
+    return FollowedRecord(7, AT_NS, hash_bytes(body), body, decode_record(body))
+
+
+def mail(*entries: Entry) -> Mail:
+    return mail_of(followed(list(entries)))
+
+
+def told(bundle: Bundle) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Everything in a bundle: addressee and documents, letter by letter."""
+    read = []
+    for letter in bundle.letters:
+        (documents,) = json.loads(letter.body).values()
+        assert len(documents) == letter.tells
+        read.append((letter.addressee, documents))
+    return read
+
+
+def test_a_member_gets_all_results_of_a_record_in_one_message() -> None:
+    results = dict(told(mail(confirmed(1, 0), confirmed(1, 1, fills=2)).results))
+    assert [result["kind"] for result in results["m-1-0"]] == ["seat.confirmed", "group.filled"]
+    assert [result["kind"] for result in results["m-1-1"]] == ["seat.confirmed", "group.filled"]
+    assert results["m-1-0"][1] | {"order": "o-1-0", "price_minor": 8_000} == results["m-1-0"][1]
+
+
+def test_a_member_hears_nothing_of_the_others_in_the_group() -> None:
+    results = dict(told(mail(confirmed(1, 0), confirmed(1, 1, fills=2)).results))
+    assert "m-1-1" not in json.dumps(results["m-1-0"])
+    assert "o-1-1" not in json.dumps(results["m-1-0"])
+
+
+def test_a_publisher_gets_the_outcomes_of_its_own_events_in_one_message() -> None:
+    outcomes = told(mail(confirmed(1, 0), refused(2), confirmed(3, publisher="shop-b")).outcomes)
+    assert [(name, [document["id"] for document in documents]) for name, documents in outcomes] == [
+        ("shop-a", ["e-1-0", "e-2-0"]),
+        ("shop-b", ["e-3-0"]),
+    ]
+    assert outcomes[0][1][1]["kind"] == "refused"
+
+
+def test_a_deadline_is_news_to_every_publisher_with_a_seat_and_a_result_to_every_member() -> None:
+    sorted_mail = mail(expired(5, [("ann", "shop-a"), ("bob", "shop-b"), ("cid", "shop-a")]))
+    assert [
+        (name, [document["member"] for document in documents]) for name, documents in told(sorted_mail.outcomes)
+    ] == [
+        ("shop-a", ["ann", "cid"]),
+        ("shop-b", ["bob"]),
+    ]
+    assert [(name, len(documents)) for name, documents in told(sorted_mail.results)] == [
+        ("ann", 1),
+        ("bob", 1),
+        ("cid", 1),
+    ]
+
+
+def test_the_clocks_knock_is_told_to_nobody() -> None:
+    knocked = mail(knock(4))
+    assert knocked.messages == 0
+    assert knocked.unaddressable == 0
+
+
+def test_a_refusal_is_an_outcome_and_no_result() -> None:
+    sorted_mail = mail(refused(2))
+    assert not sorted_mail.results.letters
+    assert len(sorted_mail.outcomes.letters) == 1
+
+
+def test_an_event_that_was_not_kept_still_has_its_outcome() -> None:
+    malformed = d.Malformed(why="bad_time", size_bytes=3, keyed_hash="00")
+    entry = Entry(seq=9, index=4, part=0, at=AT_NS, publisher="shop-a", decisions=[malformed])
+    ((publisher, (document,)),) = told(mail(entry).outcomes)
+    assert (publisher, document["kind"], document["entry"]) == ("shop-a", "malformed", "9.4.0")
+
+
+def test_outcomes_that_do_not_fit_one_message_are_split_in_order() -> None:
+    entries = [confirmed(1, index) for index in range(4_000)]
+    outcomes = mail(*entries).outcomes
+    assert len(outcomes.letters) > 1
+    assert all(len(letter.body) <= LETTER_MAX_BYTES + 20 for letter in outcomes.letters)
+    ids = [document["id"] for _, documents in told(outcomes) for document in documents]
+    assert ids == [f"e-1-{index}" for index in range(4_000)]
+
+
+def test_the_same_record_always_makes_the_same_letters() -> None:
+    record = followed([confirmed(1, 0), confirmed(1, 1, fills=2), expired(2, [("ann", "shop-b"), ("bob", "shop-a")])])
+    assert mail_of(record) == mail_of(record)
+
+
+@pytest.mark.parametrize("name", ["a b", "x.y", "*", ">", "", "line\r\nbreak", "ä", "$position"])
+def test_what_cannot_be_a_subject_token_is_left_out_and_counted(name: str) -> None:
+    sorted_mail = mail(confirmed(1, 0), expired(2, [(name, "shop-a"), ("bob", name)]))
+    assert [letter.addressee for letter in sorted_mail.results.letters] == ["m-1-0", "bob"]
+    assert [letter.addressee for letter in sorted_mail.outcomes.letters] == ["shop-a"]
+    assert sorted_mail.unaddressable == 2
+
+
+def test_an_entry_of_a_later_version_stops_instead_of_being_skipped() -> None:
+    record = followed([confirmed(1, 0)])
+    record.record.entries.append(
+        msgspec.Raw(b'{"seq":2,"index":0,"part":0,"at":1,"publisher":"shop-a","decisions":[{"kind":"price.cut"}]}')
+    )
+    with pytest.raises(JournalBroken, match=r"record 7 holds an entry that this version .* upgrade the notifier"):
+        mail_of(record)
