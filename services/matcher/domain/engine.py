@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from events import clock, group, market, member, offer, order, refund
+from events import clock, group, member, offer, order, refund
 from events import decisions as d
 from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
 from events.envelope import Event
 from events.leaf import keyed_hash
+from events.market import MarketConfiguredEvent
 from events.reasons import Fault, Reason
 from events.record import Entry, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
@@ -47,7 +48,7 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     member.MemberBlockedEvent: configuring.block,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
 }
-"""The rule for each type of event; `market.configured` is the engine's own since it needs the zones."""
+"""The rule for each type of event but `market.configured`, which needs the zones."""
 
 
 class Engine:
@@ -60,7 +61,8 @@ class Engine:
         self.zones = zones
         self.state = State() if state is None else state
         self.tree = Index(self.state)
-        self._forgetting = Forgetting(self.state)
+        self._forgetting = Forgetting(self.state, self.tree)
+        self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {**_RULES, MarketConfiguredEvent: self._configure}
         self.tally: dict[type[d.Decision], int] = {}
         """Decided events by the kind of their outcome, since this engine was made."""
 
@@ -116,6 +118,9 @@ class Engine:
         """Return an engine with the state of a snapshot. Raises ValueError when it is not one."""
         return cls(market, facts, zones, msgspec.msgpack.decode(snapshot, type=State))
 
+    def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
+        configuring.configure(turn, event, self.zones)
+
     # One event
 
     def _decide_raw(self, message: Message, index: int, raw: bytes, entries: list[bytes]) -> None:
@@ -127,7 +132,8 @@ class Engine:
         except NamesAPerson as person:
             self._decide_personal(message, index, raw, person, entries)
             return
-        now = gate.accepted_time(self.state, message, event, claimed_at)
+        configured = gate.configuration(self.state, event)
+        now = gate.accepted_time(configured, self.state.now, message, claimed_at)
         self._drain(now, message.seq, index, entries)
         publisher = gate.publisher_of(message, event)
         turn = self._turn(now, message.seq, index, publisher, event)
@@ -136,8 +142,9 @@ class Engine:
             gate.check_right(self.state, message, publisher, event)
             key = gate.check_identity(turn, event, raw)
             if not turn.decisions:
-                gate.check_time(turn, event, claimed_at)
-                self._apply_rule(turn, event)
+                assert configured is not None, "a right to speak needs a configuration"
+                gate.check_time(turn, configured, event, claimed_at)
+                self._rules[type(event)](turn, event)
         except Refusal as refusal:
             assert not turn.decisions, "a rule refuses before it decides"
             turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
@@ -145,18 +152,10 @@ class Engine:
         self._finish_event(turn, raw, key, entries)
         self._drain(now, message.seq, index, entries)
 
-    def _apply_rule(self, turn: Turn, event: AnyEvent) -> None:
-        rule = _RULES.get(type(event))
-        if rule is not None:
-            rule(turn, event)
-        else:
-            assert isinstance(event, market.MarketConfiguredEvent)
-            configuring.configure(turn, event, self.zones)
-
     def _decide_unreadable(
         self, message: Message, index: int, raw: bytes, fault: Unreadable, entries: list[bytes]
     ) -> None:
-        now = gate.accepted_time(self.state, message, None, 0)
+        now = gate.accepted_time(self.state.market, self.state.now, message, 0)
         self._drain(now, message.seq, index, entries)
         turn = self._turn(now, message.seq, index, message.publisher, None)
         turn.emit(
@@ -173,7 +172,7 @@ class Engine:
         self, message: Message, index: int, raw: bytes, person: NamesAPerson, entries: list[bytes]
     ) -> None:
         """Refuse an event that names a person, keeping its length and keyed hash only."""
-        now = gate.accepted_time(self.state, message, None, 0)
+        now = gate.accepted_time(self.state.market, self.state.now, message, 0)
         self._drain(now, message.seq, index, entries)
         publisher = gate.publisher_of(message, person.event)
         turn = self._turn(now, message.seq, index, publisher, None)
@@ -245,6 +244,7 @@ class Engine:
             remember(state, key, raw, answer)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:
-        if isinstance(event, market.MarketConfiguredEvent):
+        if isinstance(event, MarketConfiguredEvent):
             self._forgetting.reconfigured()
-        self._forgetting.after_entry(now)
+        if now > self._forgetting.nothing_until:
+            self._forgetting.after_entry(now)

@@ -246,7 +246,7 @@ def _sit(state: State, tree: Index, order: Order, group: Group) -> None:
     group.unmerging += not order.merge
     _stock(offer, order, -1)
     if offer.weights is not None:
-        weigh(state, offer, order, 1)
+        _add_weight(offer, order.member, weight)
     tree.seat_added(group, order.member, state)
     tree.file(group, offer)
 
@@ -404,18 +404,24 @@ def weigh(state: State, offer: Offer, order: Order, sign: int) -> None:
         return
     assert offer.weights is not None
     terms = s.terms_of(state, state.groups[order.group])
-    weight = terms.weight(order.quantity) << (s.WEIGHT_BITS if order.status == s.FILLED else 0)
-    held = offer.weights.get(order.member, 0) + sign * weight
+    shift = s.WEIGHT_BITS if order.status == s.FILLED else 0
+    _add_weight(offer, order.member, sign * terms.weight(order.quantity) << shift)
+
+
+def _add_weight(offer: Offer, member: str, weight: int) -> None:
+    assert offer.weights is not None
+    held = offer.weights.get(member, 0) + weight
     assert held >= 0, "nobody holds less than nothing"
     if held:
-        offer.weights[order.member] = held
+        offer.weights[member] = held
     else:
-        del offer.weights[order.member]
+        del offer.weights[member]
 
 
 def _refund_due(moment: Moment, decision: d.RefundDue) -> None:
     state = moment.state
     assert decision.refund not in state.refunds, "a debt is one debt"
+    moment.tree.refund_due(decision.order)
     state.refunds[decision.refund] = s.Refund(
         order=decision.order, amount_minor=decision.amount_minor, currency=decision.currency
     )

@@ -7,6 +7,7 @@ from events.times import NS_PER_S
 from services.matcher.domain import evolve
 from services.matcher.domain import state as s
 from services.matcher.domain.identities import accepted_at_ns
+from services.matcher.domain.index import Index
 from services.matcher.domain.state import State
 
 AT_ONCE: Final = 2
@@ -16,18 +17,20 @@ AT_ONCE: Final = 2
 class Forgetting:
     """Forgets what its time has passed for; knows until when there is nothing to look at."""
 
-    def __init__(self, state: State) -> None:
-        """Watch over `state`."""
+    def __init__(self, state: State, tree: Index) -> None:
+        """Watch over `state` and its index."""
         self._state = state
-        self._nothing_until = 0
+        self._tree = tree
+        self.nothing_until = 0
+        """Accepted time in ns up to which there is nothing to forget."""
 
     def reconfigured(self) -> None:
         """Look again: other times may hold from now on."""
-        self._nothing_until = 0
+        self.nothing_until = 0
 
     def after_entry(self, now: int) -> None:
         """Forget, at `now` (ns), at most two identities, orders, groups and settled refunds."""
-        if now <= self._nothing_until or self._state.market is None:
+        if now <= self.nothing_until or self._state.market is None:
             return
         market = self._state.market
         order_ns = market.order_memory_s * NS_PER_S
@@ -35,8 +38,8 @@ class Forgetting:
         _forget_identities(self._state, now - identity_ns)
         _forget_orders(self._state, now - order_ns)
         _forget_groups(self._state, now - order_ns)
-        _forget_refunds(self._state, now - order_ns)
-        self._nothing_until = min([now + min(order_ns, identity_ns), *_next_ends(self._state, order_ns, identity_ns)])
+        _forget_refunds(self._state, self._tree, now - order_ns)
+        self.nothing_until = min([now + min(order_ns, identity_ns), *_next_ends(self._state, order_ns, identity_ns)])
 
 
 def identity_memory_ns(market: MarketConfigured) -> int:
@@ -95,10 +98,10 @@ def _forget_groups(state: State, ended_before: int) -> None:
             del offer.editions[group.edition]
 
 
-def _forget_refunds(state: State, settled_before: int) -> None:
+def _forget_refunds(state: State, tree: Index, settled_before: int) -> None:
     for _ in range(AT_ONCE):
         first = state.settled_refunds.peek()
         if first is None or first[0] >= settled_before:
             return
         state.settled_refunds.drop()
-        del state.refunds[first[1]]
+        tree.refund_forgotten(state.refunds.pop(first[1]).order)

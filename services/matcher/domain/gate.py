@@ -30,12 +30,10 @@ def configuration(state: State, event: AnyEvent | None) -> MarketConfigured | No
     return state.market
 
 
-def accepted_time(state: State, message: Message, event: AnyEvent | None, claimed_at: int) -> int:
-    """Return the accepted time of an input in ns; `claimed_at` is its own, 0 where it cannot be read."""
-    configured = configuration(state, event)
-    if configured is None or configured.clock == "broker":
-        return max(state.now, message.at)
-    return max(state.now, claimed_at)
+def accepted_time(configured: MarketConfigured | None, last: int, message: Message, claimed_at: int) -> int:
+    """Return the accepted time of an input in ns, at the earliest `last`; `claimed_at` is its own, 0 if unreadable."""
+    at = message.at if configured is None or configured.clock == "broker" else claimed_at
+    return max(last, at)
 
 
 def publisher_of(message: Message, event: AnyEvent) -> str:
@@ -48,7 +46,7 @@ def publisher_of(message: Message, event: AnyEvent) -> str:
 def check_right(state: State, message: Message, publisher: str, event: AnyEvent) -> None:
     """Raise Refusal unless `publisher` may publish such an event here."""
     family = FAMILY_OF[type(event)]
-    if configuration(state, event) is None:
+    if state.market is None and family != "market":
         raise Refusal(Reason.MARKET_NOT_CONFIGURED)
     if family != message.family and not (message.family == MIXED and message.publisher == GATEWAY):
         raise Refusal(Reason.WRONG_FAMILY)
@@ -76,10 +74,8 @@ def check_identity(turn: Turn, event: AnyEvent, raw: bytes) -> bytes | None:
     return key
 
 
-def check_time(turn: Turn, event: AnyEvent, claimed_at: int) -> None:
+def check_time(turn: Turn, configured: MarketConfigured, event: AnyEvent, claimed_at: int) -> None:
     """Raise Refusal when the event's own time is too far from the accepted one, or identities are at capacity."""
-    configured = configuration(turn.state, event)
-    assert configured is not None, "a right to speak needs a configuration"
     if claimed_at <= turn.now - configured.replay_window_s * NS_PER_S:
         raise Refusal(Reason.TOO_OLD)
     if claimed_at > turn.now + configured.future_slack_s * NS_PER_S:

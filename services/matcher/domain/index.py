@@ -26,6 +26,8 @@ class Index:
         `nearest_full`, else 0."""
         self.mergeable: dict[tuple[str, int, str | None], SortedList[Group]] = {}
         self.members: dict[str, dict[str, None]] = {}
+        self.refunds: dict[str, int] = {}
+        """Order -> how many refunds it has: asked first, since a refund's id costs a hash."""
         self._build(state)
 
     def _build(self, state: State) -> None:
@@ -40,6 +42,8 @@ class Index:
             if order.status == HELD:
                 grace_s = terms_of(state, state.groups[order.group]).grace_s
                 self.holds.append((order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
+        for refund in state.refunds.values():
+            self.refund_due(refund.order)
         heapq.heapify(self.deadlines)
         heapq.heapify(self.holds)
 
@@ -90,6 +94,18 @@ class Index:
         known = self.members.get(group.group)
         if known is not None:
             known.pop(member, None)
+
+    def refund_due(self, order: str) -> None:
+        """Count a refund of `order`."""
+        self.refunds[order] = self.refunds.get(order, 0) + 1
+
+    def refund_forgotten(self, order: str) -> None:
+        """Count a refund of `order` no more."""
+        left = self.refunds[order] - 1
+        if left:
+            self.refunds[order] = left
+        else:
+            del self.refunds[order]
 
     def closed(self, group: Group, offer: Offer) -> None:
         """Forget a group that is over."""

@@ -3,7 +3,7 @@
 import hashlib
 
 from events import decisions as d
-from services.matcher.domain.state import Group, Order, State
+from services.matcher.domain.state import Group, Order
 from services.matcher.domain.turn import Turn
 
 
@@ -12,9 +12,9 @@ def refund_id(order: str, payment: str, *, of: str = "whole") -> str:
     return "r-" + hashlib.sha256(f"{order}\n{payment}\n{of}".encode()).hexdigest()[:32]
 
 
-def is_owed(state: State, order: str, payment: str) -> bool:
+def is_owed(turn: Turn, order: str, payment: str) -> bool:
     """Tell whether the whole of a payment was declared due before."""
-    return refund_id(order, payment) in state.refunds
+    return order in turn.tree.refunds and refund_id(order, payment) in turn.state.refunds
 
 
 def refund_order(turn: Turn, order: Order, cause: str, group: Group | None = None) -> None:

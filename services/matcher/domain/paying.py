@@ -16,7 +16,7 @@ from services.matcher.domain.turn import Turn
 def pay(turn: Turn, event: OrderPaidEvent) -> None:
     """Confirm the seat that a payment is for, or owe the money back."""
     data = event.data
-    if is_owed(turn.state, data.order, data.payment):
+    if is_owed(turn, data.order, data.payment):
         raise Refusal(Reason.PAYMENT_KNOWN)
     order = turn.state.orders.get(data.order)
     if order is None:

@@ -30,7 +30,7 @@ def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
 def owe_back(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     """Owe back the payment that a refused order carries, unless it is held for that order or owed already."""
     payment = data.payment
-    if payment is None or is_owed(turn.state, data.order, payment.payment):
+    if payment is None or is_owed(turn, data.order, payment.payment):
         return
     known = turn.state.orders.get(data.order)
     if known is not None and known.payment == payment.payment:
@@ -68,7 +68,7 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     terms = offer.terms if group is None else s.terms_of(state, group)
     check_limits(offer, terms, data.member, terms.weight(data.quantity))
     payable_minor = terms.payable_minor(data.quantity, leads=group is None)
-    _check_payment(state, terms, data.order, data.payment, payable_minor)
+    _check_payment(turn, terms, data.order, data.payment, payable_minor)
     if group is None:
         group = open_group(turn, offer, data.order, data.member, data.pool)
     _seat(turn, group, terms, data, payable_minor)
@@ -122,7 +122,8 @@ def open_offer(turn: Turn, offer_id: str, *, opens: bool) -> Offer:
 
 def check_variant(offer: Offer, sku: str | None, quantity: int) -> None:
     """Raise Refusal unless the offer has the variant, a group can hold the quantity, and the stock lasts."""
-    check_sku(offer, sku)
+    if sku is not None or offer.stock is not None:
+        check_sku(offer, sku)
     terms = offer.terms
     if terms.count == "units" and quantity > terms.max_size:
         raise Refusal(Reason.QUANTITY_TOO_LARGE)
@@ -184,10 +185,10 @@ def _named_group(turn: Turn, offer: Offer, data: OrderJoined, group_id: str) -> 
     return group
 
 
-def _check_payment(state: State, terms: Terms, order_id: str, payment: Payment | None, payable_minor: int) -> None:
+def _check_payment(turn: Turn, terms: Terms, order_id: str, payment: Payment | None, payable_minor: int) -> None:
     if payment is None:
         return
-    if is_owed(state, order_id, payment.payment):
+    if is_owed(turn, order_id, payment.payment):
         raise Refusal(Reason.PAYMENT_KNOWN)
     if not terms.is_paid:
         raise Refusal(Reason.NO_PAYMENT_DUE)
