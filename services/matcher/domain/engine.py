@@ -25,6 +25,7 @@ from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
 from services.matcher.domain.index import Index
 from services.matcher.domain.message import Message
+from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -94,7 +95,7 @@ class Engine:
         event = None if raw_event is None else decode_archived(raw_event)
         self.state.now = entry.at
         self.state.position = (entry.seq, entry.index, entry.part)
-        moment = evolve.Moment(self.state, self.tree, entry.at, event)
+        moment = Moment(self.state, self.tree, entry.at, event)
         for decision in entry.decisions:
             evolve.apply(moment, decision)
         if entry.publisher is not None:

@@ -4,8 +4,8 @@ from typing import Final
 
 from events.market import MarketConfigured
 from events.times import NS_PER_S
-from services.matcher.domain import evolve
 from services.matcher.domain import state as s
+from services.matcher.domain.holdings import weigh
 from services.matcher.domain.identities import accepted_at_ns
 from services.matcher.domain.index import Index
 from services.matcher.domain.state import State
@@ -76,7 +76,7 @@ def _forget_orders(state: State, ended_before: int) -> None:
             continue
         offer = state.offers[state.groups[order.group].offer]
         if offer.weights is not None and order.status == s.FILLED:
-            evolve.weigh(state, offer, order, -1)
+            weigh(state, offer, order, -1)
         del state.orders[order.order]
         forgotten += 1
 

@@ -9,10 +9,11 @@ from events import decisions as d
 from events.registry import AnyEvent
 from services.matcher.domain import evolve
 from services.matcher.domain.index import Index
+from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import State
 
 
-class Turn(evolve.Moment):
+class Turn(Moment):
     """A moment with the decisions made so far for one entry."""
 
     __slots__ = ("decisions", "index", "publisher", "seats_named", "seq")

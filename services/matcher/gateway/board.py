@@ -21,11 +21,9 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _EntryHead(msgspec.Struct, gc=False):
-    """As much of an entry as tells whether somebody waits for it."""
+    """As much of an entry as tells whether anybody can wait for its record."""
 
     seq: int
-    index: int
-    publisher: str | None = None
 
 
 _head_decoder: Final = msgspec.json.Decoder(_EntryHead)
@@ -51,8 +49,6 @@ class Board:
         self._recent: deque[FollowedRecord] = deque()
         self._recent_bytes = 0
         self._covered_seq = 0
-        self.outcomes = 0
-        """How many outcomes have been passed on."""
 
     @property
     def oldest_wait_s(self) -> float:
@@ -65,13 +61,14 @@ class Board:
 
         The record may be here before the broker's acknowledgement of the message that it decides.
         """
-        self._waiting[seq] = sent
-        if seq > self._covered_seq:
-            return []
         settled: list[Request] = []
-        for record in self._recent:
-            if _first_seq(record) <= seq <= record.record.through.seq:
-                self._apply(record, settled, only_seq=seq)
+        if seq <= self._covered_seq:
+            waiting = {seq: sent}
+            for record in self._recent:
+                _answer(waiting, record, settled)
+            if not waiting:
+                return settled
+        self._waiting[seq] = sent
         return settled
 
     def note(self, records: list[FollowedRecord]) -> list[Request]:
@@ -79,8 +76,7 @@ class Board:
         settled: list[Request] = []
         for record in records:
             self._covered_seq = record.record.through.seq
-            if self._waiting:
-                self._apply(record, settled)
+            _answer(self._waiting, record, settled)
             self._keep(record)
         return settled
 
@@ -92,24 +88,6 @@ class Board:
                 return
             del self._waiting[seq]
 
-    def _apply(self, record: FollowedRecord, settled: list[Request], only_seq: int | None = None) -> None:
-        for raw in record.record.entries:
-            head = _head_decoder.decode(raw)
-            sent = self._waiting.get(head.seq)
-            # A piece of timer work has a position too, but no publisher: it answers nobody.
-            if sent is None or head.publisher is None or head.index >= len(sent.places):
-                continue
-            if only_seq is not None and head.seq != only_seq:
-                continue
-            request, place, event_id = sent.places[head.index]
-            if not request.settled:
-                self.outcomes += 1
-                if request.note_outcome(place, _encode(outcome_of(decode_entry(raw), event_id))):
-                    settled.append(request)
-            sent.missing -= 1
-            if sent.missing == 0:
-                del self._waiting[head.seq]
-
     def _keep(self, record: FollowedRecord) -> None:
         self._recent.append(record)
         self._recent_bytes += len(record.body)
@@ -117,5 +95,23 @@ class Board:
             self._recent_bytes -= len(self._recent.popleft().body)
 
 
-def _first_seq(record: FollowedRecord) -> int:
-    return _head_decoder.decode(record.record.entries[0]).seq
+def _answer(waiting: dict[int, Sent], record: FollowedRecord, settled: list[Request]) -> None:
+    """Pass on the outcomes in `record` that are waited for, take out of `waiting` what has got all of its own."""
+    if not waiting:
+        return
+    entries = record.record.entries
+    first_seq, last_seq = _head_decoder.decode(entries[0]).seq, record.record.through.seq
+    if not any(first_seq <= seq <= last_seq for seq in waiting):
+        return
+    for raw in entries:
+        entry = decode_entry(raw)
+        sent = waiting.get(entry.seq)
+        # A piece of timer work has a position too, but no publisher: it answers nobody.
+        if sent is None or entry.publisher is None or entry.index >= len(sent.places):
+            continue
+        request, place, event_id = sent.places[entry.index]
+        if not request.settled and request.note_outcome(place, _encode(outcome_of(entry, event_id))):
+            settled.append(request)
+        sent.missing -= 1
+        if sent.missing == 0:
+            del waiting[entry.seq]

@@ -109,7 +109,7 @@ class Gatherer:
             # A publish now would be kept by the client and sent at an unknown time.
             raise unavailable("there is no connection to the broker")
         items = prepare(body, publisher, family)
-        size_bytes = sum(len(item.body) for item in items)
+        size_bytes = sum([len(item.body) for item in items])
         if self.events_waiting + len(items) > EVENTS_WAITING_MAX or self.bytes_waiting + size_bytes > BYTES_WAITING_MAX:
             raise busy("as many events are waiting for their outcome as may wait")
         request = Request(len(items), size_bytes, time.monotonic() + self._outcome_timeout_s, tell)

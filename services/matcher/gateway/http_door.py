@@ -17,6 +17,7 @@ from services.matcher.gateway.gather import Gatherer
 from services.matcher.gateway.peers import Peers
 from services.matcher.gateway.tokens import Tokens
 
+BODY_TIMEOUT_S: Final = 30.0
 JSON: Final = "application/json"
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
@@ -131,10 +132,14 @@ async def _read_body(request: Request) -> bytes:
     if claimed.isdigit() and int(claimed) > BATCH_MAX_BYTES:
         raise batch_too_large(int(claimed))
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BATCH_MAX_BYTES:
-            raise batch_too_large(len(body))
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BATCH_MAX_BYTES:
+                    raise batch_too_large(len(body))
+    except TimeoutError:
+        raise Refusal(Code.BAD_REQUEST, f"the body did not come within {BODY_TIMEOUT_S:.0f} s") from None
     return bytes(body)
 
 

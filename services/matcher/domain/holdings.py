@@ -1,0 +1,34 @@
+"""What orders hold of an offer: its stock, and of a limited one each member's weight."""
+
+from services.matcher.domain import state as s
+from services.matcher.domain.state import Offer, Order, State
+
+
+def take_stock(offer: Offer, order: Order, sign: int) -> None:
+    """Take what an order holds from the offer's stock (-1), or give it back (1)."""
+    if offer.stock is None:
+        return
+    key = order.sku or s.ONE_STOCK
+    offer.stock[key] = left = offer.stock[key] + sign * order.quantity
+    assert left >= 0, "stock is never negative"
+
+
+def weigh(state: State, offer: Offer, order: Order, sign: int) -> None:
+    """Count an order in, or out of, what its member holds of the offer."""
+    if order.status not in (s.HELD, s.CONFIRMED, s.FILLED):
+        return
+    assert offer.weights is not None
+    terms = s.terms_of(state, state.groups[order.group])
+    shift = s.WEIGHT_BITS if order.status == s.FILLED else 0
+    add_weight(offer, order.member, sign * terms.weight(order.quantity) << shift)
+
+
+def add_weight(offer: Offer, member: str, weight: int) -> None:
+    """Add a packed weight to what a member holds of a limited offer."""
+    assert offer.weights is not None
+    held = offer.weights.get(member, 0) + weight
+    assert held >= 0, "nobody holds less than nothing"
+    if held:
+        offer.weights[member] = held
+    else:
+        del offer.weights[member]
