@@ -56,11 +56,6 @@ def outcomes_consumer(publisher: str) -> str:
     return f"outcomes-{publisher}"
 
 
-def checkpoint_subject(market: str) -> str:
-    """Subject of the ledger's signed checkpoints."""
-    return f"{subjects.PREFIX}.{market}.checkpoint"
-
-
 def check_market(market: str) -> None:
     """Refuse a market's name that cannot stand in a subject."""
     if not is_name(market):
@@ -125,7 +120,7 @@ def _matcher(market: str) -> Permissions:
             *_reading(subjects.intake_stream(market)),
             *_reading(subjects.journal_stream(market)),
         ),
-        (checkpoint_subject(market),),
+        (subjects.checkpoint(market),),
     )
 
 
@@ -136,14 +131,14 @@ def _gateway(market: str, publishers: Sequence[str]) -> Permissions:
             *(f"{inbox_prefix(publisher)}.>" for publisher in publishers),
             *_reading(subjects.journal_stream(market)),
         ),
-        (subjects.submit(market, "*", "*"), checkpoint_subject(market)),
+        (subjects.submit(market, "*", "*"), subjects.checkpoint(market)),
     )
 
 
 def _ledger(market: str) -> Permissions:
     return Permissions(
         (
-            checkpoint_subject(market),
+            subjects.checkpoint(market),
             # Trimming what is archived. The broker cannot limit up to where: the ledger's code does.
             f"$JS.API.STREAM.PURGE.{subjects.intake_stream(market)}",
             f"$JS.API.STREAM.INFO.{subjects.intake_stream(market)}",
@@ -168,7 +163,7 @@ def _notifier(market: str) -> Permissions:
             *_reading(subjects.journal_stream(market)),
             *(subject for stream in written for subject in _looking_up(stream)),
         ),
-        (checkpoint_subject(market),),
+        (subjects.checkpoint(market),),
     )
 
 

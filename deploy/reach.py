@@ -1,9 +1,11 @@
 """Reaching a running stack: connections to its broker as one of its users, and its services over HTTP."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Final
 
+import nats.errors
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
@@ -41,6 +43,13 @@ async def connect_as(data: Path, nats_url: str, user: str) -> Client:
         "reconnect_time_wait": RECONNECT_WAIT_S,
     }
     return client
+
+
+async def close_quietly(client: Client) -> None:
+    """Close a connection, whether it still stands or not."""
+    # The library flushes while it closes, and says so when there is nothing to flush to any more.
+    with contextlib.suppress(nats.errors.Error, OSError):
+        await client.close()
 
 
 async def missing_streams(client: Client, market: str) -> list[str]:

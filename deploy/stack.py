@@ -27,7 +27,7 @@ from deploy.permissions import (
     check_market,
 )
 from deploy.provision import provision
-from deploy.reach import connect_as, http_get, missing_streams
+from deploy.reach import close_quietly, connect_as, http_get, missing_streams
 from deploy.stack_files import (
     Address,
     StackError,
@@ -153,7 +153,7 @@ class Stack:
         try:
             yield client
         finally:
-            await client.close()
+            await close_quietly(client)
 
     async def intake_last_seq(self) -> int:
         """Return the sequence of the last message ever put into the intake; 0 for a fresh market."""
@@ -182,7 +182,7 @@ class Stack:
         try:
             await provision(client, self.market, self.plan.publishers)
         finally:
-            await client.close()
+            await close_quietly(client)
 
     async def _check_foreign_broker(self, nats_url: str) -> None:
         """Refuse a broker that does not know our users, or has not the market's streams."""
@@ -197,7 +197,7 @@ class Stack:
         try:
             missing = await missing_streams(client, self.market)
         finally:
-            await client.close()
+            await close_quietly(client)
         if missing and not self.plan.may_provision:
             raise StackError(
                 f"the broker at {nats_url} lacks {', '.join(missing)}: make them first with "

@@ -23,7 +23,7 @@ STOP_TIMEOUT_S: Final = 10.0
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 10.0
 # After this long without a death the next one counts as the first again.
-STEADY_AFTER_S: Final = 30.0
+STEADY_AFTER_S: Final = 5.0
 BROKER_POLL_S: Final = 0.2
 LOG_MAX_BYTES: Final = 16 * 1024 * 1024
 LOG_CHECK_S: Final = 60.0

@@ -13,6 +13,7 @@ from events import decisions as d
 from events.record import Entry, entry_id
 
 _to_builtins: Final = msgspec.to_builtins
+_NO_SEATS: Final[list[d.SeatRef]] = []
 
 
 class _Identified(msgspec.Struct):
@@ -24,8 +25,8 @@ _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
 PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
-# `promoted` is another member's order, and whose is not known here.
-NOT_FOR_PUBLISHERS: Final = ("seats", "promoted")
+# `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them.
+NOT_FOR_PUBLISHERS: Final = ("promoted",)
 NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages")
 
 
@@ -104,11 +105,15 @@ def _for_publisher(decision: d.AnyDecision) -> dict[str, Any]:
 
 
 def _fields(decision: d.AnyDecision, left_out: tuple[str, ...]) -> dict[str, Any]:
-    fields: dict[str, Any] = _to_builtins(decision)
+    fields: dict[str, Any]
+    if isinstance(decision, CLOSING):
+        # The list is not converted only to be dropped. A merge's `seats` is how many it moved, and may be told.
+        fields = _to_builtins(msgspec.structs.replace(decision, seats=_NO_SEATS))
+        del fields["seats"]
+    else:
+        fields = _to_builtins(decision)
     for name in left_out:
-        # The number of seats that a merge moved may be told; the list of whose they were may not.
-        if name != "seats" or isinstance(decision, CLOSING):
-            fields.pop(name, None)
+        fields.pop(name, None)
     return fields
 
 

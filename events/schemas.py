@@ -187,7 +187,7 @@ def _result() -> Schema:
 def _told(struct: type[msgspec.Struct], left_out: Iterable[str]) -> Schema:
     """Return the schema of a decision as outsiders see it."""
     schema: Schema = _of(struct)["$defs"][struct.__name__]
-    hidden = {name for name in left_out if name != "seats" or struct in outcomes.CLOSING}
+    hidden = {*left_out, *(("seats",) if struct in outcomes.CLOSING else ())}
     properties = {name: value for name, value in schema["properties"].items() if name not in hidden}
     return {**schema, "properties": properties, "required": [x for x in schema["required"] if x not in hidden]}
 

@@ -1,6 +1,7 @@
 """Histories for the ledger that the matcher itself decided, from random inputs in a world where everything collides."""
 
 import random
+from functools import lru_cache
 
 import msgspec
 
@@ -8,11 +9,27 @@ from events.decode import Unreadable, split_message
 from events.record import GENESIS, Record, Through, encode_record, hash_bytes
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
+from tests.builders import JsonEvent
 from tests.ledger_records import INTAKE, MARKET, BuiltRecord
 from tests.model.both import FACTS, MARKET_KEY, ZONES
 from tests.model.inputs import Inputs
 from tests.model.naive import NaiveMarket
 from tests.model.naive_offers import Timezones
+
+
+class LongMemory(Inputs):
+    """Markets that remember orders: a matcher that has forgotten an order takes its payment for an unknown one."""
+
+    def _market(self) -> JsonEvent:
+        event = super()._market()
+        event["data"]["order_memory_s"] = 1_000_000
+        return event
+
+
+@lru_cache(maxsize=16)
+def decided_records(seed: int, messages: int, clock: str = "broker", taste: str = "mixed") -> tuple[BuiltRecord, ...]:
+    """Return the records of a random journal, made once."""
+    return tuple(DecidedJournal(seed, clock, taste).messages(messages).seal())
 
 
 class DecidedJournal:
@@ -23,7 +40,7 @@ class DecidedJournal:
         self._random = random.Random(seed)
         self._engine = Engine(MARKET, FACTS, ZONES)
         self._naive = NaiveMarket(MARKET_KEY, Timezones(ZONES.names, ZONES.version))
-        self._inputs = Inputs(self._random.choice, clock, taste)
+        self._inputs = LongMemory(self._random.choice, clock, taste)
         self._seq = 0
         self._pending: list[bytes] = []
         self._feed(*self._inputs.configuration())

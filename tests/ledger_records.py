@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from events import decisions as d
 from events.decisions import AnyDecision
 from events.record import GENESIS, Entry, Record, Through, encode_entry, encode_record, hash_bytes
 from services.ledger.store import LedgerStore
-from tests.builders import T0, JsonEvent, S, encode
+from tests.builders import OFFER, T0, JsonEvent, S, encode, joined, market, offer, payment, posted
 
 MARKET = "main"
 INTAKE = "intake-of-the-tests"
@@ -154,3 +155,93 @@ def changed(record: BuiltRecord, **fields: Any) -> BuiltRecord:
 def open_store(data_dir: Path, url: str = "sqlite:", **settings: Any) -> LedgerStore:
     """Open the ledger of the tests' journal."""
     return LedgerStore.open(url, MARKET, data_dir=data_dir, **{"identity": JOURNAL, **settings})
+
+
+# Decisions with sensible defaults, about offer `tea`: groups of two at 80.00 CNY
+
+DEADLINE: Final = T0 + 3_600 * S
+
+
+def opened(group: str, order: str, **fields: Any) -> d.GroupOpened:
+    """A group is open for an hour after the tests began."""
+    named = {"group": group, "offer": OFFER, "edition": 1, "order": order, "member": f"of-{order}"}
+    return d.GroupOpened(**{**named, "deadline": DEADLINE, **fields})
+
+
+def held(group: str, order: str, **fields: Any) -> d.SeatHeld:
+    """A seat waits for its payment."""
+    return d.SeatHeld(**{**_seat(group, order), "hold_until": T0 + 900 * S, **fields})
+
+
+def confirmed(group: str, order: str, payment: str | None = None, **fields: Any) -> d.SeatConfirmed:
+    """A seat is paid, by default with the payment that is named after the order."""
+    return d.SeatConfirmed(**{**_seat(group, order), "payment": payment or f"pay-{order}", **fields})
+
+
+def released(group: str, order: str, cause: Any = "withdrawn", **fields: Any) -> d.SeatReleased:
+    """A seat is free again."""
+    return d.SeatReleased(group=group, order=order, member=f"of-{order}", cause=cause, publisher=SHOP, **fields)
+
+
+def seat_refs(*orders: str, price_minor: int = 8_000) -> list[d.SeatRef]:
+    """The seats that a closing names."""
+    return [d.SeatRef(order=o, member=f"of-{o}", publisher=SHOP, price_minor=price_minor) for o in orders]
+
+
+def filled(group: str, *orders: str, price_minor: int = 8_000, **fields: Any) -> d.GroupFilled:
+    """A group is full."""
+    seats = seat_refs(*orders, price_minor=price_minor)
+    return d.GroupFilled(
+        **{"group": group, "offer": OFFER, "cause": "target", "size": len(seats), "seats": seats, **fields}
+    )
+
+
+def expired(group: str, *orders: str, **fields: Any) -> d.GroupExpired:
+    """A group's deadline came first."""
+    seats = seat_refs(*orders, price_minor=0)
+    return d.GroupExpired(**{"group": group, "offer": OFFER, "missing": 2 - len(orders), "seats": seats, **fields})
+
+
+def refund_due(order: str, refund: str | None = None, amount_minor: int = 8_000, **fields: Any) -> d.RefundDue:
+    """The payment named after the order goes back."""
+    named = {"refund": refund or f"r-{order}", "order": order, "payment": f"pay-{order}", "amount_minor": amount_minor}
+    return d.RefundDue(**{**named, "currency": "CNY", "cause": "expired", "publisher": SHOP, **fields})
+
+
+def refund_closed(order: str, status: Any = "settled", refund: str | None = None, **fields: Any) -> d.RefundClosed:
+    """The payment backend answers."""
+    named = {"refund": refund or f"r-{order}", "status": status, "order": order}
+    return d.RefundClosed(**{**named, "amount_minor": 8_000, "currency": "CNY", **fields})
+
+
+def open_market(**offer_fields: Any) -> JournalBuilder:
+    """Begin a journal: a market in which shop-a sells tea."""
+    journal = JournalBuilder()
+    journal.input(d.MarketSet(rule_version=1, tzdata="2026a"), event=market(), publisher="operator")
+    stock = offer_fields.get("skus") or ({"": offer_fields["stock"]} if "stock" in offer_fields else None)
+    return journal.input(d.OfferListed(offer=OFFER, edition=1, stock=stock), event=offer(**offer_fields))
+
+
+def paid_post(journal: JournalBuilder, group: str, order: str, **fields: Any) -> JournalBuilder:
+    """Add an order that opens a group and is paid beforehand."""
+    return journal.input(
+        opened(group, order),
+        confirmed(group, order, **fields),
+        event=posted(order, f"of-{order}", payment=paid_with(order)),
+    )
+
+
+def paid_join(journal: JournalBuilder, group: str, order: str, *more: AnyDecision) -> JournalBuilder:
+    """Add an order that joins a group and is paid beforehand."""
+    event = joined(order, f"of-{order}", group=group, payment=paid_with(order))
+    return journal.input(confirmed(group, order), *more, event=event)
+
+
+def paid_with(order: str, amount_minor: int = 8_000) -> JsonEvent:
+    """The payment that is named after the order."""
+    return payment(amount_minor, payment=f"pay-{order}")
+
+
+def _seat(group: str, order: str) -> dict[str, Any]:
+    seat = {"group": group, "order": order, "member": f"of-{order}", "offer": OFFER}
+    return {**seat, "payable_minor": 8_000, "currency": "CNY", "publisher": SHOP}

@@ -3,6 +3,7 @@
 import msgspec
 
 from events import decisions as d
+from events.reasons import Reason
 from events.record import Entry
 from tests.builders import encode, joined
 
@@ -38,7 +39,7 @@ def crowd(seq: int, members: int, *, publisher: str = SHOP) -> list[Entry]:
 def refused(seq: int, *, publisher: str = SHOP) -> Entry:
     """An event that changes nothing: an outcome, and no result."""
     event = msgspec.Raw(encode(joined(f"o-{seq}", f"m-{seq}", id=f"e-{seq}-0"), AT_NS))
-    decision = d.Refused(reason="offer_unknown")
+    decision = d.Refused(reason=Reason.OFFER_UNKNOWN)
     return Entry(seq=seq, index=0, part=0, at=AT_NS + seq, publisher=publisher, event=event, decisions=[decision])
 
 

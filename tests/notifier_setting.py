@@ -211,5 +211,4 @@ class Setting:
 
 def channel_of(running: Running, stream: str = RESULTS) -> NatsChannel:
     """The channel that writes a stream."""
-    (found,) = [channel for channel in running.notifier.channels if channel.name == stream]
-    return found
+    return running.notifier.results if stream == RESULTS else running.notifier.outcomes

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from deploy.cli.output import CommandError
+from deploy.permissions import LEDGER
+from deploy.stack_files import logs_directory
+from deploy.supervisor import last_line
 from events.decisions import Closing
 from events.record import Entry, Record, decode_entry, decode_record
 from services.ledger.faults import LedgerError
 from services.ledger.store import LedgerStore
 
 POLL_S: Final = 0.1
-STALLED_AFTER_S: Final = 90.0
+STALLED_AFTER_S: Final = 60.0
 
 
 @contextmanager
@@ -41,7 +44,7 @@ async def wait_until_archived(
     """Return when the ledger holds everything that the intake up to `intake_seq` brought about.
 
     `tell` is called with the intake sequence that the archive reaches. Raises CommandError when it stands still
-    for a minute and a half.
+    for a minute.
     """
     reached, moved_at_s = -1, time.monotonic()
     while True:
@@ -53,8 +56,8 @@ async def wait_until_archived(
             return
         if time.monotonic() - moved_at_s > STALLED_AFTER_S:
             raise CommandError(
-                f"the ledger of {market} stands at message {seq} of {intake_seq} for {STALLED_AFTER_S:.0f} s: "
-                f"see {data / 'logs'}"
+                f"the ledger of {market} stands at message {seq} of {intake_seq} for {STALLED_AFTER_S:.0f} s; "
+                f"the end of its log: {last_line(logs_directory(data) / f'{LEDGER}.log')}"
             )
         await asyncio.sleep(POLL_S)
 

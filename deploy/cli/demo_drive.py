@@ -32,9 +32,9 @@ from services.bus.connect import connect_broker
 from services.bus.journal import START, FollowedRecord, Handler, JournalFollower
 
 # Short against a hold, so that nobody pays late only because the demo looks at the clock too rarely.
-SLICE_S: Final = 40
+SLICE_S: Final = 60
 ANSWERS_TIMEOUT_S: Final = 90.0
-KILL_EVERY_S: Final = (1.0, 3.0)
+KILL_EVERY_S: Final = (2.0, 4.0)
 _encode: Final = msgspec.json.Encoder().encode
 
 

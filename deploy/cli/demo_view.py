@@ -9,7 +9,7 @@ from rich.table import Table
 from deploy.cli.demo_drive import Tally
 from deploy.cli.demo_report import FRIENDS, WAYS, Report, percentile_ms
 from deploy.cli.describe import moment
-from deploy.scenario import CLOSED_NS, CURRENCY, MARKET, OPENS_NS
+from deploy.scenario import CLOSED_NS, CURRENCY, OPENS_NS
 
 _SHOWN_LIVE: Final = (
     ("groups opened", "group.opened"),
@@ -105,8 +105,7 @@ def stories(report: Report, data: Path, market: str) -> str:
     for what in ("filled", "refused", "refunded"):
         member = report.stories.get(what)
         if member is not None:
-            named = "" if market == MARKET else f" --market {market}"
-            where = f"--data {shlex.quote(str(data))}{named}"
+            where = f"--market {market} --data {shlex.quote(str(data))}"
             lines.append(f"  ./groupbuy ledger show --member {member} {where}    # {what}")
     return "\n".join(["", *lines, ""])
 

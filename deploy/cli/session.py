@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.js.errors import APIError
 
 from deploy.cli.output import CommandError
-from deploy.reach import connect_as
+from deploy.reach import close_quietly, connect_as
 from events import subjects
 
 ATTEMPT_TIMEOUT_S: Final = 10.0
@@ -121,7 +121,7 @@ async def connected(data: Path, nats_url: str, user: str) -> AsyncIterator[Clien
     try:
         yield client
     finally:
-        await client.close()
+        await close_quietly(client)
 
 
 @asynccontextmanager

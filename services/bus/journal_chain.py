@@ -95,7 +95,11 @@ class JournalChain:
             return f"{place}messages {missing_from} to {seq - 1} are missing and one of them was a record"
         if self.position.seq == 0:
             return f"{place}it names record {record.prev[:16]} before it, but nothing was read before it"
-        return (
+        sentence = (
             f"{place}it names record {record.prev[:16]} before it, but message {self.position.seq} "
             f"is record {self.position.hash[:16]}"
         )
+        if self.position.seq + 1 < seq:
+            # A damaged record no longer has the hash that it is known by, and looks like a stray.
+            sentence += f"; messages {self.position.seq + 1} to {seq - 1} were skipped as strays, or were damaged"
+        return sentence

@@ -5,8 +5,10 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import msgspec
+from eventsourcing.persistence import PersistenceError
 
 from services.ledger.application import LedgerApplication
+from services.ledger.faults import LedgerUnavailable
 from services.ledger.lean import EntityKind, EntryPosition
 from services.ledger.postings import RECORD_MAX, Run, entity_key, pair_of, records_in_page
 from services.ledger.recorders import Row, Summary
@@ -45,8 +47,14 @@ class Archive:
         self._application = application
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
-        """Return the rows that a statement gives; tables are named `@records` and so on."""
-        return self._application.recorder_in_use.query(statement, parameters)
+        """Return the rows that a statement gives; tables are named `@records` and so on.
+
+        Raises LedgerUnavailable when the database does not answer as it should.
+        """
+        try:
+            return self._application.recorder_in_use.query(statement, parameters)
+        except PersistenceError as error:
+            raise LedgerUnavailable(f"the ledger's database cannot be read: {error}") from None
 
     def summaries(self, after: int, limit: int) -> list[Summary]:
         """Return up to `limit` summaries of records after sequence `after`, ascending."""

@@ -5,8 +5,8 @@ class LedgerError(Exception):
     """The ledger cannot do what was asked; the message says what was wrong and what to do."""
 
 
-class LedgerBusy(LedgerError):
-    """The database does not answer or is taken at the moment; the same call may succeed later."""
+class LedgerUnavailable(LedgerError):
+    """The database does not answer as it should; when it does again, the same call may succeed."""
 
 
 class LedgerBroken(LedgerError):

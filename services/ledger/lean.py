@@ -23,8 +23,8 @@ EntryPosition = tuple[int, int, int]
 class LeanSeat(msgspec.Struct, gc=False):
     """Whose seat it is."""
 
-    order: str
-    member: str
+    order: Any = None
+    member: Any = None
 
 
 class LeanDecision(msgspec.Struct, gc=False):
@@ -36,7 +36,8 @@ class LeanDecision(msgspec.Struct, gc=False):
     promoted: Any = None
     member: Any = None
     offer: Any = None
-    seats: list[LeanSeat] = []
+    seats: list[LeanSeat] | int = []
+    """The seats that a closing names; a merge only counts them."""
 
 
 class LeanData(msgspec.Struct, gc=False):
@@ -126,9 +127,9 @@ def entities_of(entries: Iterable[LeanEntry]) -> Iterator[Entity]:
             orders.update((decision.order, decision.promoted))
             members.add(decision.member)
             offers.add(decision.offer)
-            for seat in decision.seats:
-                orders.add(seat.order)
-                members.add(seat.member)
+            if isinstance(decision.seats, list):
+                orders.update([seat.order for seat in decision.seats])
+                members.update([seat.member for seat in decision.seats])
     yield from (("group", name) for name in groups if isinstance(name, str))
     yield from (("order", name) for name in orders if isinstance(name, str))
     yield from (("member", name) for name in members if isinstance(name, str))

@@ -58,7 +58,7 @@ def pair_of(key: bytes, record: int) -> bytes:
 def pairs_of(record: int, entries: Iterable[LeanEntry]) -> list[bytes]:
     """Return the pairs of one record, in no order, each once."""
     tail = record.to_bytes(RECORD_BYTES, "big")
-    return [entity_key(kind, name) + tail for kind, name in entities_of(entries)]
+    return list({entity_key(kind, name) + tail for kind, name in entities_of(entries)})
 
 
 def cut_pages(pairs: list[bytes]) -> Iterator[Page]:

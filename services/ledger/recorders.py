@@ -1,17 +1,18 @@
 """What both databases share: the tables beside the stored events, and one way to ask either of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from services.ledger.postings import Page, Run
+from services.ledger.tiles import Tile
 
 Row = tuple[Any, ...]
 
-TABLES: Final = ("events", "tracking", "meta", "records", "runs", "pages")
+TABLES: Final = ("events", "tracking", "meta", "records", "runs", "pages", "tiles")
 """Statements name tables `@events`, `@records` and so on, and parameters `?`, in either database."""
 
 INDEX_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -29,12 +30,14 @@ INDEX_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "runs": ("run", "first_record", "last_record", "pairs"),
     "pages": ("run", "first_pair", "body"),
+    "tiles": ("level", "tile", "body"),
 }
 """Columns of the tables that a batch of records adds to, in the order of the rows."""
 
 BYTES_COLUMNS: Final = ("hash", "first_pair", "body")
 """Of these columns, those that hold bytes; the others hold 64-bit integers."""
 
+DELETE_TILE: Final = "DELETE FROM @tiles WHERE level = ? AND tile = ?"
 DELETE_RUN: Final = {"pages": "DELETE FROM @pages WHERE run = ?", "runs": "DELETE FROM @runs WHERE run = ?"}
 
 _TABLE: Final = re.compile(r"@(\w+)")
@@ -61,12 +64,16 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class IndexChange(msgspec.Struct, frozen=True):
-    """What a batch of records adds to the index: summaries, one run with its pages, and the runs merged into it."""
+    """What a batch of records adds to the index: summaries, one run with its pages, and the runs merged into it.
+
+    `tiles` are those of the tree that are new, or longer than what they take the place of.
+    """
 
     summaries: list[Summary]
     run: Run
     pages: list[Page]
     absorbed: list[int]
+    tiles: dict[Tile, bytes] = {}
 
     def rows(self) -> dict[str, list[Row]]:
         """Return the rows to add, by table."""
@@ -74,6 +81,7 @@ class IndexChange(msgspec.Struct, frozen=True):
             "records": [msgspec.structs.astuple(summary) for summary in self.summaries],
             "runs": [msgspec.structs.astuple(self.run)],
             "pages": [(self.run.run, page.first, page.body) for page in self.pages],
+            "tiles": tile_rows(self.tiles),
         }
 
 
@@ -87,8 +95,21 @@ class LedgerRecorder(Protocol):
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
 
+    def put_tiles(self, tiles: Mapping[Tile, bytes]) -> None:
+        """Write tiles, each in place of what had its name, in a transaction of their own."""
+
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""
+
+
+def tile_rows(tiles: Mapping[Tile, bytes]) -> list[Row]:
+    """Return the rows of tiles."""
+    return [(tile.level, tile.index, body) for tile, body in tiles.items()]
+
+
+def tile_names(tiles: Mapping[Tile, bytes]) -> list[Row]:
+    """Return the parameters with which tiles are deleted, before they are written anew."""
+    return [(tile.level, tile.index) for tile in tiles]
 
 
 def name_tables(statement: str, tables: dict[str, str]) -> str:

@@ -22,7 +22,8 @@ from services.ledger.refunds import RefundState, answer_refund, refund_due
 from services.ledger.store import LedgerStore
 
 GroupStatus = Literal["open", "filled", "expired", "dissolved", "merged"]
-SeatStatus = Literal["held", "confirmed", "left"]
+SeatStatus = Literal["held", "confirmed", "left", "ended", "moved"]
+"""`ended`: the group ended unfilled; `moved`: it merged into another; `left`: given up before or after."""
 _REFUND: Final = b'"refund.'
 
 
@@ -165,15 +166,23 @@ class _GroupFold:
             state.status, state.cause, state.missing = "expired", "deadline", decision.missing
         else:
             state.status, state.cause = "dissolved", decision.cause
+        if state.status != "filled":
+            self._end_seats("ended")
+            return
         for named in decision.seats:
             seat = self._seats.get(named.order)
-            if seat is not None and state.status == "filled":
+            if seat is not None:
                 seat.price_minor = named.price_minor
+
+    def _end_seats(self, status: SeatStatus) -> None:
+        for seat in self._seats.values():
+            seat.status, seat.hold_until_ns = status, None
 
     def _merge(self, state: GroupState, found: FoundEntry, decision: d.GroupMerged) -> None:
         if decision.group == self._group:
             state.status, state.merged_into = "merged", decision.into
             state.closed_entry, state.closed_at_ns = found.name, found.entry.at
+            self._end_seats("moved")
         elif decision.into == self._group:
             state.merged_from.append(decision.group)
             for seat in _seats_of_donor(self._store, decision.group, found):

@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 CACHE_KIB: Final = 64 * 1024
-HOT_MAX: Final = 100_000
+HOT_MAX: Final = 50_000
 _PAGE: Final = 2_000
 
 V = TypeVar("V", bound=msgspec.Struct)

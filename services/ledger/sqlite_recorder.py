@@ -1,12 +1,14 @@
 """The ledger in a SQLite file: write-ahead log, every commit synced, positions that are never used twice."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import DatabaseError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
@@ -68,25 +70,34 @@ def _translate(statement: str) -> str:
 _INSERT: Final = {table: _translate(insert_into(table, columns)) for table, columns in INDEX_COLUMNS.items()}
 
 
+@contextmanager
+def _told_as_database_error() -> Iterator[None]:
+    """Turn what the library lets through (at BEGIN and when connecting) into its own kind of error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DatabaseError(str(error)) from error
+
+
 class _Pool(SQLiteConnectionPool):
     """Connections that sync every commit, whatever this SQLite was built to do."""
 
     read_only = False
 
     def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
         settings = [
             "PRAGMA synchronous = FULL",
             f"PRAGMA cache_size = -{CACHE_KIB}",
             f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}",
             # Some builds overwrite what is freed: merging runs frees pages all the time.
             "PRAGMA secure_delete = OFF",
+            f"PRAGMA query_only = {'ON' if self.read_only else 'OFF'}",
         ]
-        if self.read_only:
-            settings.append("PRAGMA query_only = ON")
-        with connection.cursor() as cursor:
-            for setting in settings:
-                cursor.execute(setting)
+        with _told_as_database_error():
+            connection = super()._create_connection()
+            with connection.cursor() as cursor:
+                for setting in settings:
+                    cursor.execute(setting)
         return connection
 
 
@@ -112,6 +123,11 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         kept = [statement for statement in statements if "stored_events" not in statement]
         return [_CREATE_EVENTS, *kept, *_CREATE_INDEX]
 
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Write events, with `tracking` and `index`, in one transaction."""
+        with _told_as_database_error():
+            return super().insert_events(stored_events, **kwargs)
+
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
@@ -127,13 +143,13 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
-        with self.datastore.transaction(commit=False) as cursor:
+        with _told_as_database_error(), self.datastore.transaction(commit=False) as cursor:
             cursor.execute(_translate(statement), parameters)
             return [tuple(row) for row in cursor.fetchall()]
 
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""
-        with self.datastore.transaction(commit=True) as cursor:
+        with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
             cursor.execute(_translate(statement), parameters)
 
 

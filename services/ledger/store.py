@@ -18,7 +18,7 @@ from events.subjects import journal_stream
 from services.ledger.application import LedgerApplication, RecordArchived
 from services.ledger.archive import Archive
 from services.ledger.chain import Tip, place_of_record, tip_after
-from services.ledger.faults import LedgerBroken, LedgerBusy, LedgerError
+from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.lean import decode_lean_record
 from services.ledger.postings import (
     Run,
@@ -81,19 +81,22 @@ class LedgerStore(Archive):
         `identity` is that of the journal stream; a ledger that is new needs it. Raises LedgerError when there
         is no ledger, or it is that of another market or of another journal.
         """
-        application = LedgerApplication.open(url, market, ledger_file(data_dir, market), read_only=read_only)
+        try:
+            application = LedgerApplication.open(url, market, ledger_file(data_dir, market), read_only=read_only)
+        except PersistenceError as error:
+            raise LedgerUnavailable(f"the ledger of market {market} cannot be opened: {error}") from None
         try:
             known = _check_meta(application.recorder_in_use, market, identity, read_only=read_only)
             store = cls(application, market, known)
             if not read_only:
                 store.check_tracking()
-            return store
         except PersistenceError as error:
             application.close()
-            raise LedgerError(f"the ledger of market {market} cannot be read: {error}") from None
+            raise LedgerUnavailable(f"the ledger of market {market} cannot be read: {error}") from None
         except BaseException:
             application.close()
             raise
+        return store
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +126,7 @@ class LedgerStore(Archive):
         """Archive the records that are not yet archived, all or none, and return how many entries came with them.
 
         A record that is archived already is compared instead. Raises LedgerBroken when one does not follow the
-        one before it or differs from what is archived, LedgerBusy when the database does not take them now.
+        one before it or differs from what is archived, LedgerUnavailable when the database does not take them now.
         """
         for _ in range(_ATTEMPTS):
             fresh = self._not_archived(arrivals)
@@ -143,11 +146,11 @@ class LedgerStore(Archive):
                 self._load()
                 continue
             except PersistenceError as error:
-                raise LedgerBusy(f"the ledger's database does not take records: {error}") from error
+                raise LedgerUnavailable(f"the ledger's database does not take records: {error}") from error
             self._tip = tip
             self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
             return entries
-        raise LedgerBusy("another process writes to this ledger at the same time: only one may")
+        raise LedgerUnavailable("another process writes to this ledger at the same time: only one may")
 
     def _not_archived(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         tip_seq, _ = self.position
@@ -210,11 +213,17 @@ class LedgerStore(Archive):
 
         Raises LedgerBroken when it is not the last that was tracked: both are written in one transaction.
         """
-        archived, tracked = self.query(
+        archived, newest, tracked = self.query(
             "SELECT (SELECT max(record) FROM @records), "
+            "(SELECT max(originator_version) FROM @events WHERE originator_id = ?), "
             "(SELECT max(notification_id) FROM @tracking WHERE application_name = ?)",
-            (tracking_name(self.market, self.identity),),
+            (self.originator_key, tracking_name(self.market, self.identity)),
         )[0]
+        if newest != archived:
+            raise LedgerBroken(
+                place_of_record(max(newest or 0, archived or 0)),
+                f"the last record in the archive is {newest or 'none'}, in the index {archived or 'none'}",
+            )
         if archived != tracked:
             raise LedgerBroken(
                 place_of_record(max(tracked or 0, archived or 0)),

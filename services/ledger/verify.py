@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
-from eventsourcing.persistence import PersistenceError
 
 from events.decode import decode_archived
 from events.record import BadRecord, decode_entry, decode_record, hash_bytes
 from services.ledger.application import TOPIC
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, place_of_record, tip_after
-from services.ledger.faults import LedgerBroken
+from services.ledger.faults import LedgerBroken, LedgerUnavailable
 from services.ledger.lean import LeanRecord, decode_lean_record, name_of
 from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, Run, pairs_of, split_page
 from services.ledger.recorders import Summary
@@ -19,6 +18,7 @@ from services.ledger.store import LedgerStore
 
 _SUMMARY_PAGE: Final = 512
 _NOTHING: Final = RECORD_MAX
+_BEFORE_ALL: Final = -(2**62)
 
 Progress = Callable[[int, int], None]
 """Takes how many entries have been read and how many there are."""
@@ -61,8 +61,8 @@ def verify(store: LedgerStore, progress: Progress | None = None) -> VerifyReport
         walk.run()
     except LedgerBroken as broken:
         report.fault = Fault(broken.place, broken.sentence)
-    except (PersistenceError, OSError) as error:
-        report.fault = Fault("the database", f"it cannot be read: {error}")
+    except LedgerUnavailable as unavailable:
+        report.fault = Fault("the database", str(unavailable))
     report.records = walk.records
     if walk.tip is not None:
         report.entries = walk.tip.entries
@@ -93,7 +93,7 @@ class _Walk:
         runs = _checked_runs(self._store.runs())
         run = next(runs, None)
         pairs: list[bytes] = []
-        for record in self._store.records():
+        for record in self._store.records(_BEFORE_ALL):
             if record.seq > self._end:
                 break
             lean = self._check_record(record)
@@ -175,7 +175,11 @@ class _Walk:
         """Check what was merged while the ledger was being read, until nothing is merged meanwhile."""
         while self._merged_from <= self._end:
             begin, self._merged_from = self._merged_from, _NOTHING
-            for run in self._store.runs():
+            runs = self._store.runs()
+            newest = self._store.check_tracking()
+            if runs and runs[-1].last_record > newest:
+                raise LedgerBroken(place_of_record(newest), f"the index covers records up to {runs[-1].last_record}")
+            for run in runs:
                 if run.last_record >= begin and run.first_record <= self._end:
                     self._check_run(run, self._pairs_between(run.first_record, run.last_record))
 
@@ -197,7 +201,7 @@ class _Walk:
 
 
 def _all_summaries(store: LedgerStore) -> Iterator[Summary]:
-    after = -1
+    after = _BEFORE_ALL
     while page := store.summaries(after, _SUMMARY_PAGE):
         yield from page
         after = page[-1].record

@@ -42,7 +42,7 @@ class NotifierMetrics(Collector):
                 ("strays", "Messages found at a stream's end that are not the notifier's."),
             )
         }
-        for channel in self._notifier.channels:
+        for channel in (self._notifier.results, self._notifier.outcomes):
             position.add_metric([channel.name], channel.reached.position.seq)
             for name, family in families.items():
                 family.add_metric([channel.name], getattr(channel.tally, name))

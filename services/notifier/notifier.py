@@ -19,6 +19,7 @@ from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower
 from services.bus.journal_stream import AWAY, describe
 from services.notifier.atomic import FenceLost, PublishFailed
+from services.notifier.channels import Bundle, Channel
 from services.notifier.channels.nats import NatsChannel
 from services.notifier.journal_lookup import JournalLookup
 from services.notifier.letters import Mail, Sorter, mail_of
@@ -57,8 +58,8 @@ class Notifier:
         self._ending = asyncio.Event()
 
     @property
-    def channels(self) -> tuple[NatsChannel, NatsChannel]:
-        """Every channel; their order is that of the letters in a record's mail."""
+    def channels(self) -> tuple[Channel, ...]:
+        """Every channel."""
         return (self.results, self.outcomes)
 
     @property
@@ -137,12 +138,13 @@ class Notifier:
                 return
 
     async def _finish_halves(self) -> None:
-        for at, channel in enumerate(self.channels):
-            reached = channel.reached
-            if not reached.complete:
-                record = await self._journal.record_at(reached.position.seq)
-                mail = mail_of(record)
-                await channel.deliver([(mail.results, mail.outcomes)[at]])
+        for channel in self.channels:
+            if not channel.reached.complete:
+                record = await self._journal.record_at(channel.reached.position.seq)
+                await channel.deliver([self._bundle_for(channel, mail_of(record))])
+
+    def _bundle_for(self, channel: Channel, mail: Mail) -> Bundle:
+        return mail.outcomes if channel is self.outcomes else mail.results
 
     # Telling.
 
@@ -167,7 +169,13 @@ class Notifier:
         for record in records:
             if all(channel.has(record.seq, record.hash) for channel in self.channels):
                 continue
-            round_.append(await self._mail_of(record))
+            try:
+                round_.append(await self._mail_of(record))
+            except JournalBroken:
+                # What stands before the record that cannot be read is told all the same.
+                if round_:
+                    yield round_
+                raise
             if sum(mail.messages for mail in round_) >= ROUND_MESSAGES:
                 yield round_
                 round_ = []
@@ -189,10 +197,9 @@ class Notifier:
     async def _deliver(self, round_: list[Mail]) -> None:
         """Have each channel send its bundles, all at the same time; raise only after every one has ended."""
         began_at_s = time.perf_counter()
-        deliveries = (
-            self.results.deliver([mail.results for mail in round_]),
-            self.outcomes.deliver([mail.outcomes for mail in round_]),
-        )
+        deliveries = [
+            channel.deliver([self._bundle_for(channel, mail) for mail in round_]) for channel in self.channels
+        ]
         ended = await asyncio.gather(*deliveries, return_exceptions=True)
         self.progress.delivery_s += time.perf_counter() - began_at_s
         errors = [error for error in ended if error is not None]

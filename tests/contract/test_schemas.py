@@ -157,7 +157,7 @@ def _all_entries() -> list[Entry]:
     """Return the entries of the corpus, and one for each decision alone, as an answer and as timer work."""
     entries = [decode_entry((GOLDEN / "entries" / f"{name}.json").read_bytes()) for name in ENTRIES]
     for decision in DECISIONS:
-        head = {"seq": 7, "index": 0, "part": 0, "at": AT_NS, "decisions": [decision]}
+        head: Any = {"seq": 7, "index": 0, "part": 0, "at": AT_NS, "decisions": [decision]}
         entries += [Entry(**head, publisher="shop-a"), Entry(**head, publisher="pay"), Entry(**head)]
     return entries
 

@@ -23,7 +23,7 @@ from tests.notifier_journal import confirmed, crowd
 from tests.notifier_setting import RESULTS, WAIT_S, Setting
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDS, RESULTS_PER_RECORD, KILLS = 40, 300, 5
+RECORDS, RESULTS_PER_RECORD, KILLS = 40, 300, 4
 
 
 @pytest.fixture
@@ -79,6 +79,7 @@ async def asked(port: int, path: str, status: int) -> str:
     pytest.fail(f"{path} did not answer {status} within {WAIT_S} s")
 
 
+@pytest.mark.slow
 async def test_a_notifier_that_is_killed_again_and_again_tells_everything_once(setting: Setting) -> None:
     chance = random.Random(1)
     for seq in range(1, RECORDS + 1):

@@ -16,8 +16,8 @@ settings.register_profile(
 )
 settings.register_profile(
     "deep",
-    max_examples=2_000,
-    stateful_step_count=150,
+    max_examples=300,
+    stateful_step_count=100,
     deadline=None,
     suppress_health_check=_CHECKS,
 )

@@ -13,7 +13,8 @@ from tests import builders as b
 from tests.builders import T0, JsonEvent, S, encode
 from tests.model.naive_world import Fields, World, payable
 
-MEMBERS = [f"m{n}" for n in range(1, 10)]
+TASTES = ("mixed", "merging", "large")
+"""Every rule at once; many short groups that may merge; few groups with many seats."""
 POOLS = [None, None, None, "north"]
 PUBLISHERS = ["shop-a", "shop-a", "shop-b"]
 ALL_FAMILIES = ["offer", "order", "group", "refund", "member", "market", "clock"]
@@ -29,11 +30,11 @@ class Inputs:
     """Makes the next intake message, given the state of the world."""
 
     def __init__(self, pick: Pick, clock: str = "broker", taste: str = "mixed") -> None:
-        """`clock` is the market's; `taste` is "mixed", or "merging" for many short groups that may merge."""
+        """`clock` is the market's; `taste` is one of TASTES."""
         self.pick = pick
         self.clock = clock
         self.taste = taste
-        self.members = MEMBERS if taste == "mixed" else [f"m{n}" for n in range(1, 21)]
+        self.members = [f"m{n}" for n in range(1, {"mixed": 10, "merging": 21, "large": 31}[taste])]
         self.now = T0
         self.orders_made = 0
         self.payments_made = 0
@@ -120,8 +121,8 @@ class Inputs:
         if len(self._standing(world)) < 2:
             return [self._offer, self._offer, self._posted]
         return (
-            [self._posted] * (20 if self.taste == "mixed" else 60)
-            + [self._joined] * 30
+            [self._posted] * {"mixed": 20, "merging": 60, "large": 4}[self.taste]
+            + [self._joined] * (90 if self.taste == "large" else 30)
             + [self._paid] * 35
             + [self._leaving] * 8
             + [self._changed] * 5
@@ -152,6 +153,8 @@ class Inputs:
     def _terms(self) -> Fields:
         if self.taste == "merging":
             return self._terms_for_merging()
+        if self.taste == "large":
+            return self._terms_for_large_groups()
         pick = self.pick
         size = pick([2, 3, 3, 4, 5])
         free = pick([False] * 7 + [True])
@@ -192,6 +195,21 @@ class Inputs:
             "merge": "allowed",
             "late_payment": "rejoin",
             **pick([{}, {}, {"close": "at_deadline"}]),
+        }
+
+    def _terms_for_large_groups(self) -> Fields:
+        pick = self.pick
+        return {
+            "size": pick([12, 40]),
+            "group_minor": 100,
+            "tiers": pick([None, [{"size": 10, "price_minor": 90}]]),
+            "group_ttl_s": pick([60, 200]),
+            "hold_s": pick([0, 20, 100]),
+            "leader_leaves": pick([None, "dissolve"]),
+            "fill_if_at_least": pick([None, 10]),
+            "merge": "allowed",
+            "late_payment": "rejoin",
+            **pick([{}, {"close": "at_deadline"}]),
         }
 
     def _two_tiers(self, size: int) -> list[Fields]:

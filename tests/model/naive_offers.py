@@ -219,7 +219,7 @@ def close_refund(world: World, data: Any, status: str) -> list[Fields]:
     refund["status"] = status
     if status == "settled":
         world.settled_refunds.append((world.now, refund["id"]))
-    fields = {name: refund[name] for name in ("order", "amount_minor", "currency")}
+    fields = {name: refund[name] for name in ("order", "amount_minor", "currency", "publisher", "member")}
     return [decision("refund.closed", refund=refund["id"], status=status, **fields)]
 
 

@@ -125,6 +125,8 @@ class World:
             "order": order_id,
             "amount_minor": payment["amount_minor"],
             "currency": payment["currency"],
+            "publisher": about.get("publisher"),
+            "member": about.get("member"),
             "status": "due",
         }
         assert self.refund(refund["id"]) is None, f"the refund {refund['id']} is due twice"

@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.model.both import Both
-from tests.model.inputs import Inputs
+from tests.model.inputs import TASTES, Inputs
 
 STEPS = 10_000
 STEPS_PER_MARKET = 400
-TASTES = ("mixed", "merging", "mixed")
 CLOCKS = ("broker", "broker", "event", "broker")
 
 
 class EngineAndModel(RuleBasedStateMachine):
     """One market, decided by the engine and by the model, restarted at will."""
 
-    @initialize(data=st.data(), clock=st.sampled_from(["broker", "event"]), taste=st.sampled_from(["mixed", "merging"]))
+    @initialize(data=st.data(), clock=st.sampled_from(["broker", "event"]), taste=st.sampled_from(TASTES))
     def start(self, data: st.DataObject, clock: str, taste: str) -> None:
         """Configure a market, with one clock or the other."""
         self.both = Both()

@@ -18,7 +18,7 @@ SEATS = [
     d.SeatRef(order="b-1", member="mb-1", publisher="shop-b", quantity=2, price_minor=3980),
     d.SeatRef(order="a-2", member="ma-2", publisher="shop-a", price_minor=1990),
 ]
-ACT = {"actor": "cs-7", "reason": "wrong_item", "ticket": "T-1"}
+ACT: Any = {"actor": "cs-7", "reason": "wrong_item", "ticket": "T-1"}
 INTERNAL = {"publisher", "actor", "ticket", "page", "pages", "seats", "promoted"}
 
 OPENED = d.GroupOpened(group="g7-0", offer="tea", edition=1, order="a-1", member="ma-1", deadline=AT_NS + 1)
@@ -184,7 +184,7 @@ def test_timer_work_is_news_to_every_publisher_of_a_seat() -> None:
 
 
 def test_a_settled_refund_is_told_to_the_orders_publisher_and_member_where_they_are_known() -> None:
-    closed = {"refund": "r-1", "status": "settled", "order": "a-1", "amount_minor": 5, "currency": "CNY"}
+    closed: Any = {"refund": "r-1", "status": "settled", "order": "a-1", "amount_minor": 5, "currency": "CNY"}
     known = entry(d.RefundClosed(**closed, publisher="shop-a", member="ma-1"), publisher="pay")
     assert [x["kind"] for x in told(news_of(known), "shop-a")] == ["refund.closed"]
     assert [x["kind"] for x in told(results_of(known), "ma-1")] == ["refund.closed"]

@@ -140,7 +140,8 @@ def test_a_source_that_names_a_person_is_refused(source: str) -> None:
 def test_a_publisher_that_looks_like_a_person_is_refused() -> None:
     with pytest.raises(NamesAPerson):
         decode_event(event(publisher="13800138000"))
-    for data in ({"publishers": {"13800138000": []}}, {"timezone": "13800138000"}):
+    named: list[dict[str, Any]] = [{"publishers": {"13800138000": []}}, {"timezone": "13800138000"}]
+    for data in named:
         head = {**document(), "type": "groupbuy.market.configured.v1"}
         with pytest.raises(NamesAPerson):
             decode_event(compact({**head, "data": data}))

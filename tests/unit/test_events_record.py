@@ -130,6 +130,7 @@ def test_seats_are_committed_to_one_by_one_and_a_merge_as_a_whole() -> None:
     ]
     assert parts[1:4] == [msgspec.json.encode(seat) for seat in seats]
     assert "seats" not in json.loads(parts[0])
+    assert parts[4] == msgspec.json.encode(empty), "what names no seat is one part as it stands"
 
 
 def test_every_part_has_a_salt_of_its_own() -> None:

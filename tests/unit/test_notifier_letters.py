@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from events import decisions as d
+from events.reasons import Fault
 from events.record import GENESIS, Entry, decode_record, hash_bytes
 from services.bus.journal import FollowedRecord, JournalBroken
 from services.notifier.channels import Bundle
@@ -84,7 +85,7 @@ def test_a_refusal_is_an_outcome_and_no_result() -> None:
 
 
 def test_an_event_that_was_not_kept_still_has_its_outcome() -> None:
-    malformed = d.Malformed(why="bad_time", size_bytes=3, keyed_hash="00")
+    malformed = d.Malformed(why=Fault.BAD_TIME, size_bytes=3, keyed_hash="00")
     entry = Entry(seq=9, index=4, part=0, at=AT_NS, publisher="shop-a", decisions=[malformed])
     ((publisher, (document,)),) = told(mail(entry).outcomes)
     assert (publisher, document["kind"], document["entry"]) == ("shop-a", "malformed", "9.4.0")

@@ -4,8 +4,9 @@ from typing import Literal
 
 from events import decisions as d
 from events.limits import SEATS_PER_PAGE
+from events.refund import refund_id
 from services.matcher.domain import state as s
-from services.matcher.domain.money import refund_id, refund_order
+from services.matcher.domain.money import refund_order
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.turn import Turn
 

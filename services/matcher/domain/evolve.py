@@ -21,7 +21,11 @@ def _refund_due(moment: Moment, decision: d.RefundDue) -> None:
     assert decision.refund not in state.refunds, "a debt is one debt"
     moment.tree.refund_due(decision.order)
     state.refunds[decision.refund] = s.Refund(
-        order=decision.order, amount_minor=decision.amount_minor, currency=decision.currency
+        order=decision.order,
+        amount_minor=decision.amount_minor,
+        currency=decision.currency,
+        publisher=decision.publisher,
+        member=decision.member,
     )
     order = state.orders.get(decision.order)
     if order is not None and order.payment == decision.payment:

@@ -1,15 +1,9 @@
 """What is owed back: one debt for one payment, with an id that anyone can derive."""
 
-import hashlib
-
 from events import decisions as d
+from events.refund import refund_id
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.turn import Turn
-
-
-def refund_id(order: str, payment: str, *, of: str = "whole") -> str:
-    """Return the id of the refund of a payment: of the whole, or of a `price_by_size` reduction."""
-    return "r-" + hashlib.sha256(f"{order}\n{payment}\n{of}".encode()).hexdigest()[:32]
 
 
 def is_owed(turn: Turn, order: str, payment: str) -> bool:

@@ -3,11 +3,11 @@
 from events import decisions as d
 from events.order import OrderPaid, OrderPaidEvent
 from events.reasons import Reason
-from events.refund import RefundFailedEvent, RefundSettledEvent
+from events.refund import RefundFailedEvent, RefundSettledEvent, refund_id
 from services.matcher.domain import leaving, matching, seating
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
-from services.matcher.domain.money import is_owed, refund_id
+from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
@@ -157,5 +157,7 @@ def answer_refund(turn: Turn, event: RefundSettledEvent | RefundFailedEvent) -> 
             order=refund.order,
             amount_minor=refund.amount_minor,
             currency=refund.currency,
+            publisher=refund.publisher,
+            member=refund.member,
         )
     )

@@ -6,11 +6,12 @@ from events import decisions as d
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, Payment
 from events.reasons import Reason
 from events.record import entry_id
+from events.refund import refund_id
 from events.times import NS_PER_S
 from services.matcher.domain import closing, matching
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
-from services.matcher.domain.money import is_owed, refund_id
+from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn

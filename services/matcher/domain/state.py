@@ -125,6 +125,8 @@ class Refund(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     order: str
     amount_minor: int
     currency: str
+    publisher: str
+    member: str | None = None
     settled: bool = False
 
 

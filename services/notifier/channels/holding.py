@@ -14,11 +14,11 @@ from services.notifier.channels import Reached
 from services.notifier.channels.place import reached_with
 from services.notifier.journal_lookup import JournalLookup
 
-STRAYS_LOOKED_BACK_MAX: Final = 10_000
+STRAYS_LOOKED_BACK_MAX: Final = 100_000
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """An output stream at one moment. `written_at` is the time of its last message with a place, if there is one."""
+    """An output stream at one moment. `written_at` is when its last message of ours was stored, if there is one."""
 
     last_seq: int
     reached: Reached
@@ -48,24 +48,23 @@ class OutputStream:
         self._journal = journal
         self._identity: str | None = None
 
-    async def look(self, stored_seq: int) -> Holding:
-        """Return what the stream holds. `stored_seq` is the last message that is known to be stored.
+    async def look(self, known: Holding | None = None) -> Holding:
+        """Return what the stream holds. `known` is what it held for certain before.
 
         Raises PositionLost when it has lost its position, JournalBroken when it has lost stored messages or is
         another stream, and what the connection raises when the broker does not answer.
         """
         info = await self._info()
         self._check_identity(info)
-        last_seq = info.state.last_seq
-        if last_seq < stored_seq:
+        if known is None:
+            return await self._look_at_all(info)
+        if info.state.last_seq < known.last_seq:
             raise JournalBroken(
-                f"{self._name} ends at {last_seq}, but the broker confirmed messages up to {stored_seq}: it lost "
-                f"{last_seq + 1} to {stored_seq}. Start the notifier again, and it sends them from the journal"
+                f"{self._name} ends at {info.state.last_seq}, but the broker confirmed messages up to "
+                f"{known.last_seq}: it lost {info.state.last_seq + 1} to {known.last_seq}. Start the notifier again, "
+                f"and it sends them from the journal"
             )
-        holding = await self._look_back(info)
-        if holding.reached.position.seq == 0 and holding.reached.of == 0 and holding.written_at is None:
-            await self._refuse_recreated(info)
-        return holding
+        return await self._look_at_news(info, known)
 
     async def _info(self) -> api.StreamInfo:
         try:
@@ -83,31 +82,52 @@ class OutputStream:
                 f"Start the notifier again and it says what to do"
             )
 
-    async def _look_back(self, info: api.StreamInfo) -> Holding:
-        """Find the last message that is ours; strays after it are skipped, messages gone from the end are not.
+    async def _look_at_news(self, info: api.StreamInfo, known: Holding) -> Holding:
+        """Find what came after what is known."""
+        if info.state.last_seq == known.last_seq:
+            return known
+        last_seq = await self._end(info)
+        return await self._last_of_ours(info, last_seq, known.last_seq + 1) or msgspec.structs.replace(
+            known, last_seq=last_seq, strays=last_seq - known.last_seq
+        )
 
-        Single messages are read, since the broker lets no such read see one half of a batch; a stream's
-        state can, which is why `last_seq` may be lower than the message that is found.
+    async def _look_at_all(self, info: api.StreamInfo) -> Holding:
+        """Find the last message of ours, if there was ever any."""
+        last_seq = await self._end(info)
+        holding = None if last_seq == 0 else await self._last_of_ours(info, last_seq, 1)
+        if holding is not None:
+            return holding
+        begun_at = await self._journal.begun_at()
+        if begun_at is not None and info.created is not None and begun_at < info.created:
+            # A stream that was made when there were records already is not the one that was told of them.
+            raise self._lost("is newer than the journal and holds nothing: it was deleted and made again", info)
+        return Holding(last_seq, Reached(START), last_seq, info.config.max_age or 0.0)
+
+    async def _end(self, info: api.StreamInfo) -> int:
+        """Return the sequence of the last message, 0 where there never was one.
+
+        It is read as a message, since the broker lets no such read see one half of a batch; the stream's state
+        can, so that it may say less than is found here.
         """
-        max_age_s = info.config.max_age or 0.0
         last = await self._message(None)
-        if last is None and info.state.last_seq == 0:
-            return Holding(0, Reached(START), 0, max_age_s)
-        if last is None and info.state.messages == 0:
+        if last is None and info.state.last_seq > 0 and info.state.messages == 0:
             raise self._lost("is empty, although it held messages once", info)
         last_seq = 0 if last is None or last.seq is None else last.seq
         if last_seq < info.state.last_seq:
             raise self._lost(f"ends at {info.state.last_seq}, but the message there was deleted", info)
-        oldest_seq = max(info.state.first_seq, last_seq - STRAYS_LOOKED_BACK_MAX)
+        return last_seq
+
+    async def _last_of_ours(self, info: api.StreamInfo, last_seq: int, from_seq: int) -> Holding | None:
+        """Return what the last message of ours says; None when everything from `from_seq` on is strays."""
+        oldest_seq = max(from_seq, info.state.first_seq, last_seq - STRAYS_LOOKED_BACK_MAX + 1)
         for seq in range(last_seq, oldest_seq - 1, -1):
-            message = last if seq == last_seq else await self._message(seq)
+            message = await self._message(seq)
             reached = None if message is None else reached_with(message.headers, self._name, seq)
             if message is not None and reached is not None:
-                return Holding(last_seq, reached, last_seq - seq, max_age_s, message.time)
-        if oldest_seq > 1:
+                return Holding(last_seq, reached, last_seq - seq, info.config.max_age or 0.0, message.time)
+        if oldest_seq > from_seq:
             raise self._lost(f"holds {last_seq - oldest_seq + 1} messages at its end that are not the notifier's", info)
-        # Strays came before anything was sent.
-        return Holding(last_seq, Reached(START), last_seq, max_age_s)
+        return None
 
     async def _message(self, seq: int | None) -> api.RawStreamMsg | None:
         """Return message `seq`, or the last one, as the stream's leader holds it."""
@@ -117,12 +137,6 @@ class OutputStream:
             return await self._broker.jetstream.get_msg(self._name, seq=seq)
         except NotFoundError:
             return None
-
-    async def _refuse_recreated(self, info: api.StreamInfo) -> None:
-        """A stream that was made when there were records already is not the one that was told of them."""
-        begun_at = await self._journal.begun_at()
-        if begun_at is not None and info.created is not None and begun_at < info.created:
-            raise self._lost("is newer than the journal and holds nothing: it was deleted and made again", info)
 
     def _lost(self, what: str, info: api.StreamInfo) -> PositionLost:
         return PositionLost(self._name, what, info.state.last_seq, info.config.max_age or 0.0)

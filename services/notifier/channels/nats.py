@@ -2,8 +2,8 @@
 
 Each message names its place (see `place`), so after a crash at any instant the last one says what is still to be
 sent, and the fence on the stream's last sequence keeps two notifiers, or a late try of a dead one, from sending
-anything twice. What names no place, or another's, is a stray: a publisher can have the broker's answers, and copies of
-its own outcomes, delivered to any subject.
+anything twice. What names no place, or another's, is a stray: a publisher can have the broker's answers to it delivered
+to any subject (copies of its own outcomes are refused by the fence that they still carry).
 
 Records that say nothing through this channel leave nothing in the stream: after a restart they are read again, at
 most SILENT_MAX_RECORDS of them, since then the position alone is written.
@@ -113,7 +113,7 @@ class NatsChannel:
         Raises JournalBroken when it has lost its position, or knows of a record that the journal does not hold.
         """
         try:
-            self._note(await self._stream.look(self._last_seq))
+            self._note(await self._stream.look())
         except PositionLost as lost:
             if self._sent_through is None:
                 raise
@@ -149,7 +149,7 @@ class NatsChannel:
         async with self._lock:
             for _ in range(CONFLICTS_MAX):
                 if not self._sure:
-                    self._note(await self._stream.look(self._last_seq))
+                    self._note(await self._stream.look(self._known()))
                 self._sure = False
                 try:
                     await send()
@@ -161,13 +161,18 @@ class NatsChannel:
                     return
         raise PublishFailed(f"others write {self.name} all the time: {CONFLICTS_MAX} tries in a row were in vain")
 
+    def _known(self) -> Holding:
+        """Return what the stream held when the broker last confirmed anything."""
+        return Holding(self._last_seq, self._reached, 0, self._max_age_s)
+
     def _note(self, holding: Holding) -> None:
         self._last_seq = holding.last_seq
         self._reached = holding.reached
         self._max_age_s = holding.max_age_s
-        age_s = 0.0 if holding.written_at is None else (datetime.now(UTC) - holding.written_at).total_seconds()
-        self._written_at = time.monotonic() - age_s
         self.tally.strays += holding.strays
+        if holding.written_at is not None:
+            age_s = (datetime.now(UTC) - holding.written_at).total_seconds()
+            self._written_at = time.monotonic() - age_s
 
     async def _declare(self, lost: PositionLost, sent_through: int) -> None:
         """Take an operator's word for the position that the stream has lost, and write it down there."""

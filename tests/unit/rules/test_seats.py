@@ -246,3 +246,18 @@ def test_the_rules_of_the_groups_snapshot_count_for_who_joins() -> None:
     story.when(joined("o2", group=story.group_of("o1")))
     held = story.one("seat.held")
     assert (held["payable_minor"], held["currency"], held["hold_until"]) == (100, "CNY", T0 + 50 * S)
+
+
+# Many seats
+
+
+def test_in_a_large_group_too_a_member_has_one_seat() -> None:
+    story = given(offer(size=40), posted("o0", "m0"))
+    group = story.group_of("o0")
+    story.when([joined(f"o{n}", f"m{n}", group=group) for n in range(1, 20)])
+    for _ in range(2):
+        story.when(joined("again", "m3", group=group)).then_refused(Reason.ALREADY_IN_GROUP)
+        story.when(joined("again", "m3")).then_refused(Reason.NO_OPEN_GROUP)
+        story.restart(from_snapshot=True)
+    story.when(withdrawn("o3")).when(joined("again", "m3")).then("seat.held")
+    story.when(blocked("m5", "stranger")).when(joined("x", "stranger", group=group)).then_refused(Reason.BLOCKED)

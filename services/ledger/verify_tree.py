@@ -1,0 +1,110 @@
+"""What `ledger verify` says of the tree: every tile against the leaves of what is archived, and the signed root."""
+
+import base64
+from typing import Final
+
+import msgspec
+
+from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
+from services.ledger.checkpointing import check_against_tree
+from services.ledger.faults import LedgerBroken
+from services.ledger.leaves import LeafMaker
+from services.ledger.merkle import HASH_BYTES, leaf_hash
+from services.ledger.note import VerifierKey
+from services.ledger.store import LedgerStore
+from services.ledger.tiles import TILE_BYTES, TILE_WIDTH, Edge, Tile, last_tile, levels_of, split_hashes
+
+_SHAPE: Final = (
+    "SELECT level, count(*), max(tile), sum(length(body)), (SELECT max(first_leaf + entries) FROM @records) "
+    "FROM @tiles GROUP BY level ORDER BY level"
+)
+
+
+class LogKeys(msgspec.Struct, frozen=True):
+    """What it takes to check a tree: the market's key, which makes the leaves, and the key that signs."""
+
+    maker: LeafMaker
+    verifier: VerifierKey
+
+
+class TreeReport(msgspec.Struct, kw_only=True, frozen=True):
+    """The tree as it was found: its leaves and root, and how many of them are signed; the root in base64."""
+
+    leaves: int
+    root: str
+    signed_leaves: int
+
+
+class TreeCheck:
+    """Compares the tiles with the records, as these are read in order."""
+
+    def __init__(self, store: LedgerStore, keys: LogKeys) -> None:
+        self._store = store
+        self._keys = keys
+        self._edge = Edge()
+
+    def add(self, seq: int, body: bytes) -> None:
+        """Compare the tiles that the record `seq` fills. Raises LedgerBroken with the place of the first difference."""
+        hashes = [leaf_hash(leaf) for leaf in self._keys.maker.leaves_of(seq, body)]
+        self._edge, changed = self._edge.grown(hashes)
+        for tile, expected in changed.items():
+            if len(expected) == TILE_BYTES:
+                self._compare(tile, expected)
+
+    def finish(self) -> TreeReport:
+        """Compare the tiles at the edge, what else there is of tiles, and the checkpoint."""
+        for level, expected in enumerate(self._edge.partials):
+            if expected:
+                self._compare(last_tile(self._edge.size, level), expected)
+        check_shape(self._store)
+        signed = self._check_checkpoint()
+        root = base64.b64encode(self._edge.root()).decode()
+        return TreeReport(leaves=self._edge.size, root=root, signed_leaves=signed.size if signed is not None else 0)
+
+    def _compare(self, tile: Tile, expected: bytes) -> None:
+        stored = self._store.tiles.get(tile)
+        if stored is None:
+            raise LedgerBroken(str(tile), "it is missing from the tree")
+        # While the ledger is running the tiles at the edge grow.
+        if stored[: len(expected)] == expected:
+            return
+        pairs = zip(split_hashes(stored), split_hashes(expected), strict=False)
+        number = next(
+            (number for number, (found, right) in enumerate(pairs) if found != right), len(stored) // HASH_BYTES
+        )
+        raise LedgerBroken(str(tile), self._difference(tile, tile.index * TILE_WIDTH + number))
+
+    def _difference(self, tile: Tile, index: int) -> str:
+        if tile.level > 0:
+            return f"its hash of tile {tile.level - 1}/{index} is not the one of that tile"
+        record = self._store.record_of_leaf(index)
+        where = f" (record {record.record})" if record is not None else ""
+        return f"its hash of leaf {index} is not that of the entry which is archived there{where}"
+
+    def _check_checkpoint(self) -> Checkpoint | None:
+        note = self._store.checkpoint()
+        if note is None:
+            return None
+        try:
+            signed = open_checkpoint(note.encode(), self._keys.verifier)
+        except CheckpointError as error:
+            raise LedgerBroken("the checkpoint", str(error)) from None
+        check_against_tree(self._store, signed)
+        return signed
+
+
+def check_shape(store: LedgerStore) -> None:
+    """Raise LedgerBroken when there are more or fewer tiles than the archive has entries for."""
+    rows = store.query(_SHAPE)
+    entries = int(rows[0][4] or 0) if rows else store.entries_archived()
+    found = {int(level): (int(count), int(last), int(size)) for level, count, last, size, _ in rows}
+    for level in range(max(levels_of(entries), max(found, default=-1) + 1)):
+        hashes = entries >> (8 * level)
+        count = -(-hashes // TILE_WIDTH)
+        if found.get(level, (0, -1, 0)) != (count, count - 1, hashes * HASH_BYTES):
+            has = found.get(level, (0, -1, 0))
+            raise LedgerBroken(
+                f"level {level} of the tree",
+                f"it has {has[0]} tiles with {has[2] // HASH_BYTES} hashes, but for {entries} entries there are "
+                f"{count} with {hashes}",
+            )
