@@ -18,7 +18,8 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `market_key_file` holds the 32-byte key of the market in hexadecimal (matcher and ledger only).
     `health_port` serves /healthz and /metrics on loopback; `http_port` is the gateway's public API.
     `peers` maps service names to their health URL; the gateway's own /healthz and /metrics sum them up.
-    `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL.
+    `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL. `log_host` begins the name under which the
+    ledger signs, HOST/groupbuy/MARKET; once something is signed it stays.
     """
 
     service: str
@@ -34,6 +35,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tokens_file: Path | None = None
     peers: dict[str, str] = {}
     ledger_url: str = "sqlite:"
+    log_host: str = "localhost"
 
     @property
     def inbox_prefix(self) -> str:

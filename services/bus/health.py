@@ -1,6 +1,6 @@
 """Health and metrics of a service: named checks with a sentence each, served as JSON and for Prometheus."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -105,8 +105,10 @@ class Metrics:
 METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
-async def serve_health(health: Health, metrics: Metrics, port: int, host: str = "127.0.0.1") -> HttpServer:
-    """Serve /healthz and /metrics on `port` (0 takes a free one) and return the running server.
+async def serve_health(
+    health: Health, metrics: Metrics, port: int, host: str = "127.0.0.1", routes: Sequence[Route] = ()
+) -> HttpServer:
+    """Serve /healthz, /metrics and `routes` on `port` (0 takes a free one) and return the running server.
 
     The caller stops it with `await server.stop()`. Raises HttpError when the port cannot be had.
     """
@@ -118,6 +120,7 @@ async def serve_health(health: Health, metrics: Metrics, port: int, host: str = 
     async def rendered(_: Request) -> Response:
         return Response(metrics.render(), media_type=METRICS_CONTENT_TYPE)
 
-    server = HttpServer(Starlette(routes=[Route("/healthz", healthz), Route("/metrics", rendered)]), host, port)
+    served = [Route("/healthz", healthz), Route("/metrics", rendered), *routes]
+    server = HttpServer(Starlette(routes=served), host, port)
     await server.start()
     return server

@@ -1,7 +1,9 @@
-"""`python -m services.matcher CONFIG.json`."""
+"""`python -m services.matcher CONFIG.json`: the matcher of one market."""
 
-from services.bus.main import run_service
-from services.matcher.app import serve
+import sys
+
+from services.bus.service import run_service
+from services.matcher.app import matcher
 
 if __name__ == "__main__":
-    run_service("matcher", serve)
+    sys.exit(run_service(sys.argv[1:], matcher))

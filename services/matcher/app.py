@@ -1,16 +1,17 @@
 """The matcher's process: one place that wires configuration, broker, health and the loop."""
 
 import asyncio
+import contextlib
 import logging
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-from faststream import FastStream
-
 from services.bus.config import ConfigError, ServiceConfig
-from services.bus.connect import connect_broker
+from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Health, Status, serve_health
-from services.bus.http import HttpServer
+from services.bus.service import EXIT_LOST
 from services.matcher.domain.facts import Facts
 from services.matcher.loop import Matcher
 from services.matcher.snapshots import SnapshotStore
@@ -34,62 +35,52 @@ def load_market_key(path: Path | None) -> bytes:
     return key
 
 
-async def serve(config: ServiceConfig) -> None:
-    """Run the matcher of `config.market` until the process is asked to stop."""
+@contextlib.asynccontextmanager
+async def matcher(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator[None]:
+    """Run the matcher of `config.market` until the process is asked to stop. Raises ConfigError, HttpError."""
     facts = Facts(load_market_key(config.market_key_file))
-    broker = await connect_broker(config)
     snapshots = SnapshotStore(config.data_dir / "matcher", config.market)
-    matcher = Matcher(broker, config.market, config.user, facts, pinned_zones(), snapshots)
+    leading = Matcher(broker, config.market, config.user, facts, pinned_zones(), snapshots)
     health = Health("matcher")
-    health.add("matcher", lambda: check(matcher))
-    app = FastStream(broker, logger=None)
-    running: list[asyncio.Task[None]] = []
-    serving: list[HttpServer] = []
-
-    async def start() -> None:
-        serving.append(await serve_health(health, matcher.metrics.metrics, config.health_port))
-        running.append(asyncio.create_task(matcher.run(), name=f"matcher {config.market}"))
-        running.append(asyncio.create_task(_observe(matcher), name="matcher metrics"))
-        running[0].add_done_callback(_report_end)
-
-    async def stop() -> None:
-        matcher.stop()
-        running[1].cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await serving[0].stop()
-
-    app.after_startup(start)
-    app.on_shutdown(stop)
-    await app.run()
+    health.add("matcher", lambda: check(leading))
+    server = await serve_health(health, leading.metrics.metrics, config.health_port)
+    running = asyncio.create_task(leading.run(), name=f"matcher {config.market}")
+    running.add_done_callback(_report_end)
+    observing = asyncio.create_task(_observe(leading), name="matcher metrics")
+    try:
+        yield
+    finally:
+        leading.stop()
+        observing.cancel()
+        await asyncio.gather(running, observing, return_exceptions=True)
+        await server.stop()
 
 
-def check(matcher: Matcher) -> Check:
+def check(leading: Matcher) -> Check:
     """Return how the matcher is doing, for Health."""
-    if matcher.broken is not None:
-        return Check(Status.UNHEALTHY, matcher.broken)
-    if not matcher.leads:
+    if leading.broken is not None:
+        return Check(Status.UNHEALTHY, leading.broken)
+    if not leading.leads:
         return Check(Status.UNHEALTHY, "reading the journal, not deciding yet")
-    behind = f"{matcher.lag} intake messages are not decided yet"
-    if matcher.lag and matcher.silent_s > STALLED_S:
-        return Check(Status.UNHEALTHY, f"{behind}, and nothing was committed for {matcher.silent_s:.0f} s")
-    return Check(Status.OK, behind if matcher.lag else "everything received is decided")
+    behind = f"{leading.lag} intake messages are not decided yet"
+    if leading.lag and leading.silent_s > STALLED_S:
+        return Check(Status.UNHEALTHY, f"{behind}, and nothing was committed for {leading.silent_s:.0f} s")
+    return Check(Status.OK, behind if leading.lag else "everything received is decided")
 
 
-async def _observe(matcher: Matcher) -> None:
+async def _observe(leading: Matcher) -> None:
     while True:
         await asyncio.sleep(1.0)
-        matcher.metrics.lag.set(matcher.lag)
-        if matcher.engine is not None:
-            matcher.metrics.tallied(matcher.engine.tally)
-            matcher.metrics.open_groups.set(sum(o.open_groups for o in matcher.engine.state.offers.values()))
+        leading.metrics.lag.set(leading.lag)
+        if leading.engine is not None:
+            leading.metrics.tallied(leading.engine.tally)
+            leading.metrics.open_groups.set(sum(o.open_groups for o in leading.engine.state.offers.values()))
 
 
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("the matcher has failed", exc_info=error)
-        # Whatever it is, the state may be half changed: the supervisor starts a fresh process from the journal.
-        asyncio.get_running_loop().call_soon(_fail)
-
-
-def _fail() -> None:
-    raise SystemExit(1)
+        # Whatever it is, the state may be half changed: nothing of it is worth an orderly end, and the supervisor
+        # starts a fresh process from the journal.
+        logging.shutdown()
+        os._exit(EXIT_LOST)

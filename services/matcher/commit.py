@@ -91,30 +91,40 @@ class JournalWriter:
                 found = await self._broker.jetstream.get_msg(self._stream, seq=seq)
             except NotFoundError:
                 continue
-            found_hash = hash_bytes(found.data or b"")
-            if (found.headers or {}).get(subjects.HEADER_MESSAGE_ID) == found_hash:
+            if is_record(found):
                 is_last = seq == info.state.last_seq
-                return seq if found_hash == own_hash and is_last else None
+                return seq if hash_bytes(found.data or b"") == own_hash and is_last else None
         return None
 
     def _committed(self, seq: int, own_hash: str) -> int:
-        assert seq > self.last_seq, "a journal grows"
+        # Two matchers may make the very same record: the broker then acknowledges the one that it has, which is
+        # as good as ours if it stands where ours would.
+        if seq <= self.last_seq:
+            raise FenceLostError(f"{self._stream} held this record at {seq} already")
         self.last_seq, self._last_hash = seq, own_hash
         return seq
 
 
-async def journal_end(broker: ServiceBroker, market: str, record_hash: str) -> tuple[int, str | None]:
-    """Return (last sequence, last message's hash) of the journal whose last record is `record_hash`.
+async def journal_end(broker: ServiceBroker, market: str, seq: int, record_hash: str) -> tuple[int, str | None]:
+    """Return (last sequence, last message's hash) of the journal whose last known record is `record_hash` at `seq`.
 
-    The hash is None where strays follow the record. Raises nats.errors.Error or TimeoutError while the broker is away.
+    The hash is None where strays follow the record. Raises FenceLostError when it is not the last record any more
+    (to take the newer one for a stray would fork the chain), nats.errors.Error or TimeoutError while the broker
+    is away.
     """
-    info: api.StreamInfo = await broker.jetstream.stream_info(subjects.journal_stream(market))
+    stream = subjects.journal_stream(market)
+    info: api.StreamInfo = await broker.jetstream.stream_info(stream)
     last_seq = info.state.last_seq
-    if last_seq == 0:
-        return 0, None
-    try:
-        found = await broker.jetstream.get_msg(subjects.journal_stream(market), seq=last_seq)
-    except NotFoundError:
-        return last_seq, None
-    is_record = (found.headers or {}).get(subjects.HEADER_MESSAGE_ID) == record_hash
-    return last_seq, record_hash if is_record else None
+    for later in range(seq + 1, last_seq + 1):
+        try:
+            found = await broker.jetstream.get_msg(stream, seq=later)
+        except NotFoundError:
+            continue
+        if is_record(found):
+            raise FenceLostError(f"{stream} has grown past {seq} by another matcher's hand while it was read")
+    return last_seq, record_hash if last_seq == seq else None
+
+
+def is_record(message: api.RawStreamMsg) -> bool:
+    """Tell whether a journal message is a record, by the fixed rule: its id is the SHA-256 of its body."""
+    return (message.headers or {}).get(subjects.HEADER_MESSAGE_ID) == hash_bytes(message.data or b"")

@@ -104,7 +104,7 @@ class Matcher:
         gc.freeze()
         await self._reader.check(self.standing)
         self._intake = self.standing.intake or await self._reader.identity()
-        last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.hash)
+        last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.seq, self.standing.hash)
         writer = JournalWriter(self._broker, self._market, last_seq, last_hash)
         shift = Shift(self._market, self.engine, self.standing, self._intake, writer, self._note_commit)
         try:

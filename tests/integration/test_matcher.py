@@ -10,8 +10,12 @@ import pytest
 from nats.js import api
 
 from deploy.broker import EmbeddedBroker, free_port
+from deploy.identity import load_identity
 from events import subjects
 from events.record import RECORD_FORMAT, Record, Through, decode_entry, encode_record, hash_bytes
+from services.bus.config import ServiceConfig
+from services.bus.connect import connect_broker
+from services.matcher.commit import FenceLostError, journal_end
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts
 from services.matcher.zones import pinned_zones
@@ -237,3 +241,30 @@ async def test_the_broker_restarts_and_nothing_is_lost(
     assert len({(e.seq, e.index) for e in entries if e.publisher}) == len([e for e in entries if e.publisher])
     assert await log.entries() == decided_alone(await log.messages())
     assert decode_entry((await log.entries())[-1]).seq == last
+
+
+async def test_a_record_committed_while_the_journal_was_read_is_never_taken_for_a_stray(
+    fresh_broker: EmbeddedBroker, log: MarketLog, matcher: MatcherProcess
+) -> None:
+    await configured(log)
+    await matcher.start()
+    await log.decided_until(await log.publish(SHOP, orders(3)))
+    await log.decided_until(await log.publish(SHOP, orders(3)))
+    await matcher.stop()
+    records = await log.records()
+    assert len(records) > 1
+    broker = await connect_broker(_config(fresh_broker))
+    try:
+        with pytest.raises(FenceLostError, match="grown past 1"):
+            await journal_end(broker, MARKET, 1, records[1].prev)
+        assert await journal_end(broker, MARKET, len(records), "f" * 64) == (len(records), "f" * 64)
+    finally:
+        await broker.stop()
+
+
+def _config(broker: EmbeddedBroker) -> ServiceConfig:
+    folder = broker.directory.parent
+    seed = load_identity(folder, "matcher").seed_file
+    return ServiceConfig(
+        service="matcher", market=MARKET, nats_url=broker.url, user="matcher", nkey_seed_file=seed, data_dir=folder
+    )
