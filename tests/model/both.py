@@ -1,6 +1,7 @@
 """The matcher's engine and the naive model side by side: every entry of one must be the entry of the other."""
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -50,18 +51,19 @@ class Both:
         self.seq = 0
 
     def feed(
-        self, at_ns: int, publisher: str, family: str, body: bytes, crash_after: int | None = None
+        self, at_ns: int, publisher: str, family: str, body: bytes, crashes: Iterable[int] = ()
     ) -> list[EntryFields]:
         """Let both decide one intake message; they must agree, and the books must balance.
 
-        With `crash_after`, another engine is tried that stops after so many entries and starts again from them.
+        For each of `crashes`, another engine is tried that stops after so many entries and starts again from them.
         """
         self.seq += 1
         message = Message(seq=self.seq, at=at_ns, publisher=publisher, family=family, body=body)
-        before = None if crash_after is None else self.engine.snapshot()
+        before = self.engine.snapshot() if crashes else b""
         raws = self.engine.process(message)
-        if before is not None and crash_after is not None:
-            self.check_crash(before, message, raws, min(crash_after, len(raws)))
+        for kept in crashes:
+            if kept <= len(raws):
+                self.check_crash(before, message, raws, kept)
         decided = [as_fields(raw) for raw in raws]
         expected = self.naive.apply_body(self.seq, at_ns, publisher, family, body)
         self.compare(decided, expected, body)

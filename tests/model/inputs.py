@@ -51,7 +51,9 @@ class Inputs:
         """Return (broker time, publisher, family, body) of the next message."""
         self.now = max(self.now, world.now) + self._step(world)
         at = self.now - self.pick([0] * 30 + [5 * S])
-        manner = self.pick(["one"] * 24 + ["batch"] * 3 + ["mixed", "again", "again", "id reused", "bytes", "astray"])
+        manner = self.pick(
+            ["one"] * 24 + ["batch"] * 3 + ["mixed", "again", "again", "id reused", "bytes", "astray", "person"]
+        )
         if manner == "again" and self.sent:
             return (at, *self.pick(self.sent[-12:]))
         if manner == "id reused" and self.sent:
@@ -59,6 +61,9 @@ class Inputs:
             return at, publisher, family, self._with_other_bytes(body)
         if manner == "bytes":
             return at, "shop-a", "order", self.pick([b"", b"[]", b"{}", b"\xff", b'{"a":1', b"[1,{}]", b"  "])
+        if manner == "person":
+            named = b.posted(self._order_id(world), "13812345678", **self._order_fields(world, leads=True))
+            return at, self.pick(["shop-a", "stranger"]), self.pick(["order", "offer"]), self._encode(named)
         if manner == "mixed":
             events = [{**self._event(world), "publisher": self.pick(PUBLISHERS)} for _ in range(self.pick([1, 2, 4]))]
             return self._sent(at, "gateway", "mixed", events)
@@ -276,7 +281,7 @@ class Inputs:
     def _payment(self, amount: int) -> Fields:
         if self.pick([True] * 5 + [False]) or self.payments_made == 0:
             self.payments_made += 1
-        amount = max(0, amount + self.pick([0] * 15 + [-1]))
+        amount = max(0, amount + self.pick([0] * 15 + [-1, 1]))
         currency = self.pick(["CNY"] * 20 + ["EUR"])
         return {"payment": f"p{self.payments_made}", "amount_minor": amount, "currency": currency}
 
@@ -296,7 +301,7 @@ class Inputs:
         fields.update(self.pick([{"offer": chosen["offer"], "pool": chosen["pool"]}] * 15 + [{}]))
         if fields["payment"] is not None:
             price = payable(chosen["rules"], leads=False, quantity=fields["quantity"])
-            fields["payment"]["amount_minor"] = max(0, price + self.pick([0] * 15 + [-1]))
+            fields["payment"]["amount_minor"] = max(0, price + self.pick([0] * 15 + [-1, 1]))
         return b.joined(self._order_id(world), self.pick(self.members), **fields, group=group)
 
     def _paid(self, world: World) -> JsonEvent:

@@ -24,7 +24,7 @@ def enter(world: World, data: Any, kind: str, publisher: str) -> list[Fields]:
     """Decide `order.posted` and `order.joined`. Raises Refusal."""
     known = world.order(data.order)
     if known is not None:
-        return [same_order(known, data)]
+        return [same_order(known, data, publisher)]
     if len(world.orders) >= world.config.order_capacity:
         raise Refusal("capacity")
     order = {name: getattr(data, name) for name in SAME}
@@ -46,9 +46,9 @@ def enter(world: World, data: Any, kind: str, publisher: str) -> list[Fields]:
     return take_seat(world, offer, group, order, payment)
 
 
-def same_order(known: Fields, data: Any) -> Fields:
+def same_order(known: Fields, data: Any, publisher: str) -> Fields:
     """Return the duplicate of a known order, or raise Refusal."""
-    same = all(known[name] == getattr(data, name) for name in SAME)
+    same = known["publisher"] == publisher and all(known[name] == getattr(data, name) for name in SAME)
     if same and data.payment is not None:
         theirs = {**(known["payment"] or {}), "amount_minor": known["payable"]}
         same = known["payment"] is not None and fields_of(data.payment) == theirs

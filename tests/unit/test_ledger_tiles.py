@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.ledger.faults import LedgerBroken
 from services.ledger.merkle import (
     EMPTY_ROOT,
+    HASH_BYTES,
     consistency_proof_of,
     inclusion_proof_of,
     leaf_hash,
@@ -20,7 +21,6 @@ from services.ledger.merkle import (
     verify_inclusion,
 )
 from services.ledger.tiles import (
-    HASH_BYTES,
     INDEX_MAX,
     TILE_BYTES,
     TILE_WIDTH,
@@ -185,7 +185,9 @@ def test_the_edge_is_found_again_in_the_tiles() -> None:
     tiles, edge = MemoryTiles(), Edge()
     for size in (0, 1, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, LEAVES):
         edge = _grow(tiles, HASHES[:size], _steps(random.Random(size), 64, 256, 999), edge)
-        assert Edge.load(tiles, size).grown(HASHES[size : size + 300]) == edge.grown(HASHES[size : size + 300])
+        found = Edge.load(tiles, size)
+        assert found.grown(HASHES[size : size + 300]) == edge.grown(HASHES[size : size + 300])
+        assert found.root() == edge.root() == root_of(size, NODES)
 
 
 def test_appending_writes_a_bounded_amount_and_reads_nothing() -> None:

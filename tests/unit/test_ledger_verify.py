@@ -213,13 +213,18 @@ def test_an_event_of_somebody_else_is_found(ledger: Path) -> None:
         "UPDATE ledger_pages SET body = zeroblob(24) WHERE page = (SELECT max(page) FROM ledger_pages)",
         "UPDATE ledger_runs SET pairs = pairs + 1 WHERE run = (SELECT min(run) FROM ledger_runs)",
         "UPDATE ledger_runs SET first_record = 0 WHERE run = (SELECT max(run) FROM ledger_runs)",
+        "UPDATE stored_events SET state = 'text' WHERE rowid = 3",
+        "UPDATE ledger_records SET hash = 'text' WHERE rowid % 7 = 3",
+        "UPDATE ledger_records SET entries = 'text' WHERE rowid % 7 = 3",
+        "UPDATE ledger_pages SET body = 7 WHERE page = (SELECT max(page) FROM ledger_pages)",
+        "UPDATE ledger_runs SET first_record = 'text' WHERE run = (SELECT max(run) FROM ledger_runs)",
         "UPDATE ledger_runs SET last_record = last_record + 1000 WHERE run = (SELECT max(run) FROM ledger_runs)",
     ],
 )
 def test_whatever_a_query_returns_may_not_be_changed(ledger: Path, change: str) -> None:
     report = tampered(ledger, lambda file: file.execute(change))
     assert report.fault is not None, change
-    assert report.fault.place.startswith("record")
+    assert "record" in report.fault.place
 
 
 def test_an_event_that_cannot_be_read_is_found(tmp_path: Path) -> None:

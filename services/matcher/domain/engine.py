@@ -76,7 +76,7 @@ class Engine:
             raws = split_message(message.body)
         except Unreadable as fault:
             if first_index == 0:
-                self._decide_unreadable(message, 0, message.body, fault, entries)
+                self._decide_unreadable(message, 0, message.body, message.publisher, fault, entries)
             return entries
         for index in range(first_index, len(raws)):
             self._decide_raw(message, index, raws[index], entries)
@@ -125,18 +125,20 @@ class Engine:
     # One event
 
     def _decide_raw(self, message: Message, index: int, raw: bytes, entries: list[bytes]) -> None:
+        wrapped_for, raw = gate.unwrap(message, raw)
         try:
             event, claimed_at = decode_event(raw)
         except Unreadable as fault:
-            self._decide_unreadable(message, index, raw, fault, entries)
+            self._decide_unreadable(message, index, raw, wrapped_for or message.publisher, fault, entries)
             return
         except NamesAPerson as person:
-            self._decide_personal(message, index, raw, person, entries)
+            publisher = wrapped_for or gate.publisher_of(message, person.event)
+            self._decide_personal(message, index, raw, publisher, person, entries)
             return
         configured = gate.configuration(self.state, event)
         now = gate.accepted_time(configured, self.state.now, message, claimed_at)
         self._drain(now, message.seq, index, entries)
-        publisher = gate.publisher_of(message, event)
+        publisher = wrapped_for or gate.publisher_of(message, event)
         turn = self._turn(now, message.seq, index, publisher, event)
         key = None
         try:
@@ -154,11 +156,11 @@ class Engine:
         self._drain(now, message.seq, index, entries)
 
     def _decide_unreadable(
-        self, message: Message, index: int, raw: bytes, fault: Unreadable, entries: list[bytes]
+        self, message: Message, index: int, raw: bytes, publisher: str, fault: Unreadable, entries: list[bytes]
     ) -> None:
         now = gate.accepted_time(self.state.market, self.state.now, message, 0)
         self._drain(now, message.seq, index, entries)
-        turn = self._turn(now, message.seq, index, message.publisher, None)
+        turn = self._turn(now, message.seq, index, publisher, None)
         turn.emit(
             d.Malformed(
                 why=fault.fault,
@@ -170,12 +172,11 @@ class Engine:
         self._finish_event(turn, None, None, entries)
 
     def _decide_personal(
-        self, message: Message, index: int, raw: bytes, person: NamesAPerson, entries: list[bytes]
+        self, message: Message, index: int, raw: bytes, publisher: str, person: NamesAPerson, entries: list[bytes]
     ) -> None:
         """Refuse an event that names a person, keeping its length and keyed hash only."""
         now = gate.accepted_time(self.state.market, self.state.now, message, 0)
         self._drain(now, message.seq, index, entries)
-        publisher = gate.publisher_of(message, person.event)
         turn = self._turn(now, message.seq, index, publisher, None)
         reason, field = Reason.PERSONAL_DATA, person.field
         try:

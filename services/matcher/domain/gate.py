@@ -1,5 +1,6 @@
 """Before the rules (RULES.md section 1): who may speak, what was said before, and when."""
 
+import re
 from sys import intern
 from typing import Final
 
@@ -20,6 +21,7 @@ _FAMILIES_BY_OFFICE: Final = {
     OPERATOR: frozenset({"market", "member", "dispute", "offer", "group"}),
     MATCHER: frozenset({"clock"}),
 }
+_WRAPPED: Final = re.compile(rb'\{"publisher":"([A-Za-z0-9_-]{1,64})",').match
 _OWED_BACK: Final = (Reason.ID_REUSED, Reason.TOO_OLD, Reason.FROM_THE_FUTURE, Reason.CAPACITY)
 
 
@@ -36,8 +38,22 @@ def accepted_time(configured: MarketConfigured | None, last: int, message: Messa
     return max(last, at)
 
 
+def unwrap(message: Message, raw: bytes) -> tuple[str | None, bytes]:
+    """Return (publisher, own bytes) of an event as the gateway wraps it; (None, `raw`) of any other.
+
+    The gateway puts the attribute `publisher` before an event's own bytes. Taken off, the same event is the same
+    whichever way it came in, and its limits are its own.
+    """
+    if message.family != MIXED or message.publisher != GATEWAY:
+        return None, raw
+    wrapped = _WRAPPED(raw)
+    if wrapped is None:
+        return None, raw
+    return intern(wrapped[1].decode("ascii")), b"{" + raw[wrapped.end() :]
+
+
 def publisher_of(message: Message, event: AnyEvent) -> str:
-    """Return who published an event: what the gateway authenticated, else the publisher of the subject."""
+    """Return who published an event that the gateway did not wrap."""
     if message.publisher == GATEWAY and message.family == MIXED and isinstance(event.publisher, str):
         return intern(event.publisher)
     return intern(message.publisher)

@@ -54,7 +54,7 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     state = turn.state
     known = state.orders.get(data.order)
     if known is not None:
-        turn.emit(_same_again(state, known, data))
+        turn.emit(_same_again(turn, known, data))
         return
     market = state.market
     assert market is not None
@@ -76,11 +76,13 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     fill_if_complete(turn, group, terms)
 
 
-def _same_again(state: State, known: Order, data: OrderPosted | OrderJoined) -> d.Duplicate:
+def _same_again(turn: Turn, known: Order, data: OrderPosted | OrderJoined) -> d.Duplicate:
     """Return the duplicate that a known order's repetition is. Raises Refusal when it asks for something else."""
+    state = turn.state
     group = state.groups[known.group]
     same = (
-        known.member == data.member
+        known.publisher == turn.publisher
+        and known.member == data.member
         and group.offer == data.offer
         and known.sku == data.sku
         and known.quantity == data.quantity

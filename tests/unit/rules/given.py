@@ -3,7 +3,8 @@
     given(offer(), posted("o1")).when(paid("o1"), at=5).then("seat.confirmed")
 
 Times are seconds after the test's beginning. Whatever the engine decides is also compared with the naive model,
-and the state that follows from the entries alone with the engine's own.
+the state that follows from the entries alone with the engine's own, and what an engine decides that stopped after some
+of the entries with what this one did.
 """
 
 import functools
@@ -23,6 +24,9 @@ from tests.model.both import FACTS, ZONES, Both, as_fields
 P = ParamSpec("P")
 Decision = dict[str, Any]
 Input = JsonEvent | bytes | list[JsonEvent]
+
+CRASHES_TRIED = 8
+"""After how many entries of each message, from none on, a crash is tried."""
 
 _OFFICES = {"market": "operator", "member": "operator", "clock": "matcher"}
 _said: set[str] = set()
@@ -86,7 +90,7 @@ class Scenario:
     def _feed(self, publisher: str, family: str, body: bytes) -> list[dict[str, Any]]:
         self.seq += 1
         if self.both is not None:
-            entries = self.both.feed(self.now_ns, publisher, family, body)
+            entries = self.both.feed(self.now_ns, publisher, family, body, crashes=range(CRASHES_TRIED))
             self.both.check_follower()
             return entries
         message = Message(seq=self.seq, at=self.now_ns, publisher=publisher, family=family, body=body)

@@ -4,11 +4,30 @@ import json
 
 import pytest
 
+from events.decisions import Duplicate, Refused
 from events.leaf import keyed_hash
 from events.limits import BATCH_MAX_EVENTS, EVENT_MAX_BYTES
 from events.reasons import Fault, Reason
-from tests.builders import JsonEvent, blocked, encode, event, joined, market, offer, paid, payment, posted, ticked
-from tests.model.both import MARKET_KEY
+from events.record import decode_entry
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.message import Message
+from services.matcher.gateway.splice import with_publisher
+from tests.builders import (
+    SHOP,
+    T0,
+    JsonEvent,
+    blocked,
+    encode,
+    event,
+    joined,
+    market,
+    offer,
+    paid,
+    payment,
+    posted,
+    ticked,
+)
+from tests.model.both import FACTS, MARKET_KEY, ZONES
 from tests.unit.rules.given import Scenario, covers, given
 
 DAY = 86_400
@@ -301,3 +320,41 @@ def test_every_input_has_one_outcome() -> None:
     story: Scenario = given(offer(), posted("o1"))
     for document in (posted("o1"), joined(group="nowhere"), paid("o1"), paid("o1"), ticked(), offer()):
         assert story.when(document).outcome["kind"]
+
+
+def test_the_same_event_is_the_same_whether_it_comes_directly_or_through_the_gateway() -> None:
+    engine = Engine("main", FACTS, ZONES)
+    rights = {SHOP: ["offer", "order"], "shop-b": ["order"]}
+    engine.process(Message(1, T0, "operator", "market", encode(market(publishers=rights), T0)))
+    engine.process(Message(2, T0, SHOP, "offer", encode(offer(), T0)))
+    raw = encode(posted(), T0)
+    bodies = [raw, with_publisher(raw, SHOP), with_publisher(raw, "shop-b")]
+    origins = [(SHOP, "order"), ("gateway", "mixed"), ("gateway", "mixed")]
+    decided = [
+        decode_entry(engine.process(Message(seq, T0, *origin, body))[0]).decisions[0]
+        for seq, (origin, body) in enumerate(zip(origins, bodies, strict=True), start=3)
+    ]
+    assert [type(decision).__name__ for decision in decided] == ["GroupOpened", "Duplicate", "Refused"]
+    same_event, same_order = decided[1:]
+    assert isinstance(same_event, Duplicate) and isinstance(same_order, Refused)
+    assert same_event.of == "3.0.0"
+    # Another publisher's event is another event, and the order is not that publisher's.
+    assert same_order.reason is Reason.ORDER_EXISTS
+
+
+def test_an_event_of_the_largest_size_may_come_through_the_gateway() -> None:
+    engine = Engine("main", FACTS, ZONES)
+    engine.process(Message(1, T0, "operator", "market", encode(market(publishers={SHOP: ["offer", "order"]}), T0)))
+    event = offer()
+    padding = EVENT_MAX_BYTES - len(encode({**event, "data": {**event["data"], "note": ""}}, T0))
+    raw = encode({**event, "data": {**event["data"], "note": "n" * padding}}, T0)
+    assert len(raw) == EVENT_MAX_BYTES
+    entry = decode_entry(engine.process(Message(2, T0, "gateway", "mixed", with_publisher(raw, SHOP)))[0])
+    assert (type(entry.decisions[0]).__name__, entry.publisher) == ("OfferListed", SHOP)
+    assert entry.event is not None and bytes(entry.event) == raw, "the event is kept as its publisher sent it"
+
+
+def test_what_cannot_be_read_in_a_message_of_the_gateway_keeps_its_publisher() -> None:
+    engine = Engine("main", FACTS, ZONES)
+    entry = decode_entry(engine.process(Message(1, T0, "gateway", "mixed", with_publisher(b'{"id":7}', SHOP)))[0])
+    assert (type(entry.decisions[0]).__name__, entry.publisher) == ("Malformed", SHOP)

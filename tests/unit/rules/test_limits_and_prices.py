@@ -71,7 +71,7 @@ def test_a_payment_that_comes_with_an_order_must_be_right() -> None:
         reason: str = story.history[-2]["decisions"][0]["reason"]
         return reason
 
-    assert refusal(payment(7_999)) == "wrong_amount"
+    assert refusal(payment(7_999)) == refusal(payment(8_001)) == "wrong_amount"
     assert refusal(payment(currency="EUR")) == "wrong_currency"
     assert refusal(payment(0), hold_s=0) == "no_payment_due"
 

@@ -14,6 +14,7 @@ from tests.builders import (
     offer,
     offer_changed,
     offer_stocked,
+    order_changed,
     paid,
     payment,
     posted,
@@ -104,6 +105,13 @@ def test_held_seats_of_the_short_group_end_before_it_merges() -> None:
     assert story.one("offer.listed")["stock"] == {"": 6}
 
 
+def test_who_agrees_later_may_be_merged_and_who_disagrees_later_may_not() -> None:
+    story = given(_offer(size=2), posted("o1"), _agrees("o2"), _agrees("o3"))
+    story.when(order_changed("o1", merge=True)).when(order_changed("o2", merge=False))
+    story.when(ticked(), at=60)
+    assert _donors(story) == ["o3"]
+
+
 def test_only_groups_that_are_due_later_give() -> None:
     """Those due earlier are over; of those due at the same instant the first opened receives."""
     story = given(_offer(size=2), _agrees("o1"), offer_changed(group_ttl_s=60), _agrees("o2"), _agrees("o3"))
@@ -153,18 +161,18 @@ def test_only_the_first_64_candidates_are_looked_at() -> None:
     assert _donors(near)[0] == "fits"
 
 
-def _entangled(free: int) -> list[JsonEvent]:
-    """Return 19 short donors needed beside the first group, of whom only 17 plus `free` may sit together."""
-    rivals = [_agrees(f"x{n}", f"r{n % 17}") for n in range(60)]
-    return [*rivals, *(_agrees(f"free{n}", f"f{n}") for n in range(free))]
-
-
-def test_the_search_for_donors_gives_up_after_ten_thousand_steps() -> None:
-    """Nineteen are missing and eighteen may sit together: to be sure would take ages, so the group expires."""
-    for free, ending in ((1, "group.expired"), (2, "group.filled")):
-        story = given(_offer(size=20), _agrees("first"), compared=False)
-        story.when(_entangled(free), at=1).when(ticked(), at=60)
-        story.then(*["group.merged"] * (19 if free == 2 else 0), ending, "clock.advanced")
+@pytest.mark.parametrize(("copies", "merges"), [((2, 2, 3, 5, 8), True), ((1, 2, 3, 8, 8), False)])
+def test_the_search_for_donors_gives_up_after_ten_thousand_steps(copies: tuple[int, ...], merges: bool) -> None:
+    """The earliest donor goes with all but the last two, which are needed: to find out takes 9,986 or 10,075 steps."""
+    rivals = [_agrees(member=f"r{n}") for n, count in enumerate(copies) for _ in range(count)]
+    blocks = [blocked("trap", "f1"), blocked("trap", "f2")]
+    story = given(_offer(size=len(copies) + 3), *blocks, _agrees("first", "m0"))
+    story.when([_agrees(member="trap"), *rivals, _agrees(member="f1"), _agrees(member="f2")], at=1)
+    story.when(ticked(), at=60)
+    if merges:
+        story.then(*["group.merged"] * (len(copies) + 2), "group.filled", "clock.advanced")
+    else:
+        story.then("group.expired", "clock.advanced")
 
 
 def _brute_force(missing: int, weights: list[int], apart: set[tuple[int, int]]) -> list[int] | None:

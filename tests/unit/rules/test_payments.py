@@ -49,6 +49,7 @@ def test_a_second_payment_goes_back_once() -> None:
     ("cause", "pays", "terms"),
     [
         ("wrong_amount", {"amount_minor": 7_999}, {}),
+        ("wrong_amount", {"amount_minor": 8_001}, {}),
         ("wrong_currency", {"currency": "EUR", "amount_minor": 1}, {}),
         ("no_payment_due", {}, {"hold_s": 0}),
     ],
@@ -190,6 +191,12 @@ def test_what_stands_in_the_way_of_rejoining_gives_the_money_back(obstacle: dict
 def test_a_withdrawn_offers_open_groups_may_be_rejoined() -> None:
     story = _rejoining().when(ticked(), at=10).when(offer_withdrawn())
     story.when(paid("o2")).then("seat.confirmed")
+
+
+def test_who_wants_no_strangers_rejoins_in_a_group_of_its_own() -> None:
+    story = given(offer(hold_s=10, size=3, late_payment="rejoin"), posted("o1", strangers=False))
+    story.when(posted("o2", payment=payment()))
+    story.when(paid("o1"), at=10).then("seat.released", "group.dissolved", "group.opened", "seat.confirmed")
 
 
 def test_the_limits_hold_for_who_rejoins() -> None:

@@ -20,6 +20,7 @@ from tests.builders import (
     posted,
     refund_settled,
     ticked,
+    withdrawn,
 )
 from tests.unit.rules.given import Scenario, given
 
@@ -227,6 +228,20 @@ def test_the_engine_says_when_work_is_due_next() -> None:
     assert story.engine.next_due_ns() == T0 + 60 * S
 
 
+def test_a_restart_in_the_midst_of_pages_and_pieces_goes_on_with_the_next() -> None:
+    """Every compared story tries a crash after each of its first entries: this one has every kind of due work."""
+    story = given(offer("a", size=80, hold_s=60, group_ttl_s=60, grace_s=5), offer("b", hold_s=0, size=70))
+    story.when(posted("a0", offer="a", payment=payment())).when(posted("b0", offer="b"))
+    story.when([joined(offer="a", group=story.group_of("a0"), payment=payment()) for _ in range(35)])
+    story.when([joined(offer="a", group=story.group_of("a0")) for _ in range(34)])
+    story.when([joined(offer="b", group=story.group_of("b0")) for _ in range(35)])
+    story.when([posted(offer="b") for _ in range(35)])
+    story.when([ticked(), ticked()], at=60)
+    story.when(offer_withdrawn("b", open_groups="dissolve"))
+    assert len(story.entries) == 5
+    assert len(story.every("group.dissolved")) == 37
+
+
 # Names
 
 
@@ -260,6 +275,23 @@ def test_what_is_over_is_forgotten_after_its_time() -> None:
     story.when(ticked(), at=160, at_ns=1)
     story.when(dissolved(group)).then_refused(Reason.GROUP_UNKNOWN)
     story.when(posted("o1", "m1")).then("group.opened", "seat.confirmed")
+
+
+def test_a_shorter_memory_is_in_force_from_the_entry_that_configures_it() -> None:
+    story = given(market(order_memory_s=10**6), offer(), posted("o1", "m1"))
+    story.when(withdrawn("o1"))
+    story.when(posted("o1", "m1"), at=50).then("duplicate")
+    story.when(market(order_memory_s=20)).when(posted("o1", "m1")).then("group.opened", "seat.held")
+
+
+def test_a_group_is_remembered_as_long_as_its_orders() -> None:
+    """At most two orders are forgotten at once; the group of the others stays, for their terms stand in it."""
+    story = given(market(order_memory_s=10), offer(size=6, hold_s=0, group_ttl_s=60), posted("o1", "m1"))
+    story.when([joined(f"o{n}", f"m{n}") for n in range(2, 6)])
+    group = story.group_of("o1")
+    story.when(ticked(), at=60).then("group.expired", "clock.advanced")
+    for reason in (Reason.GROUP_OVER, Reason.GROUP_OVER, Reason.GROUP_OVER, Reason.GROUP_UNKNOWN):
+        story.when(dissolved(group), at=71).then_refused(reason)
 
 
 def test_a_settled_refund_is_forgotten_and_an_unsettled_one_is_not() -> None:
