@@ -5,13 +5,15 @@ from typing import Final
 
 import msgspec
 import nats.errors
+from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
 from deploy.permissions import OPERATOR
 from deploy.stack import Stack
-from deploy.stack_files import StackError
+from deploy.stack_files import StackError, ensure_market_key
 from events import subjects
+from events.leaf import key_commitment
 from events.market import MarketConfigured, MarketConfiguredEvent
 from events.offer import OfferPublished, OfferPublishedEvent, OfferTerms
 
@@ -39,11 +41,12 @@ async def set_up_market(
 ) -> int:
     """Configure the stack's market when it is fresh, as the operator, and list its first offers.
 
+    The configuration commits to the market's key, so that nobody can exchange the key unnoticed.
     Returns the sequence of the last message in the intake. What is there already is left as it is: each message
     is only taken at its own place in the intake, so that a set-up that was cut short is completed by the next.
     """
     batches: list[tuple[str, list[MarketConfiguredEvent] | list[OfferPublishedEvent]]] = [
-        ("market", [configuration_event(time, configured)])
+        ("market", [configuration_event(time, replace(configured, key_commitment=_commitment(stack)))])
     ]
     if offers:
         batches.append(("offer", [offer_event(time, offer) for offer in offers]))
@@ -65,6 +68,11 @@ def configuration_event(time: str, configured: MarketConfigured) -> MarketConfig
 def offer_event(time: str, offer: OfferPublished) -> OfferPublishedEvent:
     """Return the event that lists an offer."""
     return OfferPublishedEvent(specversion="1.0", id=f"offer-{offer.offer}", source=SOURCE, time=time, data=offer)
+
+
+def _commitment(stack: Stack) -> str:
+    key = bytes.fromhex(ensure_market_key(stack.data, stack.market).read_text(encoding="ascii").strip())
+    return key_commitment(key)
 
 
 async def _publish_at(client: Client, market: str, family: str, body: bytes, last_seq: int) -> None:

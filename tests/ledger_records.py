@@ -76,6 +76,10 @@ class JournalBuilder:
         """Add a piece of timer work that the last input caused."""
         return self._add(None, None, decisions)
 
+    def again(self, *decisions: AnyDecision) -> "JournalBuilder":
+        """Add a second outcome of the last input, which no matcher does."""
+        return self._add(SHOP, None, decisions)
+
     def skip(self, messages: int = 1) -> "JournalBuilder":
         """Leave out intake messages, which no matcher does."""
         self._seq += messages

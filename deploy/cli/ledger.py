@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -33,6 +34,7 @@ from services.ledger.replay import GroupState, SeatState, replay_group
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
+from services.ledger.verify_tree import TreeReport
 from services.ledger.words import money_in_words
 
 DEFAULT_MARKET = "main"
@@ -52,15 +54,18 @@ UntilOption = Annotated[
 
 
 @ledger_app.command("verify")
-def verify_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
-    """Read everything again: hashes, chain, positions, index; name the place of the first fault."""
+def verify_command(
+    key: KeyOption = None, data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
+) -> None:
+    """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
     with _ledger(data, market) as store, _progress("verifying") as progress:
-        report = verify(store, progress)
+        report = verify(store, progress, tree_keys(store, data, key))
     if as_json:
         _print_json(report)
     elif report.fault is None:
         _print(f"{report.records} records with {report.entries} entries are what they were when they were archived.")
         _print(f"The last is record {report.last_record or 'none'}, {report.last_hash or 'no hash'}.")
+        _print_tree(report.tree)
     else:
         _print(f"{report.fault.place}: {report.fault.sentence}")
         _print(f"Up to there {report.records} records with {report.entries} entries are sound.")
@@ -260,6 +265,13 @@ def _seat_line(seat: SeatState) -> str:
     return f"{seat.status}  order {seat.order} of member {seat.member}: {seat.payable_minor}{paid}{price}"
 
 
+def _print_tree(tree: TreeReport | None) -> None:
+    if tree is None:
+        _print("There is no tree over them yet: it is built when the ledger is next started.")
+    else:
+        _print(f"The tree over them has the root {tree.root}; {tree.signed_leaves} of {tree.leaves} leaves are signed.")
+
+
 def _print_audit(report: AuditReport) -> None:
     table = Table(title=f"{report.entries:,} entries of {report.inputs:,} inputs in market {report.market}")
     table.add_column("check")
@@ -272,3 +284,6 @@ def _print_audit(report: AuditReport) -> None:
         for example in result.examples:
             _print(f"entry {example.entry}: {example.sentence}")
     _print("everything adds up" if report.clean else "the audit found what does not add up")
+
+
+add_log_commands(ledger_app, _ledger)

@@ -5,16 +5,18 @@ import shlex
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from deploy.cli.output import DEFAULT_DATA, DataOption, say
 from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
 from deploy.stack import Stack, StackPlan
-from deploy.stack_files import Address, read_token
+from deploy.stack_files import Address, is_port_free, read_token
 
-PUBLISHER = "local"
+PUBLISHER: Final = "local"
+NATS_PORT: Final = 4222
+HTTP_PORT: Final = 8080
 
 
 def up(
@@ -29,6 +31,9 @@ def up(
     nats: Annotated[
         str | None, typer.Option("--nats", metavar="URL", help="Use this broker instead of an embedded one.")
     ] = None,
+    log_host: Annotated[
+        str, typer.Option("--log-host", metavar="HOST", help="The ledger signs as HOST/groupbuy/MARKET, for ever.")
+    ] = "localhost",
     provision: Annotated[
         bool, typer.Option("--provision", help="With --nats: make the market's streams when they are missing.")
     ] = False,
@@ -38,9 +43,20 @@ def up(
     A new market is configured and gets a sample offer, so that a first order is accepted. What dies is started again.
     """
     plan = StackPlan(
-        data=data, market=market, nats_port=nats_port, http_port=http_port, nats_url=nats, may_provision=provision
+        data=data,
+        market=market,
+        nats_port=nats_port or _usual(NATS_PORT),
+        http_port=http_port or _usual(HTTP_PORT),
+        nats_url=nats,
+        may_provision=provision,
+        log_host=log_host,
     )
     asyncio.run(_run(plan))
+
+
+def _usual(port: int) -> int | None:
+    """Return the port that people expect, None when something else has it."""
+    return port if is_port_free(port) else None
 
 
 async def _run(plan: StackPlan) -> None:

@@ -1,12 +1,14 @@
 """The ledger's process: one place that wires broker, health, metrics and the archiver."""
 
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from services.bus.config import ServiceConfig
 from services.bus.connect import ServiceBroker
 from services.bus.health import Health, serve_health
 from services.ledger.archiver import Archiver
+from services.ledger.log_http import log_routes
 from services.ledger.metrics import LedgerMetrics
 from services.ledger.trim import TrimPolicy
 
@@ -25,12 +27,17 @@ def build(
         health = Health("ledger")
         health.add("journal", archiver.check)
         health.add("trimming", archiver.check_trimming)
-        server = await serve_health(health, LedgerMetrics(archiver).metrics, config.health_port)
-        await archiver.start()
-        try:
-            yield archiver
-        finally:
-            await archiver.stop()
-            await server.stop()
+        health.add("signing", archiver.check_signing)
+        # One reader: whoever follows the log must not take the processor from what writes it.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="log") as reading:
+            routes = log_routes(archiver, reading)
+            server = await serve_health(health, LedgerMetrics(archiver).metrics, config.health_port, routes=routes)
+            await archiver.start()
+            try:
+                yield archiver
+            finally:
+                # The log is read from the archiver's store: nobody may ask any more when that is closed.
+                await server.stop()
+                await archiver.stop()
 
     return running

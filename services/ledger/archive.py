@@ -1,6 +1,6 @@
 """Reading the archive: records by sequence, by position, by the entities that they name; always a page at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -12,6 +12,7 @@ from services.ledger.faults import LedgerUnavailable
 from services.ledger.lean import EntityKind, EntryPosition
 from services.ledger.postings import RECORD_MAX, Run, entity_key, pair_of, records_in_page
 from services.ledger.recorders import Row, Summary
+from services.ledger.sql_tiles import SqlTiles
 
 PAGE_MAX_BYTES: Final = 8 * 1024 * 1024
 PAGE_MAX_RECORDS: Final = 512
@@ -45,6 +46,7 @@ class Archive:
         self.originator = originator_of(market, identity)
         self.originator_key = application.originator_key(self.originator)
         self._application = application
+        self.tiles = SqlTiles(application.recorder_in_use)
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives; tables are named `@records` and so on.
@@ -71,7 +73,7 @@ class Archive:
         rows = self.query(
             "SELECT state FROM @events WHERE originator_id = ? AND originator_version = ?", (self.originator_key, seq)
         )
-        return StoredRecord(seq, bytes(rows[0][0])) if rows else None
+        return StoredRecord(seq, as_bytes(rows[0][0])) if rows else None
 
     def records(self, after: int = 0) -> Iterator[StoredRecord]:
         """Yield every record after sequence `after`, ascending, reading at most some MiB at a time."""
@@ -89,7 +91,7 @@ class Archive:
                 "AND originator_version > ? AND originator_version <= ? ORDER BY originator_version",
                 (self.originator_key, after, last),
             )
-            yield from (StoredRecord(seq, bytes(state)) for seq, state in rows)
+            yield from (StoredRecord(seq, as_bytes(state)) for seq, state in rows)
             after = last
 
     def runs(self) -> list[Run]:
@@ -110,8 +112,8 @@ class Archive:
             )
             if not rows:
                 return
-            yield from (bytes(body) for _, body in rows)
-            after = bytes(rows[-1][0])
+            yield from (as_bytes(body) for _, body in rows)
+            after = as_bytes(rows[-1][0])
 
     def find(self, kind: EntityKind, name: str, after: int = 0) -> Iterator[int]:
         """Yield the sequences of the records after `after` that may name an entity, ascending.
@@ -124,7 +126,7 @@ class Archive:
             rows = self._pages_with(run, key, after)
             if not rows:
                 continue
-            found = [record for (body,) in rows if body for record in records_in_page(bytes(body), key, after)]
+            found = [record for (body,) in rows if body for record in records_in_page(as_bytes(body), key, after)]
             yield from found
             after = found[-1] if found and len(rows) == FOUND_PAGES else run.last_record
 
@@ -146,16 +148,37 @@ class Archive:
 
     def record_at(self, position: EntryPosition) -> Summary | None:
         """Return the summary of the record that holds a position or would: the last that begins at or before it."""
+        return self._last_summary(lambda found: (found.first_seq, found.first_index, found.first_part) <= position)
+
+    def record_of_leaf(self, leaf_index: int) -> Summary | None:
+        """Return the summary of the record that holds the entry of that number, None when there is none."""
+        found = self._last_summary(lambda summary: summary.first_leaf <= leaf_index)
+        return found if found is not None and leaf_index < found.first_leaf + found.entries else None
+
+    def entries_archived(self) -> int:
+        """Return how many entries the archive holds."""
+        return int(self.query("SELECT max(first_leaf + entries) FROM @records")[0][0] or 0)
+
+    def meta(self, name: str) -> str | None:
+        """Return what the ledger notes of itself under a name, None when there is nothing."""
+        rows = self.query("SELECT value FROM @meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def _last_summary(self, is_before: Callable[[Summary], bool]) -> Summary | None:
+        """Return the last summary of which something is true that is true of all before it."""
         low, high = 0, int(self.query("SELECT max(record) FROM @records")[0][0] or 0)
         found: Summary | None = None
         while low < high:
             middle = (low + high + 1) // 2
             rows = self.query(f"{_SELECT_SUMMARY} WHERE record <= ? ORDER BY record DESC LIMIT 1", (middle,))
             summary = Summary(*rows[0]) if rows else None
-            if summary is not None and (summary.first_seq, summary.first_index, summary.first_part) <= position:
+            if summary is None:
+                # The first record comes later: strays may lie before it.
+                low = middle
+            elif is_before(summary):
                 found, low = summary, middle
             else:
-                high = (summary.record if summary is not None else middle) - 1
+                high = summary.record - 1
         return found
 
 
@@ -169,3 +192,8 @@ def _last_within(sizes: Sequence[Row], max_bytes: int) -> int:
             break
         last = seq
     return last
+
+
+def as_bytes(value: object) -> bytes:
+    """Return what a column of bytes holds; SQLite lets anybody put text or nothing there, which is no record either."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()

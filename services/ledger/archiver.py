@@ -17,7 +17,11 @@ from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
 from services.bus.journal_stream import AWAY, describe
 from services.ledger.chain import Tip
+from services.ledger.checkpoint import origin_of
+from services.ledger.checkpointing import INTERVAL_S, Checkpointer
 from services.ledger.faults import LedgerBroken, LedgerError
+from services.ledger.leaves import read_market_key
+from services.ledger.log_key import ensure_log_key, log_key_file
 from services.ledger.store import LedgerStore
 from services.ledger.trim import IntakeTrimmer, TrimPolicy
 
@@ -48,7 +52,10 @@ class Archiver:
         self._follower: JournalFollower | None = None
         self._tip: Tip | None = None
         self._alarm: str | None = None
+        self._building: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._checkpointer: Checkpointer | None = None
+        self._is_ending = False
         self.trimmer = IntakeTrimmer(broker, config.market, trim, lambda: self._tip)
         self.archived = Archived()
 
@@ -56,6 +63,21 @@ class Archiver:
     def tip(self) -> Tip | None:
         """The last record archived."""
         return self._tip
+
+    @property
+    def market(self) -> str:
+        """The market whose journal it archives."""
+        return self._config.market
+
+    @property
+    def store(self) -> LedgerStore | None:
+        """The archive, once it is open."""
+        return self._store
+
+    @property
+    def checkpointer(self) -> Checkpointer | None:
+        """What signs, once the tree is there."""
+        return self._checkpointer
 
     @property
     def lag(self) -> int:
@@ -72,7 +94,7 @@ class Archiver:
         if self._alarm is not None:
             return Check(Status.UNHEALTHY, self._alarm)
         if self._follower is None:
-            return Check(Status.UNHEALTHY, "the ledger is being opened")
+            return Check(Status.UNHEALTHY, self._building or "the ledger is being opened")
         return self._follower.check()
 
     def check_trimming(self) -> Check:
@@ -81,21 +103,30 @@ class Archiver:
             return Check(Status.DEGRADED, self.trimmer.trouble)
         return Check(Status.OK, f"the intake was trimmed up to message {self.trimmer.trimmed_to}")
 
+    def check_signing(self) -> Check:
+        """Return how signing goes, for Health."""
+        if self._checkpointer is None:
+            return Check(Status.OK, "nothing is signed before the ledger is open")
+        return self._checkpointer.check()
+
     async def start(self) -> None:
         """Begin; the store is opened and the journal followed in the background, waiting for what is away."""
         assert not self._tasks, "an archiver is started once"
         self._tasks = [
             asyncio.create_task(self._begin(), name=f"ledger {self._config.market}"),
             asyncio.create_task(self.trimmer.run(), name=f"ledger trimming {self._config.market}"),
+            asyncio.create_task(self._sign(), name=f"ledger checkpoints {self._config.market}"),
         ]
 
     async def stop(self) -> None:
         """Finish the batch at hand and close the store."""
+        self._is_ending = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._follower is not None:
             await self._follower.stop()
+        await self._sign_if_due()
         if self._store is not None:
             with contextlib.suppress(LedgerError):
                 await self._in_thread(self._store.close)
@@ -121,15 +152,54 @@ class Archiver:
     async def _open_and_follow(self) -> None:
         if self._store is None:
             identity = await self._journal_identity()
-            market, config = self._config.market, self._config
-            self._store = await self._in_thread(
-                lambda: LedgerStore.open(config.ledger_url, market, data_dir=config.data_dir, identity=identity)
-            )
+            self._store = await self._in_thread(lambda: self._open(identity))
+        await self._build_tree(self._store)
+        await self._resume_signing(self._store)
         self._tip = self._store.tip
         position = JournalPosition(*self._store.position)
         self._follower = JournalFollower(self._broker, self._config.market, self._config.user, position, self._archive)
         _log.info("archiving the journal of %s after record %d", self._config.market, position.seq)
         await self._follower.start()
+
+    def _open(self, identity: str) -> LedgerStore:
+        config = self._config
+        if config.market_key_file is None:
+            raise LedgerError("market_key_file is missing: without the market's key no leaf of the tree can be made")
+        key = read_market_key(config.market_key_file)
+        return LedgerStore.open(
+            config.ledger_url, config.market, data_dir=config.data_dir, identity=identity, market_key=key
+        )
+
+    async def _build_tree(self, store: LedgerStore) -> None:
+        """Add what the tree lacks, a little at a time, so that the service can be ended meanwhile."""
+        while missing := await self._in_thread(store.build_tree):
+            self._building = f"the tree is being built: {missing} entries are missing in it"
+
+    async def _resume_signing(self, store: LedgerStore) -> None:
+        config, subject = self._config, subjects.checkpoint(self._config.market)
+
+        def resume() -> Checkpointer:
+            key = ensure_log_key(
+                log_key_file(config.data_dir, config.market), origin_of(config.log_host, config.market)
+            )
+            checkpointer = Checkpointer(key, lambda note: self._broker.client.publish(subject, note))
+            checkpointer.resume(store)
+            return checkpointer
+
+        self._checkpointer = await self._in_thread(resume)
+
+    async def _sign(self) -> None:
+        # The library may swallow the cancellation that ends this task while it publishes.
+        while not self._is_ending:
+            await asyncio.sleep(INTERVAL_S)
+            await self._sign_if_due()
+
+    async def _sign_if_due(self) -> None:
+        store, checkpointer = self._store, self._checkpointer
+        if store is None or checkpointer is None or not checkpointer.is_due(store):
+            return
+        await self._in_thread(lambda: checkpointer.make(store))
+        await checkpointer.tell()
 
     async def _journal_identity(self) -> str:
         name = subjects.journal_stream(self._config.market)
@@ -149,7 +219,12 @@ class Archiver:
         try:
             entries = await self._in_thread(lambda: store.append(records))
         except LedgerBroken as broken:
-            raise JournalBroken(f"the ledger of market {self._config.market} stops at {broken}") from broken
+            if len(records) == 1:
+                raise JournalBroken(f"the ledger of market {self._config.market} stops at {broken}") from broken
+            # Those before the broken one are still good: one by one they get as far as they can.
+            for record in records:
+                await self._archive([record])
+            return
         self._tip = store.tip
         self.archived.batches += 1
         self.archived.records += len(records)

@@ -32,7 +32,7 @@ class SeatRecount:
     def entry(self, entry: Entry, event: AnyEvent | None, answered_at_ns: int) -> None:
         """Add an entry; `answered_at_ns` is the accepted time of the last input answered before it."""
         self._answered_at_ns = answered_at_ns
-        if event is not None:
+        if event is not None and entry.decisions:
             self._event(entry, event)
         for decision in entry.decisions:
             self._decision(entry, decision)

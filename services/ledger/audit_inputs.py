@@ -119,6 +119,8 @@ class InputRecount:
 def is_answer(found: FoundEntry) -> bool:
     """Tell whether an entry is the outcome of its input, not timer work."""
     entry = found.entry
+    if not entry.decisions:
+        return False
     answers = entry.publisher is not None or entry.event is not None
     return answers or any(isinstance(decision, _ANSWERS) for decision in entry.decisions)
 

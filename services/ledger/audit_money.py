@@ -28,7 +28,7 @@ class MoneyRecount:
 
     def entry(self, entry: Entry, event: AnyEvent | None) -> None:
         """Add an entry."""
-        if isinstance(event, _PAYING):
+        if isinstance(event, _PAYING) and entry.decisions:
             self._paying_event(event, entry.decisions[0])
         for decision in entry.decisions:
             if isinstance(decision, d.RefundDue):
@@ -50,12 +50,13 @@ class MoneyRecount:
         account = self._recount.order(data.order)
         if account.payment(paid.payment) is not None:
             return
+        self._recount.look(Check.PAYMENTS)
         if isinstance(first, d.Duplicate) or reason is Reason.PAYMENT_KNOWN:
             self._recount.fail(
                 Check.PAYMENTS, f"payment {paid.payment} of order {data.order} counts as known, but is not"
             )
+            return
         self._recount.totals.payments += 1
-        self._recount.look(Check.PAYMENTS)
         account.payments.append(PaymentAccount(paid.payment, paid.amount_minor, paid.currency, self._recount.entry))
 
     def _refund_due(self, decision: d.RefundDue) -> None:

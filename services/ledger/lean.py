@@ -4,7 +4,7 @@ Everything else is skipped while decoding, and no kind of event or decision has 
 older than the matcher still archives and finds what the matcher wrote.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -54,7 +54,7 @@ class LeanData(msgspec.Struct, gc=False):
 class LeanEvent(msgspec.Struct, gc=False):
     """An event, only its payload."""
 
-    data: LeanData
+    data: LeanData | None = None
 
 
 class LeanEntry(msgspec.Struct, gc=False):
@@ -109,31 +109,31 @@ def decode_lean_entry(raw: bytes | msgspec.Raw) -> LeanEntry:
         raise LedgerBroken("an entry", f"it cannot be read: {error}") from None
 
 
-def entities_of(entries: Iterable[LeanEntry]) -> Iterator[Entity]:
+def entities_of(entries: Sequence[LeanEntry]) -> Iterator[Entity]:
     """Yield every group, order, member and offer that the entries name, each once."""
-    groups: set[Any] = set()
-    orders: set[Any] = set()
-    members: set[Any] = set()
-    offers: set[Any] = set()
-    for entry in entries:
-        if entry.event is not None:
-            data = entry.event.data
-            groups.add(data.group)
-            orders.add(data.order)
-            offers.add(data.offer)
-            members.update((data.member, data.via, data.other))
-        for decision in entry.decisions:
-            groups.update((decision.group, decision.into))
-            orders.update((decision.order, decision.promoted))
-            members.add(decision.member)
-            offers.add(decision.offer)
-            if isinstance(decision.seats, list):
-                orders.update([seat.order for seat in decision.seats])
-                members.update([seat.member for seat in decision.seats])
-    yield from (("group", name) for name in groups if isinstance(name, str))
-    yield from (("order", name) for name in orders if isinstance(name, str))
-    yield from (("member", name) for name in members if isinstance(name, str))
-    yield from (("offer", name) for name in offers if isinstance(name, str))
+    decisions = [decision for entry in entries for decision in entry.decisions]
+    events = [entry.event.data for entry in entries if entry.event is not None]
+    data = [payload for payload in events if payload is not None]
+    seats = [seat for decision in decisions if isinstance(decision.seats, list) for seat in decision.seats]
+    named: dict[EntityKind, list[Any]] = {
+        "group": [d.group for d in decisions] + [d.into for d in decisions] + [e.group for e in data],
+        "order": [d.order for d in decisions] + [d.promoted for d in decisions] + [e.order for e in data],
+        "member": [d.member for d in decisions] + [name for e in data for name in (e.member, e.via, e.other)],
+        "offer": [d.offer for d in decisions] + [e.offer for e in data],
+    }
+    named["order"] += [seat.order for seat in seats]
+    named["member"] += [seat.member for seat in seats]
+    for kind, names in named.items():
+        yield from ((kind, name) for name in _distinct(names))
+
+
+def _distinct(names: list[Any]) -> set[str]:
+    """Return the texts among `names`; what is absent is None, and a kind to come may put anything there."""
+    try:
+        found = set(names)
+    except TypeError:
+        return {name for name in names if isinstance(name, str)}
+    return {name for name in found if isinstance(name, str)}
 
 
 def name_of(position: EntryPosition) -> str:

@@ -5,19 +5,17 @@ archived entries and compared with the tile before they leave the house.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, Protocol
 
-import msgspec
-from eventsourcing.persistence import PersistenceError
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.ledger.checkpointing import SignedCheckpoint
+from services.ledger.checkpointing import Checkpointer, SignedCheckpoint
 from services.ledger.faults import LedgerError
-from services.ledger.leaves import LeafMaker, leaves_between
+from services.ledger.leaves import leaves_between
 from services.ledger.merkle import HASH_BYTES, leaf_hash
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TILE_WIDTH, TileRequest, encode_bundle, parse_tile_path, width_of
@@ -28,34 +26,41 @@ _NOT_FOR_LONG: Final = {"Cache-Control": "no-cache"}
 _OCTETS: Final = "application/octet-stream"
 
 
-class PublishedLog(msgspec.Struct, frozen=True):
-    """What is shown of one market's log: its archive, its last checkpoint, and how its leaves are made."""
+class PublishedLog(Protocol):
+    """One market's log as the archiver has it: archive and checkpoints, which are there after a while."""
 
-    market: str
-    store: Callable[[], LedgerStore | None]
-    checkpoint: Callable[[], SignedCheckpoint | None]
-    maker: LeafMaker
+    @property
+    def market(self) -> str:
+        """The market."""
+
+    @property
+    def store(self) -> LedgerStore | None:
+        """The archive, once it is open."""
+
+    @property
+    def checkpointer(self) -> Checkpointer | None:
+        """What signs, once the tree is there."""
 
 
 def log_routes(log: PublishedLog, reading: ThreadPoolExecutor) -> Sequence[Route]:
     """Return the routes under /ledger/<market>/; the database is read in `reading`."""
 
     async def checkpoint(request: Request) -> Response:
-        latest = log.checkpoint() if request.path_params["market"] == log.market else None
+        latest = _latest(log, request)
         if latest is None:
-            return _not_found(f"market {request.path_params['market']} has no checkpoint here")
+            return _not_found("there is no such log here, or nothing has been signed yet")
         return PlainTextResponse(latest.note, headers=_NOT_FOR_LONG)
 
     async def tile(request: Request) -> Response:
-        latest, store = log.checkpoint(), log.store()
+        latest, store = _latest(log, request), log.store
         wanted = parse_tile_path(request.path_params["path"])
-        if request.path_params["market"] != log.market or latest is None or store is None or wanted is None:
+        if latest is None or store is None or wanted is None:
             return _not_found("there is no such tile; expected tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]")
         if wanted.width > width_of(wanted.tile, latest.checkpoint.size):
             return _not_found(f"the tree has {latest.checkpoint.size} leaves: it has no such tile yet")
         try:
-            body = await asyncio.get_running_loop().run_in_executor(reading, read_wanted, store, log.maker, wanted)
-        except (LedgerError, PersistenceError) as error:
+            body = await asyncio.get_running_loop().run_in_executor(reading, read_wanted, store, wanted)
+        except LedgerError as error:
             return PlainTextResponse(f"{error}\n", 500, headers=_NOT_FOR_LONG)
         return Response(body, media_type=_OCTETS, headers=_FOR_EVER)
 
@@ -65,18 +70,26 @@ def log_routes(log: PublishedLog, reading: ThreadPoolExecutor) -> Sequence[Route
     ]
 
 
-def read_wanted(store: LedgerStore, maker: LeafMaker, wanted: TileRequest) -> bytes:
+def _latest(log: PublishedLog, request: Request) -> SignedCheckpoint | None:
+    """Return the last checkpoint of the market that was asked for."""
+    if request.path_params["market"] != log.market or log.checkpointer is None:
+        return None
+    return log.checkpointer.latest
+
+
+def read_wanted(store: LedgerStore, wanted: TileRequest) -> bytes:
     """Return a tile or a bundle. Raises LedgerError when it is not what the tree says."""
     body = store.tiles.get(wanted.tile) or b""
     hashes = body[: wanted.width * HASH_BYTES]
     if len(hashes) < wanted.width * HASH_BYTES:
         raise LedgerError(f"{wanted.tile} is damaged: run `groupbuy ledger verify`")
-    return _bundle(store, maker, wanted, hashes) if wanted.is_bundle else hashes
+    return _bundle(store, wanted, hashes) if wanted.is_bundle else hashes
 
 
-def _bundle(store: LedgerStore, maker: LeafMaker, wanted: TileRequest, hashes: bytes) -> bytes:
+def _bundle(store: LedgerStore, wanted: TileRequest, hashes: bytes) -> bytes:
+    assert store.tree is not None, "only a ledger that keeps a tree is shown"
     begin = wanted.tile.index * TILE_WIDTH
-    leaves = leaves_between(store, maker, begin, begin + wanted.width)
+    leaves = leaves_between(store, store.tree.maker, begin, begin + wanted.width)
     if b"".join(map(leaf_hash, leaves)) != hashes:
         raise LedgerError(f"the entries below {wanted.tile} are not those of the tree: run `groupbuy ledger verify`")
     return encode_bundle(leaves)

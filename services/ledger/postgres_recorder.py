@@ -1,7 +1,8 @@
 """The ledger in PostgreSQL: one schema a market, its tables and its index written in one transaction."""
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,19 @@ from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from services.ledger.faults import LedgerError
-from services.ledger.recorders import BYTES_COLUMNS, DELETE_RUN, INDEX_COLUMNS, TABLES, IndexChange, Row, name_tables
+from services.ledger.recorders import (
+    BYTES_COLUMNS,
+    DELETE_RUN,
+    DELETE_TILE,
+    INDEX_COLUMNS,
+    TABLES,
+    IndexChange,
+    Row,
+    name_tables,
+    tile_names,
+    tile_rows,
+)
+from services.ledger.tiles import Tile
 
 CONNECT_TIMEOUT_S: Final = 5
 LOCK_TIMEOUT_S: Final = 30
@@ -38,8 +51,13 @@ CREATE TABLE IF NOT EXISTS @pages (
     run bigint NOT NULL, first_pair bytea NOT NULL, body bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (run, first_pair))
 """
+# Nor can hashes be compressed.
+_CREATE_TILES: Final = """
+CREATE TABLE IF NOT EXISTS @tiles (
+    level bigint NOT NULL, tile bigint NOT NULL, body bytea STORAGE EXTERNAL NOT NULL, PRIMARY KEY (level, tile))
+"""
 _INDEX_RUNS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_runs_by_record ON @runs (last_record)"
-_CREATE_INDEX: Final = (_CREATE_META, _CREATE_RECORDS, _CREATE_RUNS, _CREATE_PAGES, _INDEX_RUNS)
+_CREATE_INDEX: Final = (_CREATE_META, _CREATE_RECORDS, _CREATE_RUNS, _CREATE_PAGES, _CREATE_TILES, _INDEX_RUNS)
 
 
 class _Copy(NamedTuple):
@@ -59,11 +77,14 @@ _COPY_INDEX: Final = {
 
 
 def schema_of(market: str) -> str:
-    """Return the schema that holds a market's ledger; long names are cut and told apart by a hash."""
+    """Return the schema that holds a market's ledger: lower case without dashes, since the library quotes no names.
+
+    A name that has to be changed for that, or cut, is told apart from others by a hash.
+    """
     name = f"ledger_{market}"
-    if len(name) <= IDENTIFIER_MAX_CHARS:
+    if re.fullmatch(r"[a-z0-9_]+", name) and len(name) <= IDENTIFIER_MAX_CHARS:
         return name
-    return f"{name[:40]}_{hashlib.sha256(market.encode()).hexdigest()[:20]}"
+    return f"{name.lower().replace('-', '_')[:40]}_{hashlib.sha256(market.encode()).hexdigest()[:20]}"
 
 
 class LedgerPostgresRecorder(PostgresProcessRecorder):
@@ -110,6 +131,8 @@ class LedgerPostgresRecorder(PostgresProcessRecorder):
     def _write_index(self, cursor: Cursor[DictRow], index: IndexChange) -> None:
         for table in ("pages", "runs") if index.absorbed else ():
             cursor.executemany(self._translate(DELETE_RUN[table]), [(run,) for run in index.absorbed])
+        if index.tiles:
+            cursor.executemany(self._translate(DELETE_TILE), tile_names(index.tiles))
         for table, rows in index.rows().items():
             self._copy(cursor, _COPY_INDEX[table], rows)
 
@@ -127,6 +150,12 @@ class LedgerPostgresRecorder(PostgresProcessRecorder):
             # Binary: a record as text would come in hexadecimal.
             cursor.execute(self._translate(statement), parameters, binary=True)
             return cursor.fetchall()
+
+    def put_tiles(self, tiles: Mapping[Tile, bytes]) -> None:
+        """Write tiles, each in place of what had its name, in a transaction of their own."""
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.executemany(self._translate(DELETE_TILE), tile_names(tiles))
+            self._copy(cursor, _COPY_INDEX["tiles"], tile_rows(tiles))
 
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""

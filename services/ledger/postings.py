@@ -7,7 +7,7 @@ about six times in all and a search looks into a few dozen small runs and one la
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -55,7 +55,7 @@ def pair_of(key: bytes, record: int) -> bytes:
     return key + record.to_bytes(RECORD_BYTES, "big")
 
 
-def pairs_of(record: int, entries: Iterable[LeanEntry]) -> list[bytes]:
+def pairs_of(record: int, entries: Sequence[LeanEntry]) -> list[bytes]:
     """Return the pairs of one record, in no order, each once."""
     tail = record.to_bytes(RECORD_BYTES, "big")
     return list({entity_key(kind, name) + tail for kind, name in entities_of(entries)})

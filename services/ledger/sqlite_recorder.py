@@ -1,7 +1,7 @@
 """The ledger in a SQLite file: write-ahead log, every commit synced, positions that are never used twice."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,18 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import Environment
 
-from services.ledger.recorders import DELETE_RUN, INDEX_COLUMNS, IndexChange, Row, insert_into, name_tables
+from services.ledger.recorders import (
+    DELETE_RUN,
+    DELETE_TILE,
+    INDEX_COLUMNS,
+    IndexChange,
+    Row,
+    insert_into,
+    name_tables,
+    tile_names,
+    tile_rows,
+)
+from services.ledger.tiles import Tile
 
 LOCK_TIMEOUT_S: Final = 10
 CACHE_KIB: Final = 16 * 1024
@@ -31,6 +42,7 @@ _TABLES: Final = {
     "records": "ledger_records",
     "runs": "ledger_runs",
     "pages": "ledger_pages",
+    "tiles": "ledger_tiles",
 }
 # The library leaves positions to the implicit rowid, which VACUUM may renumber and which uses the ids of a
 # deleted tail again. The column keeps the name under which the library reads it.
@@ -57,9 +69,21 @@ _CREATE_PAGES: Final = """
 CREATE TABLE IF NOT EXISTS ledger_pages (
     page INTEGER PRIMARY KEY, run INTEGER NOT NULL, first_pair BLOB NOT NULL, body BLOB NOT NULL)
 """
+_CREATE_TILES: Final = """
+CREATE TABLE IF NOT EXISTS ledger_tiles (
+    level INTEGER NOT NULL, tile INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (level, tile))
+"""
 _INDEX_RUNS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_runs_by_record ON ledger_runs (last_record)"
 _INDEX_PAGES: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_pages_by_pair ON ledger_pages (run, first_pair)"
-_CREATE_INDEX: Final = (_CREATE_META, _CREATE_RECORDS, _CREATE_RUNS, _CREATE_PAGES, _INDEX_RUNS, _INDEX_PAGES)
+_CREATE_INDEX: Final = (
+    _CREATE_META,
+    _CREATE_RECORDS,
+    _CREATE_RUNS,
+    _CREATE_PAGES,
+    _CREATE_TILES,
+    _INDEX_RUNS,
+    _INDEX_PAGES,
+)
 
 
 @lru_cache(maxsize=256)
@@ -137,6 +161,7 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
             gone = [(run,) for run in index.absorbed]
             for table in ("pages", "runs"):
                 c.executemany(_translate(DELETE_RUN[table]), gone)
+            c.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
             for table, rows in index.rows().items():
                 c.executemany(_INSERT[table], rows)
         return returning
@@ -146,6 +171,12 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         with _told_as_database_error(), self.datastore.transaction(commit=False) as cursor:
             cursor.execute(_translate(statement), parameters)
             return [tuple(row) for row in cursor.fetchall()]
+
+    def put_tiles(self, tiles: Mapping[Tile, bytes]) -> None:
+        """Write tiles, each in place of what had its name, in a transaction of their own."""
+        with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
+            cursor.executemany(_translate(DELETE_TILE), tile_names(tiles))
+            cursor.executemany(_INSERT["tiles"], tile_rows(tiles))
 
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""

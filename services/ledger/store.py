@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking
 
+from events.leaf import key_commitment
 from events.record import GENESIS, hash_bytes
 from events.subjects import journal_stream
 from services.ledger.application import LedgerApplication, RecordArchived
@@ -20,6 +21,7 @@ from services.ledger.archive import Archive
 from services.ledger.chain import Tip, place_of_record, tip_after
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.lean import decode_lean_record
+from services.ledger.leaves import LeafMaker
 from services.ledger.postings import (
     Run,
     absorbed_by,
@@ -28,6 +30,7 @@ from services.ledger.postings import (
     split_page,
 )
 from services.ledger.recorders import IndexChange, LedgerRecorder, Summary
+from services.ledger.tree import CHECKPOINT_META, MARKET_KEY_META, GrowingTree, Growth, check_market_key
 
 FORMAT: Final = "1"
 _ATTEMPTS: Final = 3
@@ -70,16 +73,25 @@ class LedgerStore(Archive):
         super().__init__(application, market, identity)
         self._tip: Tip | None = None
         self._runs: list[Run] = []
+        self.tree: GrowingTree | None = None
         self._load()
 
     @classmethod
     def open(
-        cls, url: str, market: str, *, data_dir: Path, identity: str | None = None, read_only: bool = False
+        cls,
+        url: str,
+        market: str,
+        *,
+        data_dir: Path,
+        identity: str | None = None,
+        read_only: bool = False,
+        market_key: bytes | None = None,
     ) -> Self:
         """Open the ledger of `market`: `sqlite:` is the file under `data_dir`, else `url` is a PostgreSQL URL.
 
-        `identity` is that of the journal stream; a ledger that is new needs it. Raises LedgerError when there
-        is no ledger, or it is that of another market or of another journal.
+        `identity` is that of the journal stream; a ledger that is new needs it. Whoever writes with the market's
+        key keeps the tree. Raises LedgerError when there is no ledger, or it is that of another market, of another
+        journal, or of another key.
         """
         try:
             application = LedgerApplication.open(url, market, ledger_file(data_dir, market), read_only=read_only)
@@ -90,6 +102,7 @@ class LedgerStore(Archive):
             store = cls(application, market, known)
             if not read_only:
                 store.check_tracking()
+                store.keep_tree(market_key)
         except PersistenceError as error:
             application.close()
             raise LedgerUnavailable(f"the ledger of market {market} cannot be read: {error}") from None
@@ -132,7 +145,8 @@ class LedgerStore(Archive):
             fresh = self._not_archived(arrivals)
             if not fresh:
                 return 0
-            tip, index = self._prepare(fresh)
+            assert self.tree is None or self.tree_lag == 0, "the tree is built before anything is archived"
+            tip, index, growth = self._prepare(fresh)
             entries = tip.entries - (self._tip.entries if self._tip is not None else 0)
             try:
                 self._application.archive(
@@ -148,9 +162,60 @@ class LedgerStore(Archive):
             except PersistenceError as error:
                 raise LedgerUnavailable(f"the ledger's database does not take records: {error}") from error
             self._tip = tip
+            if self.tree is not None and growth is not None:
+                self.tree.take(growth)
             self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
             return entries
         raise LedgerUnavailable("another process writes to this ledger at the same time: only one may")
+
+    # The tree
+
+    def keep_tree(self, market_key: bytes | None) -> None:
+        """Keep the tree from now on, if there is a key. Raises LedgerError when it is wrong, or missing for a tree."""
+        if market_key is None:
+            if self.meta(MARKET_KEY_META) is not None:
+                raise LedgerError(
+                    f"the ledger of market {self.market} has a tree: writing to it takes the market's key"
+                )
+            return
+        is_known = check_market_key(self, market_key)
+        tree = GrowingTree(self, LeafMaker(market_key))
+        entries = self._tip.entries if self._tip is not None else 0
+        if tree.size > entries:
+            raise LedgerBroken("the tree", f"it has {tree.size} leaves, but {entries} entries are archived")
+        if not is_known:
+            self._note(MARKET_KEY_META, key_commitment(market_key))
+        self.tree = tree
+
+    @property
+    def tree_lag(self) -> int:
+        """How many entries are archived that the tree lacks; nothing can be appended before it is 0."""
+        assert self.tree is not None, "a ledger that keeps a tree"
+        return (self._tip.entries if self._tip is not None else 0) - self.tree.size
+
+    def build_tree(self) -> int:
+        """Add some of the leaves that the tree lacks and return how many it lacks still."""
+        assert self.tree is not None, "a ledger that keeps a tree"
+        if self.tree_lag > 0:
+            self.tree.build()
+        return self.tree_lag
+
+    def checkpoint(self) -> str | None:
+        """Return the last checkpoint that was signed, None when there is none."""
+        return self.meta(CHECKPOINT_META)
+
+    def save_checkpoint(self, note: str) -> None:
+        """Keep a checkpoint in place of the one before. Raises LedgerUnavailable when the database does not take it."""
+        try:
+            self._note(CHECKPOINT_META, note)
+        except PersistenceError as error:
+            raise LedgerUnavailable(f"the ledger's database does not take the checkpoint: {error}") from error
+
+    def _note(self, name: str, value: str) -> None:
+        self._application.recorder_in_use.execute(
+            "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def _not_archived(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         tip_seq, _ = self.position
@@ -165,7 +230,7 @@ class LedgerStore(Archive):
                 )
         return fresh
 
-    def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange]:
+    def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange, Growth | None]:
         tip = self._tip
         summaries: list[Summary] = []
         pairs: list[bytes] = []
@@ -183,9 +248,10 @@ class LedgerStore(Archive):
             )
             pairs += pairs_of(arrival.seq, record.entries)
         assert tip is not None, "there is at least one record"
-        return tip, self._index(summaries, pairs)
+        growth = None if self.tree is None else self.tree.growth([(each.seq, each.body) for each in arrivals])
+        return tip, self._index(summaries, pairs, growth), growth
 
-    def _index(self, summaries: list[Summary], pairs: list[bytes]) -> IndexChange:
+    def _index(self, summaries: list[Summary], pairs: list[bytes], growth: Growth | None) -> IndexChange:
         """Return the change of the index: the new pairs as a run, merged with those before that have become many."""
         count = absorbed_by(self._runs, len(pairs))
         absorbed = self._runs[len(self._runs) - count :]
@@ -200,6 +266,7 @@ class LedgerStore(Archive):
             Run(number, first_record, summaries[-1].record, len(pairs)),
             list(cut_pages(pairs)),
             [run.run for run in absorbed],
+            growth.tiles if growth is not None else {},
         )
 
     def _load(self) -> None:
@@ -207,6 +274,8 @@ class LedgerStore(Archive):
         self._runs = self.runs()
         last = self.query("SELECT max(record) FROM @records")[0][0]
         self._tip = None if last is None else self._tip_at(last)
+        if self.tree is not None:
+            self.tree.reload()
 
     def check_tracking(self) -> int:
         """Return the sequence of the last record archived, 0 for none.

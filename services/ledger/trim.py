@@ -15,8 +15,6 @@ from services.bus.connect import ServiceBroker
 from services.ledger.chain import Tip
 
 LOOK_INTERVAL_S: Final = 10.0
-WORTH_IT_MESSAGES: Final = 10_000
-WORTH_IT_SHARE: Final = 0.5
 _AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
 _log: Final = logging.getLogger("groupbuy.ledger")
 
@@ -25,12 +23,15 @@ class TrimPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the intake is trimmed, and how much of what is archived stays in it all the same.
 
     The last `keep_messages` up to the last one archived stay, but no more than `keep_share` of the bytes that
-    the stream may hold: a stream full of what is archived already would refuse what is new.
+    the stream may hold: a stream full of what is archived already would refuse what is new. Fewer than
+    `worth_messages` are not worth a request, unless the stream is filled to `filling_share`.
     """
 
     enabled: bool = True
     keep_messages: int = 100_000
     keep_share: float = 0.25
+    worth_messages: int = 10_000
+    filling_share: float = 0.5
 
 
 def first_to_keep(tip: Tip, state: api.StreamState, max_bytes: int, policy: TrimPolicy) -> int:
@@ -92,10 +93,11 @@ class IntakeTrimmer:
         max_bytes = info.config.max_bytes or 0
         keep_from = first_to_keep(tip, info.state, max_bytes, self._policy)
         gone = keep_from - info.state.first_seq
-        is_filling = max_bytes > 0 and info.state.bytes > WORTH_IT_SHARE * max_bytes
-        if gone <= 0 or (gone < WORTH_IT_MESSAGES and not is_filling):
+        is_filling = max_bytes > 0 and info.state.bytes > self._policy.filling_share * max_bytes
+        if gone <= 0 or (gone < self._policy.worth_messages and not is_filling):
             return
-        assert keep_from <= tip.through.seq, "what is not archived is not touched"
+        # The client leaves a sequence of 0 out of the request, and the broker would then purge everything.
+        assert 1 < keep_from <= tip.through.seq, "what is not archived is not touched"
         await self._broker.jetstream.purge_stream(self._stream, seq=keep_from)
         self.trimmed_to = keep_from - 1
         _log.info("the intake was trimmed up to message %d; archived is %d", keep_from - 1, tip.through.seq)

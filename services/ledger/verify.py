@@ -15,6 +15,8 @@ from services.ledger.lean import LeanRecord, decode_lean_record, name_of
 from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, Run, pairs_of, split_page
 from services.ledger.recorders import Summary
 from services.ledger.store import LedgerStore
+from services.ledger.tree import has_tree
+from services.ledger.verify_tree import LogKeys, TreeCheck, TreeReport
 
 _SUMMARY_PAGE: Final = 512
 _NOTHING: Final = RECORD_MAX
@@ -41,6 +43,7 @@ class VerifyReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     last_record: int | None = None
     last_hash: str | None = None
     last_entry: str | None = None
+    tree: TreeReport | None = None
     fault: Fault | None = None
 
     @property
@@ -49,21 +52,26 @@ class VerifyReport(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.fault is None
 
 
-def verify(store: LedgerStore, progress: Progress | None = None) -> VerifyReport:
+def verify(store: LedgerStore, progress: Progress | None = None, keys: LogKeys | None = None) -> VerifyReport:
     """Read every record, every entry and the whole index, a few MiB at a time, and report the first fault.
 
     Checked are: hashes and chain, positions without gaps, times, that every event and decision can be read, and that
-    summaries, index and tracking say of the records what is in them.
+    summaries, index and tracking say of the records what is in them; with `keys` also that the tree is the one over
+    what is archived, and that its root was signed.
     """
-    walk = _Walk(store, progress)
+    walk = _Walk(store, progress, keys)
     report = VerifyReport(market=store.market, journal=store.identity, records=0, entries=0)
     try:
         walk.run()
     except LedgerBroken as broken:
         report.fault = Fault(broken.place, broken.sentence)
+    except (TypeError, ValueError, AttributeError) as error:
+        # A database may hold a text where a number belongs, and then nothing fits.
+        after = place_of_record(walk.tip.seq) if walk.tip is not None else "the beginning"
+        report.fault = Fault(f"after {after}", f"something is stored that is of another kind: {error}")
     except LedgerUnavailable as unavailable:
         report.fault = Fault("the database", str(unavailable))
-    report.records = walk.records
+    report.records, report.tree = walk.records, walk.tree
     if walk.tip is not None:
         report.entries = walk.tip.entries
         report.last_record = walk.tip.seq
@@ -75,12 +83,14 @@ def verify(store: LedgerStore, progress: Progress | None = None) -> VerifyReport
 class _Walk:
     """One pass over the archive with the summaries and the index alongside."""
 
-    def __init__(self, store: LedgerStore, progress: Progress | None) -> None:
+    def __init__(self, store: LedgerStore, progress: Progress | None, keys: LogKeys | None) -> None:
         self._store = store
         self._progress = progress
         self._summaries = _all_summaries(store)
         self.records = 0
         self.tip: Tip | None = None
+        self.tree: TreeReport | None = None
+        self._tree_check = TreeCheck(store, keys) if keys is not None and has_tree(store) else None
         self._end = 0
         self._total = 0
         self._merged_from = _NOTHING
@@ -88,6 +98,8 @@ class _Walk:
     def run(self) -> None:
         """Walk. Raises LedgerBroken at the first fault."""
         self._end = self._store.check_tracking()
+        if self._tree_check is not None:
+            self._tree_check.check_key()
         self._total = self._count_entries()
         self._check_strangers()
         runs = _checked_runs(self._store.runs())
@@ -97,6 +109,8 @@ class _Walk:
             if record.seq > self._end:
                 break
             lean = self._check_record(record)
+            if self._tree_check is not None:
+                self._tree_check.add(record.seq, record.body)
             if run is None or record.seq < run.first_record:
                 raise LedgerBroken(place_of_record(record.seq), "the index does not cover it")
             pairs += pairs_of(record.seq, lean.entries)
@@ -107,6 +121,8 @@ class _Walk:
             self._merged_from = min(self._merged_from, run.first_record)
         self._check_end(run)
         self._check_merged()
+        if self._tree_check is not None:
+            self.tree = self._tree_check.finish()
 
     def _count_entries(self) -> int:
         rows = self._store.query("SELECT max(first_leaf + entries) FROM @records")

@@ -7,12 +7,13 @@ import msgspec
 
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.checkpointing import check_against_tree
-from services.ledger.faults import LedgerBroken
+from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.leaves import LeafMaker
 from services.ledger.merkle import HASH_BYTES, leaf_hash
 from services.ledger.note import VerifierKey
 from services.ledger.store import LedgerStore
-from services.ledger.tiles import TILE_BYTES, TILE_WIDTH, Edge, Tile, last_tile, levels_of, split_hashes
+from services.ledger.tiles import TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, Edge, Tile, last_tile, levels_of, split_hashes
+from services.ledger.tree import check_market_key
 
 _SHAPE: Final = (
     "SELECT level, count(*), max(tile), sum(length(body)), (SELECT max(first_leaf + entries) FROM @records) "
@@ -42,6 +43,15 @@ class TreeCheck:
         self._store = store
         self._keys = keys
         self._edge = Edge()
+
+    def check_key(self) -> None:
+        """Raise LedgerBroken unless the ledger notes that its leaves were made with the market key at hand."""
+        try:
+            is_noted = check_market_key(self._store, self._keys.maker.market_key)
+        except LedgerError as error:
+            raise LedgerBroken("the market key", str(error)) from None
+        if not is_noted:
+            raise LedgerBroken("the market key", "the ledger does not note with which key its leaves were made")
 
     def add(self, seq: int, body: bytes) -> None:
         """Compare the tiles that the record `seq` fills. Raises LedgerBroken with the place of the first difference."""
@@ -98,8 +108,8 @@ def check_shape(store: LedgerStore) -> None:
     rows = store.query(_SHAPE)
     entries = int(rows[0][4] or 0) if rows else store.entries_archived()
     found = {int(level): (int(count), int(last), int(size)) for level, count, last, size, _ in rows}
-    for level in range(max(levels_of(entries), max(found, default=-1) + 1)):
-        hashes = entries >> (8 * level)
+    for level in sorted({*range(levels_of(entries)), *found}):
+        hashes = entries >> (TILE_HEIGHT * level) if level >= 0 else 0
         count = -(-hashes // TILE_WIDTH)
         if found.get(level, (0, -1, 0)) != (count, count - 1, hashes * HASH_BYTES):
             has = found.get(level, (0, -1, 0))

@@ -18,6 +18,7 @@ ENTRIES: Final = 200_000
 ENTRIES_PER_RECORD: Final = 2_000
 RECORDS_PER_APPEND: Final = 4
 MARKET: Final = "bench"
+MARKET_KEY: Final = bytes(range(32))
 MEMBERS: Final = 50_000
 GROUP_SIZE: Final = 3
 
@@ -107,7 +108,7 @@ def run(entries: int = ENTRIES, *, postgres_url: str | None = None) -> dict[str,
     input_bytes = sum(len(record.body) for record in records)
     with tempfile.TemporaryDirectory(prefix="bench-ledger-") as temporary:
         directory = Path(temporary)
-        with LedgerStore.open("sqlite:", MARKET, data_dir=directory, identity="bench") as store:
+        with LedgerStore.open("sqlite:", MARKET, data_dir=directory, identity="bench", market_key=MARKET_KEY) as store:
             sqlite_per_s = ingest(store, records)
         per_input_byte = disk_bytes(directory) / input_bytes
         postgres_per_s = _ingest_postgres(records, directory, postgres_url)
@@ -120,7 +121,7 @@ def run(entries: int = ENTRIES, *, postgres_url: str | None = None) -> dict[str,
 
 def _ingest_postgres(records: list[BuiltRecord], directory: Path, url: str | None) -> float:
     if url is not None:
-        with LedgerStore.open(url, MARKET, data_dir=directory, identity="bench") as store:
+        with LedgerStore.open(url, MARKET, data_dir=directory, identity="bench", market_key=MARKET_KEY) as store:
             return ingest(store, records)
     from tests.ledger_postgres import postgres_server
 

@@ -40,7 +40,8 @@ async def test_the_example_goes_from_configuration_to_refund(running: Up) -> Non
     finished = await run_cli_async("publish", EXAMPLE, "--data", running.data, "--json")
     assert finished.status == 0
     documents = finished.documents
-    assert [document["kind"] for document in documents] == [
+    # On a machine so busy that the client asked twice, the second answer names the first outcome.
+    assert [document.get("original", document["kind"]) for document in documents] == [
         "market.set",
         "offer.listed",
         "seat.confirmed",
@@ -50,9 +51,12 @@ async def test_the_example_goes_from_configuration_to_refund(running: Up) -> Non
         "seat.released",
         "refund.closed",
     ]
-    assert [also["kind"] for also in documents[4]["also"]] == ["group.filled"]
-    assert [also["kind"] for also in documents[6]["also"]] == ["refund.due", "group.dissolved"]
     assert [document["line"] for document in documents] == list(range(1, 9))
+    async with _watching(running.data, "--all", "--json") as read_line:
+        filled = json.loads(await read_line("first-pay-bob"))
+        released = json.loads(await read_line('"cause": "withdrawn"'))
+    assert [also["kind"] for also in filled["also"]] == ["group.filled"]
+    assert [also["kind"] for also in released["also"]] == ["refund.due", "group.dissolved"]
 
 
 async def test_each_outcome_is_a_readable_line(running: Up) -> None:
@@ -144,7 +148,7 @@ async def test_a_missing_file_is_named(running: Up) -> None:
 
 
 async def test_random_bytes_are_refused_with_their_line(running: Up) -> None:
-    for seed in range(5):
+    for seed in range(3):
         body = b"".join(hashlib.sha512(bytes([seed, block])).digest() for block in range(40))
         finished = await run_cli_async("publish", "-", "--data", running.data, stdin=body)
         assert finished.status == 2

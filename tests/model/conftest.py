@@ -9,8 +9,8 @@ settings.register_profile(
     "quick",
     derandomize=True,
     database=None,
-    max_examples=100,
-    stateful_step_count=50,
+    max_examples=60,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=_CHECKS,
 )

@@ -17,6 +17,7 @@ TASTES = ("mixed", "merging", "large")
 """Every rule at once; many short groups that may merge; few groups with many seats."""
 POOLS = [None, None, None, "north"]
 PUBLISHERS = ["shop-a", "shop-a", "shop-b"]
+MANNERS = ["one"] * 24 + ["batch"] * 3 + ["mixed", "again", "again", "id reused", "bytes", "astray", "person"]
 ALL_FAMILIES = ["offer", "order", "group", "refund", "member", "market", "clock"]
 
 
@@ -129,7 +130,7 @@ class Inputs:
             [self._posted] * {"mixed": 20, "merging": 60, "large": 4}[self.taste]
             + [self._joined] * (90 if self.taste == "large" else 30)
             + [self._paid] * 35
-            + [self._leaving] * 8
+            + [self._leaving] * (60 if self.taste == "large" else 8)
             + [self._changed] * 5
             + [self._refund, self._offer, self._offer_change, self._stocked, self._blocked] * 3
             + [self._group_act, self._withdrawn_offer, self._ticked, self._reconfigured]
@@ -314,7 +315,8 @@ class Inputs:
 
     def _leaving(self, world: World) -> JsonEvent:
         make: Any = self.pick([b.withdrawn, b.withdrawn, b.cancelled, b.released])
-        event: JsonEvent = make(self._order_id(world, known=7))
+        seated = [order["id"] for order in world.orders if order["state"] in ("held", "confirmed")]
+        event: JsonEvent = make(self.pick([self._order_id(world, known=7), *seated[-9:]]))
         return event
 
     def _changed(self, world: World) -> JsonEvent:

@@ -179,7 +179,7 @@ class NaiveMarket:
         if world.config is None:
             return
         window = (world.config.replay_window_s + world.config.future_slack_s) * NS_PER_S
-        memory = world.config.order_memory_s * NS_PER_S
+        memory = max(world.config.order_memory_s * NS_PER_S, window)
         for _ in range(FORGOTTEN_PER_ENTRY):
             if world.identities and world.identities[0]["at"] + window < world.now:
                 world.identities.pop(0)

@@ -8,7 +8,7 @@ import pytest
 
 from events.decode import BATCH_MAX_EVENTS
 from services.ledger.history import entries_of
-from services.ledger.lean import entities_of
+from services.ledger.lean import decode_lean_entry, decode_lean_record, entities_of
 from services.ledger.postings import (
     FAN_OUT,
     PAGE_MAX_PAIRS,
@@ -81,8 +81,6 @@ def test_the_same_name_of_another_kind_is_another_key() -> None:
 
 def brute_force(store: LedgerStore, kind: str, name: str) -> list[int]:
     """The records that name an entity, by reading all of them."""
-    from services.ledger.lean import decode_lean_record
-
     return [
         record.seq
         for record in store.records()
@@ -95,9 +93,7 @@ def test_everything_that_is_named_anywhere_is_found(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         for record in records:
             store.append([record])
-        from services.ledger.lean import decode_lean_record
-
-        leans = [decode_lean_record(record.body, "") for record in records]
+            leans = [decode_lean_record(record.body, "") for record in records]
         named = {entity for lean in leans for entity in entities_of(lean.entries)}
         assert len(named) > 100
         for kind, name in sorted(named):
@@ -140,6 +136,14 @@ def test_only_entries_that_concern_the_one_asked_for_are_shown(tmp_path: Path) -
         assert [found.name for found in entries_of(store, "member", "of-o-2")] == ["4.0.0"]
         assert [found.name for found in entries_of(store, "offer", "tea")] == ["2.0.0", "3.0.0", "4.0.0"]
         assert list(entries_of(store, "order", "nobody")) == []
+
+
+def test_kinds_to_come_may_put_anything_in_the_places_of_names() -> None:
+    raw = (
+        b'{"seq":1,"index":0,"part":0,"at":1,"event":{"type":"new","data":{"group":["x"],"order":{"a":1},"offer":7}},'
+        b'"decisions":[{"kind":"new","group":{"y":2},"member":"m-1","seats":3},{"kind":"newer","order":null}]}'
+    )
+    assert list(entities_of([decode_lean_entry(raw)])) == [("member", "m-1")]
 
 
 def test_a_key_shared_by_chance_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

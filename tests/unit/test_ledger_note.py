@@ -214,6 +214,13 @@ def test_a_key_of_another_name_is_refused_and_not_replaced(tmp_path: Path) -> No
     assert read_log_key(path).text() == made.text()
 
 
+@pytest.mark.parametrize("name", ["", "two words/groupbuy/main", "a+b/groupbuy/main", "a\nb/groupbuy/main"])
+def test_a_log_that_cannot_have_its_name_is_told_which_setting_to_change(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LedgerError, match="log_host"):
+        ensure_log_key(tmp_path / "log.key", name)
+    assert not (tmp_path / "log.key").exists()
+
+
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.key"
     ensure_log_key(path, "a")

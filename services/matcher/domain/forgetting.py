@@ -33,8 +33,9 @@ class Forgetting:
         if now <= self.nothing_until or self._state.market is None:
             return
         market = self._state.market
-        order_ns = market.order_memory_s * NS_PER_S
         identity_ns = identity_memory_ns(market)
+        # A repeated event with other bytes would else meet a forgotten order, and owe back what was honoured.
+        order_ns = max(market.order_memory_s * NS_PER_S, identity_ns)
         _forget_identities(self._state, now - identity_ns)
         _forget_orders(self._state, now - order_ns)
         _forget_groups(self._state, now - order_ns)

@@ -81,12 +81,10 @@ class Index:
 
     def seat_added(self, group: Group, member: str, state: State) -> None:
         """Note `member` among the members of a group that has grown large."""
-        if len(group.seats) <= _MEMBERS_INDEXED_FROM:
-            return
         known = self.members.get(group.group)
-        if known is not None:
+        if known is not None:  # also when the group has shrunk since: what is asked must be complete
             known[member] = None
-        else:
+        elif len(group.seats) > _MEMBERS_INDEXED_FROM:
             self.members[group.group] = {state.orders[o].member: None for o in group.seats}
 
     def seat_removed(self, group: Group, member: str) -> None:

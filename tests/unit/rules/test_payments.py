@@ -220,6 +220,13 @@ def test_who_lost_the_lead_rejoins_as_an_ordinary_member() -> None:
     story.when(paid("o1", 5_000)).then_nothing_but("refund.due", cause="late_payment")
 
 
+def test_who_led_before_pays_as_an_ordinary_member_where_another_leads() -> None:
+    story = given(offer(hold_s=10, late_payment="rejoin"), posted("o1")).when(offer_changed(leader_minor=5_000), at=10)
+    story.when(posted("o2", payment=payment(5_000))).then("group.opened", "seat.confirmed")
+    story.when(paid("o1")).then("seat.confirmed", "group.filled")
+    assert [seat["price_minor"] for seat in story.one("group.filled")["seats"]] == [5_000, 8_000]
+
+
 @pytest.mark.parametrize("leave", [withdrawn, cancelled, released])
 @covers(Reason.LATE_PAYMENT)
 def test_who_left_does_not_rejoin(leave: Any) -> None:

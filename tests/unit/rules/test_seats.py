@@ -261,3 +261,12 @@ def test_in_a_large_group_too_a_member_has_one_seat() -> None:
         story.restart(from_snapshot=True)
     story.when(withdrawn("o3")).when(joined("again", "m3")).then("seat.held")
     story.when(blocked("m5", "stranger")).when(joined("x", "stranger", group=group)).then_refused(Reason.BLOCKED)
+
+
+def test_a_group_that_was_large_and_shrank_still_knows_its_members() -> None:
+    story = given(offer(size=40), posted("o0", "m0"))
+    group = story.group_of("o0")
+    story.when([joined(f"o{n}", f"m{n}", group=group) for n in range(1, 12)])
+    story.when([withdrawn(f"o{n}") for n in range(1, 8)])
+    story.when(joined("late", "m7", group=group)).then("seat.held")
+    story.when(joined("again", "m7", group=group)).then_refused(Reason.ALREADY_IN_GROUP)

@@ -1,6 +1,7 @@
 """Time, deadlines and the work that is due by itself (RULES.md section 0)."""
 
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -265,9 +266,22 @@ def _sha256(text: str) -> str:
 
 # Forgetting
 
+SHORT: dict[str, Any] = {"replay_window_s": 60, "future_slack_s": 0}
+"""Identities are forgotten after a minute, and orders may be."""
+
+
+def test_an_order_is_remembered_at_least_as_long_as_its_event_could_be_repeated() -> None:
+    """Else its event, repeated with other bytes, would meet no order and owe back a payment that was honoured."""
+    window = {"replay_window_s": 600, "future_slack_s": 30}
+    story = given(market(order_memory_s=0, **window), offer(size=2, group_ttl_s=60))
+    event = posted("o1", "m1", payment=payment())
+    story.when(event).when(joined("o2", "m2", payment=payment(payment="p2"))).then("seat.confirmed", "group.filled")
+    story.when(ticked(), at=200)
+    story.when({**event, "time": "2026-01-01T00:00:01Z"}, at=300).then_nothing_but("refused", reason="id_reused")
+
 
 def test_what_is_over_is_forgotten_after_its_time() -> None:
-    story = given(market(order_memory_s=100), offer(group_ttl_s=60, hold_s=0), posted("o1", "m1"))
+    story = given(market(order_memory_s=100, **SHORT), offer(group_ttl_s=60, hold_s=0), posted("o1", "m1"))
     group = story.group_of("o1")
     story.when(ticked(), at=60).then("group.expired", "clock.advanced")
     story.when(posted("o1", "m1"), at=160).then("duplicate")
@@ -278,24 +292,24 @@ def test_what_is_over_is_forgotten_after_its_time() -> None:
 
 
 def test_a_shorter_memory_is_in_force_from_the_entry_that_configures_it() -> None:
-    story = given(market(order_memory_s=10**6), offer(), posted("o1", "m1"))
+    story = given(market(order_memory_s=10**6, **SHORT), offer(), posted("o1", "m1"))
     story.when(withdrawn("o1"))
-    story.when(posted("o1", "m1"), at=50).then("duplicate")
-    story.when(market(order_memory_s=20)).when(posted("o1", "m1")).then("group.opened", "seat.held")
+    story.when(posted("o1", "m1"), at=70).then("duplicate")
+    story.when(market(order_memory_s=65, **SHORT)).when(posted("o1", "m1")).then("group.opened", "seat.held")
 
 
 def test_a_group_is_remembered_as_long_as_its_orders() -> None:
     """At most two orders are forgotten at once; the group of the others stays, for their terms stand in it."""
-    story = given(market(order_memory_s=10), offer(size=6, hold_s=0, group_ttl_s=60), posted("o1", "m1"))
+    story = given(market(order_memory_s=60, **SHORT), offer(size=6, hold_s=0, group_ttl_s=60), posted("o1", "m1"))
     story.when([joined(f"o{n}", f"m{n}") for n in range(2, 6)])
     group = story.group_of("o1")
     story.when(ticked(), at=60).then("group.expired", "clock.advanced")
     for reason in (Reason.GROUP_OVER, Reason.GROUP_OVER, Reason.GROUP_OVER, Reason.GROUP_UNKNOWN):
-        story.when(dissolved(group), at=71).then_refused(reason)
+        story.when(dissolved(group), at=121).then_refused(reason)
 
 
 def test_a_settled_refund_is_forgotten_and_an_unsettled_one_is_not() -> None:
-    story = given(market(order_memory_s=100), offer(), paid("o8", payment="p8"), paid("o9", payment="p9"))
+    story = given(market(order_memory_s=100, **SHORT), offer(), paid("o8", payment="p8"), paid("o9", payment="p9"))
     refunds = [refund["refund"] for refund in story.due_refunds()]
     story.when(refund_settled(refunds[0]))
     story.when(ticked(), at=101)
@@ -304,7 +318,9 @@ def test_a_settled_refund_is_forgotten_and_an_unsettled_one_is_not() -> None:
 
 
 def test_an_order_that_rejoined_is_not_forgotten_while_it_sits() -> None:
-    story = given(market(order_memory_s=20), offer(hold_s=10, size=3, late_payment="rejoin", group_ttl_s=1_000))
+    story = given(
+        market(order_memory_s=60, **SHORT), offer(hold_s=10, size=3, late_payment="rejoin", group_ttl_s=1_000)
+    )
     story.when(posted("o1", payment=payment())).when(joined("o2"))
     story.when(paid("o2"), at=15).then("seat.released", "seat.confirmed")
     story.when(ticked(), at=900).when(ticked())
@@ -313,7 +329,7 @@ def test_an_order_that_rejoined_is_not_forgotten_while_it_sits() -> None:
 
 
 def test_filled_orders_count_towards_the_limit_in_total_until_they_are_forgotten() -> None:
-    story = given(market(order_memory_s=100), offer(size=2, count="units", hold_s=0, limit_total=2))
+    story = given(market(order_memory_s=100, **SHORT), offer(size=2, count="units", hold_s=0, limit_total=2))
     story.when(posted("o1", "m1", quantity=2)).then("group.opened", "seat.confirmed", "group.filled")
     story.when(posted("o2", "m1")).then_refused(Reason.LIMIT_TOTAL)
     story.when(ticked(), at=101)

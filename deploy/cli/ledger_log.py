@@ -1,0 +1,110 @@
+"""`groupbuy ledger key | prove`: what somebody needs who trusts nobody, and the keys that a tree is checked with."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption
+from deploy.identity import keys_directory
+from deploy.stack_files import config_directory
+from events.record import parse_entry_id
+from services.bus.config import load_config
+from services.ledger.faults import BadQuestion, NotFound
+from services.ledger.leaves import LeafMaker, read_market_key
+from services.ledger.log_key import log_key_file, read_log_key
+from services.ledger.note import NoteError, VerifierKey
+from services.ledger.prove import EntryProof, prove_entry
+from services.ledger.store import LedgerStore
+from services.ledger.tree import has_tree
+from services.ledger.verify_tree import LogKeys
+
+OpenLedger = Callable[[Path, str | None], AbstractContextManager[LedgerStore]]
+
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", metavar="VKEY", help="The log's verifier key that you trust; that of this ledger if absent."),
+]
+_NO_TREE: Final = "this ledger has no tree yet: it is built when the ledger is next started"
+
+
+def add_log_commands(app: typer.Typer, opened: OpenLedger) -> None:
+    """Add the commands to `app`; `opened` opens a ledger and tells what may go wrong."""
+
+    @app.command("key")
+    def key_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
+        """Print the verifier key, which others need to check checkpoints."""
+        with opened(data, market) as store:
+            key = read_log_key(log_key_file(data, store.market)).verifier
+        _print(
+            msgspec.json.encode({"origin": key.name, "verifier_key": key.text()}).decode() if as_json else key.text()
+        )
+
+    @app.command("prove")
+    def prove_command(
+        entry: Annotated[str, typer.Argument(metavar="ENTRY", help="The entry: SEQ, SEQ.INDEX or SEQ.INDEX.PART.")],
+        key: KeyOption = None,
+        data: DataOption = DEFAULT_DATA,
+        market: MarketOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show that an entry is in the signed tree: its leaf, its place, the proof and the checkpoint, checked."""
+        position = _position(entry)
+        with opened(data, market) as store:
+            keys = tree_keys(store, data, key)
+            if keys is None:
+                raise NotFound(_NO_TREE)
+            proof = prove_entry(store, position, keys.maker, keys.verifier)
+        _print(msgspec.json.encode(proof).decode() if as_json else _in_words(proof))
+
+
+def tree_keys(store: LedgerStore, data: Path, verifier_key: str | None = None) -> LogKeys | None:
+    """Return what the tree of a ledger is checked with, None when the ledger has no tree.
+
+    Raises LedgerError when a key is missing or, of those that were given, is none.
+    """
+    if not has_tree(store):
+        return None
+    try:
+        given = VerifierKey.parse(verifier_key) if verifier_key is not None else None
+    except NoteError as error:
+        raise BadQuestion(f"--key: {error}") from None
+    verifier = given or read_log_key(log_key_file(data, store.market)).verifier
+    return LogKeys(LeafMaker(read_market_key(_market_key_file(data, store.market))), verifier)
+
+
+def _market_key_file(data: Path, market: str) -> Path:
+    """Return where the market's key is: where its service was told, else with the other keys."""
+    path = config_directory(data) / "ledger.json"
+    config = load_config(path) if path.is_file() else None
+    if config is not None and config.market == market and config.market_key_file is not None:
+        return config.market_key_file
+    return keys_directory(data) / f"market-{market}.key"
+
+
+def _position(text: str) -> tuple[int, int, int]:
+    try:
+        return parse_entry_id(text)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def _in_words(proof: EntryProof) -> str:
+    lines = [
+        f"Entry {proof.entry} is leaf {proof.leaf_index} of {proof.tree_size} in the tree that was signed.",
+        f"leaf hash  {proof.leaf_hash}",
+        *(f"{'proof' if number == 0 else '':<9}  {each}" for number, each in enumerate(proof.proof)),
+        f"root       {proof.root}",
+        f"key        {proof.verifier_key}",
+        "",
+        proof.checkpoint,
+    ]
+    return "\n".join(lines).rstrip("\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
