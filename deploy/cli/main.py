@@ -56,7 +56,7 @@ app.add_typer(bench_app, name="bench")
 def main() -> None:
     """Run one command and exit with its status."""
     try:
-        app()
+        app(prog_name="groupbuy")
     except _FOR_PEOPLE as error:
         say(str(error))
         sys.exit(EXIT_UNUSABLE)

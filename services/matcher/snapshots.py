@@ -13,6 +13,8 @@ from services.matcher.log import Standing
 STATE_SCHEMA: Final = 1
 """Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
 KEPT: Final = 2
+_SEQUENCE: Final = "[0-9]" * 20
+"""Exactly the digits of a sequence: market `a` must not take the snapshots of market `a-2` for its own."""
 _MAGIC: Final = b"groupbuy-snapshot\n"
 _DIGEST_BYTES: Final = 32
 
@@ -59,7 +61,7 @@ class SnapshotStore:
         return [s for s in found if s.journal == journal and s.market == self._market and s.schema == STATE_SCHEMA]
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{self._market}-*.snapshot"), reverse=True)
+        return sorted(self._folder.glob(f"{self._market}-{_SEQUENCE}.snapshot"), reverse=True)
 
     def _read(self, path: Path) -> Snapshot | None:
         try:

@@ -70,3 +70,13 @@ def test_an_unknown_form_is_not_used(tmp_path: Path) -> None:
     body = msgspec.msgpack.encode({"schema": "one"})
     file.write_bytes(b"groupbuy-snapshot\n" + hashlib.sha256(body).digest() + body)
     assert store.load("journal-1") == []
+
+
+def test_a_market_never_drops_the_snapshots_of_one_whose_name_begins_alike(tmp_path: Path) -> None:
+    other = SnapshotStore(tmp_path, "main-2")
+    other.save(msgspec.structs.replace(snapshot(9), market="main-2"))
+    store = SnapshotStore(tmp_path, "main")
+    for seq in (1, 2, 3):
+        store.save(snapshot(seq))
+    assert seqs(store) == [3, 2]
+    assert [found.standing.seq for found in other.load("journal-1")] == [9]
