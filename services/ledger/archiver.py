@@ -26,6 +26,10 @@ from services.ledger.store import LedgerStore
 from services.ledger.trim import IntakeTrimmer, TrimPolicy
 
 START_PAUSE_S: Final = 2.0
+# Nobody waits for the archive, but everybody for the disk: a pause after a small batch lets the next one grow, so
+# that a busy market of small records costs 40 transactions a second here and not as many as it has records.
+GATHER_S: Final = 0.025
+SMALL_BATCH_RECORDS: Final = 16
 _log: Final = logging.getLogger("groupbuy.ledger")
 
 T = TypeVar("T")
@@ -231,6 +235,8 @@ class Archiver:
         self.archived.entries += entries
         self.archived.size_bytes += sum(len(record.body) for record in records)
         self.archived.seconds += time.perf_counter() - begun_s
+        if len(records) < SMALL_BATCH_RECORDS and not self._is_ending:
+            await asyncio.sleep(GATHER_S)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
