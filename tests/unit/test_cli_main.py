@@ -44,7 +44,8 @@ def test_what_a_person_can_mend_is_said_in_one_sentence(
     status: int,
     said: str,
 ) -> None:
-    def fail() -> None:
+    def fail(prog_name: str) -> None:
+        assert prog_name == "groupbuy", "help names the command as people type it"
         raise error
 
     monkeypatch.setattr(command_line, "app", fail)
