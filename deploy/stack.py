@@ -156,10 +156,21 @@ class Stack:
             await close_quietly(client)
 
     async def intake_last_seq(self) -> int:
-        """Return the sequence of the last message ever put into the intake; 0 for a fresh market."""
-        async with self.connected(PROVISIONER) as client:
-            info = await client.jetstream().stream_info(subjects.intake_stream(self.market))
-            return info.state.last_seq
+        """Return the sequence of the last message ever put into the intake; 0 for a fresh market.
+
+        Waits for a broker that was killed and is being started again. Raises StackError when it does not come back.
+        """
+        until = time.monotonic() + HEALTHY_TIMEOUT_S
+        while time.monotonic() < until:
+            try:
+                async with self.connected(PROVISIONER) as client:
+                    info = await client.jetstream().stream_info(subjects.intake_stream(self.market))
+                    return info.state.last_seq
+            except (nats.errors.Error, OSError, TimeoutError):
+                await asyncio.sleep(HEALTH_POLL_S)
+        raise StackError(
+            f"the broker did not come back within {HEALTHY_TIMEOUT_S:.0f} s; see {logs_directory(self.data)}"
+        )
 
     async def _start_broker(self) -> str:
         """Start the embedded broker, or look at the foreign one; return its address."""
