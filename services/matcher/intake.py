@@ -20,6 +20,7 @@ from nats.js.errors import APIError, NotFoundError
 from events import subjects
 from events.record import hash_bytes
 from services.bus.connect import ServiceBroker
+from services.bus.journal_consumer import parse_reply
 from services.matcher.domain.message import Message
 from services.matcher.log import LogBroken, Standing
 
@@ -32,7 +33,6 @@ RETRY_S: Final = 0.5
 # A few milliseconds of rules, after which the loop looks at the socket and at the commit under way.
 TAKE_MESSAGES: Final = 512
 TAKE_BYTES: Final = 256 * 1024
-_SHORT_REPLY_TOKENS: Final = 9
 
 _AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
 _log: Final = logging.getLogger("groupbuy.matcher.intake")
@@ -216,16 +216,6 @@ class IntakeReader:
             return await self._broker.jetstream.stream_info(self._stream)
         except NotFoundError:
             raise LogBroken(f"the intake stream {self._stream} does not exist: it was deleted, or never made") from None
-
-
-def parse_reply(reply: str) -> tuple[int, int, int, int]:
-    """Return (stream sequence, consumer sequence, timestamp in ns, messages still pending) of a delivery.
-
-    The subject has two forms, with and without domain; the library's own metadata has microseconds only.
-    """
-    tokens = reply.split(".")
-    first = 5 if len(tokens) == _SHORT_REPLY_TOKENS else 7
-    return int(tokens[first]), int(tokens[first + 1]), int(tokens[first + 2]), int(tokens[first + 3])
 
 
 def _origin(subject: str) -> tuple[str, str]:

@@ -20,10 +20,10 @@ from deploy.broker import EmbeddedBroker
 from deploy.identity import load_identity
 from events import subjects
 from events.record import Entry, Record, decode_entry, decode_record, hash_bytes
+from services.bus.journal_consumer import parse_reply
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts
 from services.matcher.domain.message import Message
-from services.matcher.intake import parse_reply
 from services.matcher.zones import pinned_zones
 from tests.builders import JsonEvent, encode, encode_batch, family_of
 from tests.conftest import MARKET
