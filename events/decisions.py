@@ -11,11 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from events.decision import Decision
 from events.reasons import Fault, Reason
-
-
-class Decision(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind"):
-    """Base of every decision."""
 
 
 class SeatRef(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from events.limits import GROUPS_PER_PIECE, SEATS_PER_PAGE
 from services.matcher.domain import closing, leaving, matching
 from services.matcher.domain import state as s
+from services.matcher.domain.alarms import RULES, Alarm
 from services.matcher.domain.index import Index
 from services.matcher.domain.state import Group, Order, State
 from services.matcher.domain.turn import Turn
@@ -20,12 +21,14 @@ def is_due(state: State, tree: Index, now: int) -> bool:
         return True
     if tree.holds and tree.holds[0][0] <= now:
         return True
+    if tree.alarms and tree.alarms[0].at_ns <= now:
+        return True
     return bool(state.closings) or state.dissolving.head < len(state.dissolving.items)
 
 
-def next_due_ns(tree: Index) -> int | None:
+def next_due_ns(state: State, tree: Index) -> int | None:
     """Return when the first timer that is not void is due, in ns; None when there is none."""
-    timer = _first_timer(tree)
+    timer = _first_timer(state, tree)
     return None if timer is None else timer[0]
 
 
@@ -56,10 +59,13 @@ def _withdrawn_group(turn: Turn) -> _Item | None:
 
 
 def _due_timer(turn: Turn) -> _Item | None:
-    timer = _first_timer(turn.tree)
+    timer = _first_timer(turn.state, turn.tree)
     if timer is None or timer[0] > turn.now:
         return None
     subject = timer[2]
+    if isinstance(subject, Alarm):
+        alarm, rule = subject, RULES[subject.kind]
+        return rule.size(turn, alarm), 0, lambda: rule.ring(turn, alarm)
     if isinstance(subject, Order):
         return _hold_ends(turn, subject)
     if subject.taken > subject.confirmed:
@@ -67,19 +73,24 @@ def _due_timer(turn: Turn) -> _Item | None:
     return _deadline(turn, subject)
 
 
-def _first_timer(tree: Index) -> tuple[int, int, Group | Order] | None:
+def _first_timer(state: State, tree: Index) -> tuple[int, int, Group | Order | Alarm] | None:
     """Return the first timer that is not void: by its time, then by the order in which it was made."""
     while tree.deadlines and tree.deadlines[0].status != s.OPEN:
         heapq.heappop(tree.deadlines)
     while tree.holds and _is_void(tree.holds[0]):
         heapq.heappop(tree.holds)
-    hold = tree.holds[0] if tree.holds else None
-    if not tree.deadlines:
-        return hold
-    group = tree.deadlines[0]
-    if hold is None or (group.deadline, group.no) < hold[:2]:
-        return group.deadline, group.no, group
-    return hold
+    while tree.alarms and RULES[tree.alarms[0].kind].is_void(state, tree.alarms[0]):
+        heapq.heappop(tree.alarms)
+    first: tuple[int, int, Group | Order | Alarm] | None = tree.holds[0] if tree.holds else None
+    if tree.deadlines:
+        group = tree.deadlines[0]
+        if first is None or (group.deadline, group.no) < first[:2]:
+            first = group.deadline, group.no, group
+    if tree.alarms:
+        alarm = tree.alarms[0]
+        if first is None or alarm[:2] < first[:2]:
+            first = alarm.at_ns, alarm.no, alarm
+    return first
 
 
 def _is_void(hold: tuple[int, int, Order]) -> bool:

@@ -108,7 +108,7 @@ class Engine:
 
     def next_due_ns(self) -> int | None:
         """Return when the next deadline is due, in ns of the market's clock; None when there is none."""
-        return due.next_due_ns(self.tree)
+        return due.next_due_ns(self.state, self.tree)
 
     def snapshot(self) -> bytes:
         """Return the state as bytes that `restore` takes."""

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from sortedcontainers import SortedList
 
 from events.times import NS_PER_S
+from services.matcher.domain.alarms import SOURCES, Alarm
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
 _MEMBERS_INDEXED_FROM: Final = 8
@@ -21,6 +22,8 @@ class Index:
         """Heap of groups; those that are over are dropped when they come up."""
         self.holds: list[tuple[int, int, Order]] = []
         """Heap of (end of the hold with its grace, number of the hold, order); void ones likewise."""
+        self.alarms: list[Alarm] = []
+        """Heap of what other families have to do; void ones likewise."""
         self.rooms: dict[Pool, dict[int, SortedList[Group]]] = {}
         """Groups that take strangers and have room, by rank: the number of missing seats where the offer matches
         `nearest_full`, else 0."""
@@ -44,8 +47,10 @@ class Index:
                 self.holds.append((order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
         for refund in state.refunds.values():
             self.refund_due(refund.order)
+        self.alarms.extend(alarm for source in SOURCES for alarm in source(state))
         heapq.heapify(self.deadlines)
         heapq.heapify(self.holds)
+        heapq.heapify(self.alarms)
 
     def file(self, group: Group, offer: Offer) -> None:
         """Put `group` where matching and merging look for it, or take it away, as its seats now stand."""
@@ -92,6 +97,10 @@ class Index:
         known = self.members.get(group.group)
         if known is not None:
             known.pop(member, None)
+
+    def set_alarm(self, alarm: Alarm) -> None:
+        """Have `alarm` ring at its time."""
+        heapq.heappush(self.alarms, alarm)
 
     def refund_due(self, order: str) -> None:
         """Count a refund of `order`."""
