@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from events.decisions import Decision
+from events.decision import Decision
 from services.bus.health import Metrics
 
 _COMMIT_BUCKETS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)

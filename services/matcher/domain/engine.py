@@ -11,6 +11,7 @@ import msgspec
 
 from events import clock, group, member, offer, order, refund
 from events import decisions as d
+from events.decision import Decision
 from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
 from events.envelope import Event
 from events.leaf import keyed_hash
@@ -64,7 +65,7 @@ class Engine:
         self.tree = Index(self.state)
         self._forgetting = Forgetting(self.state, self.tree)
         self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {**_RULES, MarketConfiguredEvent: self._configure}
-        self.tally: dict[type[d.Decision], int] = {}
+        self.tally: dict[type[Decision], int] = {}
         """Decided events by the kind of their outcome, since this engine was made."""
 
     def process(self, message: Message, first_index: int = 0) -> list[bytes]:
