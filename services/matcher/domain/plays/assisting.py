@@ -37,7 +37,7 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
     _check_caps(turn, rules.common, data.member, helped, day)
     verdict = judge(turn, play, data)
     if verdict.verdict == "counted":
-        count(turn, play, rules, data.assist, data.member, helped, place=len(play.assists), is_new=is_new, day=day)
+        count(turn, play, rules, data.assist, data.member, helped, place=play.given, is_new=is_new, day=day)
     else:
         _set_aside(turn, play, data, verdict, is_new=is_new, day=day)
 
@@ -120,7 +120,7 @@ def _set_aside(turn: Turn, play: Play, data: AssistGiven, verdict: Verdict, *, i
             play=play.play,
             assist=data.assist,
             member=data.member,
-            position=len(play.assists) + 1,
+            position=play.given + 1,
             day=day,
             score=verdict.score,
             reasons=list(verdict.reasons),

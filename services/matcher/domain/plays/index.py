@@ -11,7 +11,7 @@ from services.matcher.domain.plays.state import Play, Plays
 from services.matcher.domain.state import unpack_entry
 
 _RULES_REMEMBERED: Final = 10_000
-_SEEDS_REMEMBERED: Final = 100_000
+_SEEDS_REMEMBERED: Final = 10_000
 PLAY: Final = "play"
 GROUP: Final = "group"
 
