@@ -47,12 +47,13 @@ class Table(msgspec.Struct, gc=False):
     """
 
     shards: list[bytes] = msgspec.field(default_factory=lambda: [b""])
+    mask: int = 0
+    """The lowest bits of a key that say which shard holds it; one fewer where that many shards are not there yet."""
     count: int = 0
 
     def get(self, key: bytes) -> int:
         """Return the number of `key`, or NOTHING."""
-        shards = self.shards
-        shard = shards[0] if len(shards) == 1 else shards[_address(key, len(shards))]
+        shard = self.shards[self._place(key)]
         at = shard.find(key)
         if at > 0 and at % _RECORD_BYTES:
             at = _find_whole(shard, key, at)
@@ -60,41 +61,39 @@ class Table(msgspec.Struct, gc=False):
 
     def insert(self, key: bytes, number: int) -> None:
         """Add `key`, which is known not to be there, with its number."""
-        shards = self.shards
-        shards[0 if len(shards) == 1 else _address(key, len(shards))] += key + number.to_bytes(4, "little")
+        self.shards[self._place(key)] += key + number.to_bytes(4, "little")
         self.count += 1
-        if self.count > len(shards) * _RECORDS_PER_SHARD:
+        if self.count > len(self.shards) * _RECORDS_PER_SHARD:
             self._split()
 
     def add(self, key: bytes, number: int) -> None:
         """Add `number` to that of `key`, or to 0."""
-        known = self.get(key)
-        if known < 0:
+        place = self._place(key)
+        shard = self.shards[place]
+        at = _find_whole(shard, key, shard.find(key))
+        if at < 0:
             self.insert(key, number)
             return
-        place = _address(key, len(self.shards))
-        shard = self.shards[place]
-        at = _find_whole(shard, key, shard.find(key)) + KEY_BYTES
-        self.shards[place] = shard[:at] + (known + number).to_bytes(4, "little") + shard[at + 4 :]
+        begin, end = at + KEY_BYTES, at + _RECORD_BYTES
+        known = int.from_bytes(shard[begin:end], "little")
+        self.shards[place] = shard[:begin] + (known + number).to_bytes(4, "little") + shard[end:]
+
+    def _place(self, key: bytes) -> int:
+        place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
+        return place if place < len(self.shards) else place - (self.mask + 1 >> 1)
 
     def _split(self) -> None:
         """Add a shard, and move to it what belongs there from the one shard that it relieves."""
         new = len(self.shards)
-        old = new - (1 << new.bit_length() - 1)
+        self.mask = (1 << new.bit_length()) - 1
+        old = new - (self.mask + 1 >> 1)
         records = self.shards[old]
+        self.shards.append(b"")
         halves: tuple[list[bytes], list[bytes]] = ([], [])
         for at in range(0, len(records), _RECORD_BYTES):
             record = records[at : at + _RECORD_BYTES]
-            halves[_address(record, new + 1) == new].append(record)
-        self.shards[old] = b"".join(halves[0])
-        self.shards.append(b"".join(halves[1]))
-
-
-def _address(key: bytes, shards: int) -> int:
-    """Return which shard holds `key`: its lowest bits say so, one fewer where that many shards are not there yet."""
-    span = 1 << (shards - 1).bit_length()
-    address = int.from_bytes(key[:_ADDRESS_BYTES], "little") & span - 1
-    return address if address < shards else address - (span >> 1)
+            halves[self._place(record) == new].append(record)
+        self.shards[old], self.shards[new] = b"".join(halves[0]), b"".join(halves[1])
 
 
 def _find_whole(shard: bytes, key: bytes, at: int) -> int:
