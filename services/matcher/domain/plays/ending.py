@@ -102,6 +102,7 @@ def _draw(turn: Turn, alarm: Alarm) -> None:
                 member=winner,
                 prize=next(prizes),
                 draw=board.drawn,
+                draws=play.to_draw,
                 helpers=play.counted,
                 publisher=play.publisher,
             )
