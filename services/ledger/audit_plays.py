@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from events import decisions as d
 from events import play_decisions as p
+from events.limits import PLAY_HELPERS_MAX
 from events.record import Entry
 from services.ledger.audit_accounts import Check, DrawnGroup, PlayAccount, Recount
 
@@ -41,7 +42,7 @@ class PlayRecount:
         self._recount.look(Check.DRAWS)
         account = PlayAccount(
             seed_sha256=decision.seed_sha256,
-            helper_limit=decision.helper_limit,
+            helper_limit=decision.helper_limit or PLAY_HELPERS_MAX,
             entry=self._recount.entry,
             remaining_minor=decision.remaining_minor,
         )
