@@ -229,7 +229,7 @@ ADDED: Final[dict[str, Event]] = {
         ),
     ),
 }
-"""Fields that came after a type's first example, which never changes, or that exclude others, by what they are about."""
+"""Fields that came after a type's first example, which never changes, or that exclude others; by a word for them."""
 
 
 def name_of(event: Event) -> str:
