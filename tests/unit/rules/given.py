@@ -20,6 +20,7 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
 from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market
 from tests.model.both import FACTS, ZONES, Both, as_fields
+from tests.unit.rules.followed import Followed
 
 P = ParamSpec("P")
 Decision = dict[str, Any]
@@ -32,13 +33,14 @@ _OFFICES = {"market": "operator", "member": "operator", "clock": "matcher"}
 _said: set[str] = set()
 
 
-def given(*events: JsonEvent, configured: bool = True, compared: bool = True) -> "Scenario":
+def given(*events: JsonEvent, configured: bool = True, compared: bool = True, followed: bool = False) -> "Scenario":
     """Return a scenario in which `events` have been decided at its beginning, one after the other.
 
     A market is configured first unless `events` do or `configured` is false. With `compared` false the naive model
-    stays out: it is too slow for thousands of seats.
+    stays out: it is too slow for thousands of seats. With `followed` it stays out too, since it does not know the
+    family; the entries are followed, crashes tried and snapshots read all the same.
     """
-    scenario = Scenario(compared)
+    scenario = Scenario(compared and not followed, followed)
     brings_market = bool(events) and family_of(events[0]) == "market"
     if configured and not brings_market:
         scenario.when(market())
@@ -50,9 +52,10 @@ def given(*events: JsonEvent, configured: bool = True, compared: bool = True) ->
 class Scenario:
     """A market in the middle of a story, and what was decided last."""
 
-    def __init__(self, compared: bool = True) -> None:
+    def __init__(self, compared: bool = True, followed: bool = False) -> None:
         """Start with a market that has seen nothing."""
         self.both = Both() if compared else None
+        self.followed = Followed() if followed else None
         self.alone = Engine("main", FACTS, ZONES)
         self.seq = 0
         self.now_ns = T0
@@ -62,6 +65,8 @@ class Scenario:
     @property
     def engine(self) -> Engine:
         """The engine itself."""
+        if self.followed is not None:
+            return self.followed.engine
         return self.alone if self.both is None else self.both.engine
 
     def when(
@@ -94,6 +99,8 @@ class Scenario:
             self.both.check_follower()
             return entries
         message = Message(seq=self.seq, at=self.now_ns, publisher=publisher, family=family, body=body)
+        if self.followed is not None:
+            return [as_fields(raw) for raw in self.followed.feed(message)]
         return [as_fields(raw) for raw in self.alone.process(message)]
 
     def restart(self, *, from_snapshot: bool = False) -> "Scenario":
@@ -208,4 +215,4 @@ def _words_of(entries: list[dict[str, Any]]) -> set[str]:
     return words
 
 
-_TELLING = ("refused", "malformed", "refund.due")
+_TELLING = ("refused", "malformed", "refund.due", "invitation.refused")
