@@ -49,8 +49,8 @@ AT = "2026-11-26T10:00:00.000000Z"
                 pools_blocked=("hangzhou",),
             ),
             (
-                "wants only nothing; wants to hear only of group, bargain; wants only what is labelled green; language zh; "
-                "time zone Asia/Shanghai; quiet from 22:00 to 08:00; keeps away from pools hangzhou"
+                "wants only nothing; wants to hear only of group, bargain; wants only what is labelled green; "
+                "language zh; time zone Asia/Shanghai; quiet from 22:00 to 08:00; keeps away from pools hangzhou"
             ),
         ),
         (
