@@ -1,5 +1,6 @@
 """Decisions about members' choices and invitations in words that an operator can read out."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from events import member_decisions as m
@@ -37,7 +38,7 @@ def choices_in_words(choices: m.Choices) -> str:
     """Return all that a member chose, in short."""
     said = [
         f"registered since {format_time_ns(choices.registered_at)}" if choices.registered_at is not None else "",
-        *(_consent_in_words(consent) for consent in choices.consents or ()),
+        *_consents_in_words(choices.consents or ()),
         _listed("wants only", choices.purposes),
         _listed("wants to hear only of", choices.kinds),
         _listed("wants only what is labelled", choices.labels or None),
@@ -70,14 +71,19 @@ def _consequence(decision: m.InvitationRefused) -> str:
     return ""
 
 
-def _consent_in_words(consent: m.Consent) -> str:
-    what = f"{consent.purpose} by {consent.channel}"
-    if consent.standing:
-        return f"agrees to {what}"
-    left = consent.granted - consent.lapsed
-    if left:
-        return f"agrees to {what} {left} more times" if left > 1 else f"agrees to {what} once more"
-    return f"does not agree to {what}"
+def _consents_in_words(consents: tuple[m.Consent, ...]) -> Iterator[str]:
+    denied: dict[str, list[str]] = {}
+    for consent in consents:
+        left = consent.granted - consent.lapsed
+        if consent.standing:
+            yield f"agrees to {consent.purpose} by {consent.channel}"
+        elif left:
+            times = f"{left} more times" if left > 1 else "once more"
+            yield f"agrees to {consent.purpose} by {consent.channel} {times}"
+        else:
+            denied.setdefault(consent.purpose, []).append(consent.channel)
+    for purpose, channels in denied.items():
+        yield f"does not agree to {purpose} by {', '.join(channels)}"
 
 
 def _limit_in_words(limit: m.SelfLimit) -> str:

@@ -22,7 +22,7 @@ _CAUSES: Final = {
 
 _NAMED: Final = (
     *("order", "invitation", "member", "inviter", "invitee", "other"),
-    *("group", "play", "pool", "offer", "refund"),
+    *("group", "play", "pool", "offer", "refund", "purpose", "channel"),
 )
 
 

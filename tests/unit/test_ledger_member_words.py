@@ -31,11 +31,12 @@ AT = "2026-11-26T10:00:00.000000Z"
                     Consent(purpose="invitation", channel="wechat", granted=5, lapsed=3),
                     Consent(purpose="digest", channel="wechat", granted=1),
                     Consent(purpose="reminder", channel="sse", withdrawn_at=AT_NS),
+                    Consent(purpose="reminder", channel="nats", granted=1, lapsed=1),
                 )
             ),
             (
                 "agrees to invitation by email; agrees to invitation by wechat 2 more times; "
-                "agrees to digest by wechat once more; does not agree to reminder by sse"
+                "agrees to digest by wechat once more; does not agree to reminder by sse, nats"
             ),
         ),
         (
