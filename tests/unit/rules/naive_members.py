@@ -1,6 +1,6 @@
 """Consent, invitations and own limits once more, naively: a list of what happened, looked through each time.
 
-Written from RULES.md sections 8 to 10, sharing nothing with the rules but the contract; days and weeks come from
+Written from RULES.md section 8, sharing nothing with the rules but the contract; days and weeks come from
 zoneinfo over the pinned files, a minute at a time.
 """
 

@@ -1,4 +1,4 @@
-"""What members choose: consent, preferences, pools, registration (RULES.md section 8)."""
+"""What members choose: consent, preferences, pools, registration (RULES.md section 8.1)."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may invite whom, to what, and how often (RULES.md section 9)."""
+"""Who may invite whom, to what, and how often (RULES.md section 8.2)."""
 
 import hmac
 from base64 import urlsafe_b64encode

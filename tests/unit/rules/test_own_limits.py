@@ -1,4 +1,4 @@
-"""Sensible participation: limits on a calendar week (RULES.md section 10)."""
+"""Sensible participation: limits on a calendar week (RULES.md section 8.3)."""
 
 from typing import Any
 

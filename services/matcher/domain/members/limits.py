@@ -1,4 +1,4 @@
-"""Sensible participation: limits on a member's calendar week, the member's own and the market's (RULES.md section 10).
+"""Sensible participation: limits on a member's calendar week, the member's own and the market's (RULES.md section 8.3).
 
 Nothing here runs while nobody has a limit: who takes a seat asks `state.members.watching` first. A week's count begins
 with the limit, and only what is limited is counted.

@@ -1,4 +1,4 @@
-"""How far members have come in their calendar week, counted where anything is limited (RULES.md section 10)."""
+"""How far members have come in their calendar week, counted where anything is limited (RULES.md section 8.3)."""
 
 from collections.abc import Iterator
 from operator import attrgetter
