@@ -1,4 +1,4 @@
-"""Rules for invitations (RULES.md section 8.2): the invitee's word first, then the inviter's standing, then the caps."""
+"""Rules for invitations (RULES.md section 8.2): the invitee's word, then the inviter's standing, then the caps."""
 
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
