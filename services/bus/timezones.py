@@ -44,7 +44,7 @@ def names() -> frozenset[str]:
 @lru_cache(maxsize=1024)
 def offsets(name: str) -> OffsetTable:
     """Return the offsets of the zone `name` from 1970 to 2199. Raises KeyError when there is no such zone."""
-    raw = _file(name)
+    raw = file(name)
     first_s, changes = _explicit(raw)
     changes += _ruled(raw, changes[-1][0] if changes else 0)
     kept: list[tuple[int, int]] = []
@@ -64,10 +64,11 @@ def local_date(name: str, at_ns: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo.from_file(BytesIO(_file(name)))
+    return ZoneInfo.from_file(BytesIO(file(name)))
 
 
-def _file(name: str) -> bytes:
+def file(name: str) -> bytes:
+    """Return the TZif file of the zone `name`. Raises KeyError when there is no such zone."""
     if name not in names():
         raise KeyError(name)
     return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()

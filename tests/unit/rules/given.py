@@ -18,9 +18,8 @@ from events.reasons import Fault, Reason
 from events.record import decode_entry
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
-from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market
+from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market, play_market
 from tests.model.both import FACTS, ZONES, Both, as_fields
-from tests.unit.rules.followed import Followed
 
 P = ParamSpec("P")
 Decision = dict[str, Any]
@@ -33,14 +32,23 @@ _OFFICES = {"market": "operator", "member": "operator", "clock": "matcher"}
 _said: set[str] = set()
 
 
-def given(*events: JsonEvent, configured: bool = True, compared: bool = True, followed: bool = False) -> "Scenario":
+def given_plays(*events: JsonEvent, **configuration: Any) -> "Scenario":
+    """Return a scenario of a market with plays, which the naive model does not know; all else is compared."""
+    scenario = Scenario(model=False)
+    scenario.when(play_market(**configuration))
+    for event in events:
+        scenario.when(event)
+    return scenario
+
+
+def given(*events: JsonEvent, configured: bool = True, compared: bool = True, model: bool = True) -> "Scenario":
     """Return a scenario in which `events` have been decided at its beginning, one after the other.
 
     A market is configured first unless `events` do or `configured` is false. With `compared` false the naive model
-    stays out: it is too slow for thousands of seats. With `followed` it stays out too, since it does not know the
-    family; the entries are followed, crashes tried and snapshots read all the same.
+    stays out: it is too slow for thousands of seats. With `model` false it stays out, since it does not know the
+    family, and engines are compared with each other all the same.
     """
-    scenario = Scenario(compared and not followed, followed)
+    scenario = Scenario(compared, model=model)
     brings_market = bool(events) and family_of(events[0]) == "market"
     if configured and not brings_market:
         scenario.when(market())
@@ -52,10 +60,9 @@ def given(*events: JsonEvent, configured: bool = True, compared: bool = True, fo
 class Scenario:
     """A market in the middle of a story, and what was decided last."""
 
-    def __init__(self, compared: bool = True, followed: bool = False) -> None:
-        """Start with a market that has seen nothing."""
-        self.both = Both() if compared else None
-        self.followed = Followed() if followed else None
+    def __init__(self, compared: bool = True, *, model: bool = True) -> None:
+        """Start with a market that has seen nothing; without `model` only engines are compared with each other."""
+        self.both = Both(model=model) if compared else None
         self.alone = Engine("main", FACTS, ZONES)
         self.seq = 0
         self.now_ns = T0
@@ -65,8 +72,6 @@ class Scenario:
     @property
     def engine(self) -> Engine:
         """The engine itself."""
-        if self.followed is not None:
-            return self.followed.engine
         return self.alone if self.both is None else self.both.engine
 
     def when(
@@ -99,8 +104,6 @@ class Scenario:
             self.both.check_follower()
             return entries
         message = Message(seq=self.seq, at=self.now_ns, publisher=publisher, family=family, body=body)
-        if self.followed is not None:
-            return [as_fields(raw) for raw in self.followed.feed(message)]
         return [as_fields(raw) for raw in self.alone.process(message)]
 
     def restart(self, *, from_snapshot: bool = False) -> "Scenario":

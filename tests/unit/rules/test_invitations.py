@@ -41,7 +41,7 @@ def _market(**rules: Any) -> JsonEvent:
 
 def _agreed(*members: str, **rules: Any) -> Scenario:
     """Return a scenario in which each member has agreed to invitations by e-mail."""
-    return given(_market(**{**NO_PAUSE, **rules}), *map(consented, members), followed=True)
+    return given(_market(**{**NO_PAUSE, **rules}), *map(consented, members), model=False)
 
 
 def _then_allowed(story: Scenario) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _then_refused(story: Scenario, reason: Reason, **fields: Any) -> Scenario:
 
 @covers(Reason.NO_CONSENT)
 def test_nobody_is_invited_who_did_not_agree_to_it() -> None:
-    _then_refused(given(followed=True).when(invited("m1", "m2")), Reason.NO_CONSENT)
+    _then_refused(given(model=False).when(invited("m1", "m2")), Reason.NO_CONSENT)
 
 
 @covers(Reason.NO_CONSENT)
@@ -76,7 +76,7 @@ def test_nobody_is_invited_any_more_who_withdrew() -> None:
 
 @covers(Reason.NO_CONSENT)
 def test_a_one_time_grant_is_for_one_invitation() -> None:
-    story = given(_market(**NO_PAUSE), consented("m2", channel="wechat", one_time=True), followed=True)
+    story = given(_market(**NO_PAUSE), consented("m2", channel="wechat", one_time=True), model=False)
     assert _then_allowed(story.when(invited("m1", "m2", channel="wechat")))["grant"] == 1
     _then_refused(story.when(invited("m3", "m2", channel="wechat")), Reason.NO_CONSENT)
     story.when(consented("m2", channel="wechat", one_time=True))
@@ -84,7 +84,7 @@ def test_a_one_time_grant_is_for_one_invitation() -> None:
 
 
 def test_an_invitation_under_a_standing_consent_takes_no_grant() -> None:
-    story = given(_market(**NO_PAUSE), consented("m2"), consented("m2", one_time=True), followed=True)
+    story = given(_market(**NO_PAUSE), consented("m2"), consented("m2", one_time=True), model=False)
     assert "grant" not in _then_allowed(story.when(invited("m1", "m2")))
 
 
@@ -100,14 +100,14 @@ def test_who_prefers_other_things_is_not_invited_to_this(preference: dict[str, A
         posted("o1", "m1"),
         consented("m2"),
         preferred("m2", **preference),
-        followed=True,
+        model=False,
     )
     _then_refused(story.when(invited("m1", "m2", group=story.group_of("o1"))), Reason.NO_CONSENT, detail=detail)
 
 
 def test_who_prefers_one_of_its_labels_is_invited_to_a_group() -> None:
     wishes = preferred("m2", purposes=["invitation"], kinds=["group"], labels=["red", "green"])
-    story = given(offer(labels=["green"]), posted("o1", "m1"), consented("m2"), wishes, followed=True)
+    story = given(offer(labels=["green"]), posted("o1", "m1"), consented("m2"), wishes, model=False)
     _then_allowed(story.when(invited("m1", "m2", group=story.group_of("o1"))))
 
 
@@ -126,7 +126,7 @@ def test_a_block_between_the_two_beats_any_consent_whoever_set_it(who: str, whom
 @covers(Reason.BLOCKED)
 def test_who_keeps_away_from_a_pool_is_not_invited_to_it_nor_to_a_group_in_it() -> None:
     story = given(
-        offer(), posted("o1", "m1", pool="hangzhou"), consented("m2"), pool_blocked("m2", "hangzhou"), followed=True
+        offer(), posted("o1", "m1", pool="hangzhou"), consented("m2"), pool_blocked("m2", "hangzhou"), model=False
     )
     _then_refused(story.when(invited("m1", "m2")), Reason.BLOCKED, detail="pool")
     _then_refused(story.when(invited("m1", "m2", group=story.group_of("o1"))), Reason.BLOCKED, detail="pool")
@@ -146,7 +146,7 @@ def test_an_invitation_is_to_one_thing_and_to_somebody_else() -> None:
 
 @covers(Reason.GROUP_UNKNOWN, Reason.GROUP_OVER, Reason.ALREADY_IN_GROUP)
 def test_nobody_is_invited_to_a_group_that_is_over_or_that_they_sit_in() -> None:
-    story = given(offer(), posted("o1", "m1"), consented("m2"), joined("o2", "m2"), followed=True)
+    story = given(offer(), posted("o1", "m1"), consented("m2"), joined("o2", "m2"), model=False)
     group = story.group_of("o1")
     story.when(invited("m1", "m2", group="g9-9")).then_refused(Reason.GROUP_UNKNOWN)
     story.when(invited("m1", "m2", group=group)).then_refused(Reason.ALREADY_IN_GROUP)
@@ -155,7 +155,7 @@ def test_nobody_is_invited_to_a_group_that_is_over_or_that_they_sit_in() -> None
 
 
 def test_an_invitation_to_a_group_is_useful_until_the_groups_deadline() -> None:
-    story = given(offer(group_ttl_s=3_600), posted("o1", "m1"), consented("m2"), followed=True)
+    story = given(offer(group_ttl_s=3_600), posted("o1", "m1"), consented("m2"), model=False)
     allowed = _then_allowed(story.when(invited("m1", "m2", group=story.group_of("o1")), at=60))
     assert allowed["useful_until"] == T0 + 3_600 * S
 
@@ -184,7 +184,7 @@ def test_the_same_invitation_again_is_a_duplicate_and_another_one_under_its_id_i
 
 
 def test_an_invitation_that_was_refused_may_be_asked_for_again_under_its_id() -> None:
-    story = given(_market(**NO_PAUSE), followed=True).when(invited("m1", "m2", invitation="i1"))
+    story = given(_market(**NO_PAUSE), model=False).when(invited("m1", "m2", invitation="i1"))
     story.when(consented("m2"))
     _then_allowed(story.when(invited("m1", "m2", invitation="i1")))
 
@@ -198,7 +198,7 @@ def test_a_market_remembers_so_many_invitations_only_and_makes_room_as_they_age(
 
 def test_the_shop_that_repeats_a_refused_event_hears_the_same_reason() -> None:
     refused = invited("m1", "m2")
-    given(followed=True).when(refused).when(refused).then_nothing_but(
+    given(model=False).when(refused).when(refused).then_nothing_but(
         "duplicate", original="invitation.refused", reason="no_consent"
     )
 
@@ -279,7 +279,7 @@ def test_what_is_refused_counts_for_no_cap() -> None:
 
 
 def test_a_market_that_says_nothing_has_the_stated_caps() -> None:
-    story = given(*(consented(f"m{i}") for i in range(30)), followed=True)
+    story = given(*(consented(f"m{i}") for i in range(30)), model=False)
     story.when([invited("a", f"m{i}") for i in range(21)])
     assert story.kinds == ["invitation.allowed"] * 20 + ["invitation.refused"]
 
@@ -325,7 +325,7 @@ def test_a_cap_that_others_have_used_up_is_not_held_against_the_inviter() -> Non
 
 
 def test_an_allowed_invitation_carries_a_link_that_a_backend_can_check() -> None:
-    story = given(offer(group_ttl_s=600), posted("o1", "m1"), consented("m2"), followed=True)
+    story = given(offer(group_ttl_s=600), posted("o1", "m1"), consented("m2"), model=False)
     group = story.group_of("o1")
     token = _then_allowed(story.when(invited("m1", "m2", invitation="i1", group=group)))["link"]
     key = link_key(MARKET_KEY)
@@ -365,5 +365,5 @@ def test_an_invitation_to_a_play_is_useful_as_long_as_the_market_says() -> None:
 
 @covers(Reason.PUBLISHER_NOT_ALLOWED)
 def test_only_who_is_listed_for_invitations_may_ask_for_them() -> None:
-    story = given(market(publishers={"shop-a": ["order"]}), followed=True)
+    story = given(market(publishers={"shop-a": ["order"]}), model=False)
     story.when(invited("m1", "m2")).then_refused(Reason.PUBLISHER_NOT_ALLOWED)

@@ -75,7 +75,7 @@ stories = st.lists(st.tuples(pauses_s, said | asked | asked | asked), min_size=5
 def test_invitations_are_decided_as_by_looking_through_all_that_happened(
     story: list[tuple[int, tuple[str, dict[str, Any]]]], begins_agreed: bool
 ) -> None:
-    scenario = Scenario(compared=False, followed=True).when(market(timezone=ZONE, invitations=RULES), at=START_S)
+    scenario = Scenario(model=False).when(market(timezone=ZONE, invitations=RULES), at=START_S)
     naive = NaiveMembers(ZONE, RULES)
     at_s = START_S
     for pause_s, (kind, data) in [*((1, said) for said in agreed_to_all if begins_agreed), *story]:
@@ -106,7 +106,7 @@ steps = st.one_of(
 def test_own_limits_hold_as_by_looking_through_all_that_happened(story: list[tuple[int, tuple[str, Any]]]) -> None:
     long = {"group_ttl_s": 300 * 86_400, "hold_s": 250 * 86_400, "size": 1_000}
     offers = [offer(name, group_minor=price, **long) for name, price in PRICES.items()]
-    scenario = given_events(market(timezone=ZONE), *offers, followed=True)
+    scenario = given_events(market(timezone=ZONE), *offers, model=False)
     naive = NaiveLimits(ZONE)
     at_s, taken = START_S, []
     for pause_s, (what, value) in story:

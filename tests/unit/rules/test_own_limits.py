@@ -34,7 +34,7 @@ def _limited(*, in_market: dict[str, Any] | None = None, **limits: Any) -> Scena
         market(timezone="Asia/Shanghai", participation=in_market),
         offer(size=3),
         *([limited_self("m1", **limits)] if limits else []),
-        followed=True,
+        model=False,
     )
 
 
