@@ -10,10 +10,11 @@ from events.link import BadLink, Link, check_link, link_key, sign_link
 from events.reasons import Reason
 from events.times import parse_time_ns
 from tests.builders import (
-    DAY,
     T0,
     JsonEvent,
     S,
+    assist,
+    bargain,
     blocked,
     consented,
     invited,
@@ -21,6 +22,8 @@ from tests.builders import (
     market,
     offer,
     paid,
+    play_closed,
+    play_market,
     pool_blocked,
     posted,
     preferred,
@@ -358,9 +361,34 @@ def test_a_link_that_was_made_up_or_changed_is_found_out() -> None:
         check_link(link_key(b"x" * 32), "main", token, T0 // S)
 
 
-def test_an_invitation_to_a_play_is_useful_as_long_as_the_market_says() -> None:
-    allowed = _then_allowed(_agreed("m2").when(invited("m1", "m2", play="p1")))
-    assert allowed["play"] == "p1" and allowed["useful_until"] == T0 + 7 * DAY
+def _playing(*more: JsonEvent) -> Scenario:
+    """Return a scenario with a bargain about green tea that ends after an hour, and m2 who agreed to invitations."""
+    about = offer("green-tea", labels=["green"])
+    play = bargain("p1", "m1", offer="green-tea", ttl_s=3_600)
+    return given(play_market(invitations=NO_PAUSE), about, play, consented("m2"), *more, model=False)
+
+
+def test_an_invitation_to_a_play_is_useful_until_the_play_ends() -> None:
+    allowed = _then_allowed(_playing().when(invited("m1", "m2", play="p1"), at=60))
+    assert allowed["play"] == "p1" and allowed["useful_until"] == T0 + 3_600 * S
+
+
+@covers(Reason.PLAY_UNKNOWN, Reason.PLAY_OVER, Reason.SELF_HELP, Reason.ALREADY_HELPED)
+def test_nobody_is_invited_to_a_play_that_they_cannot_help() -> None:
+    story = _playing(consented("m1"))
+    story.when(invited("m1", "m2", play="p9")).then_refused(Reason.PLAY_UNKNOWN)
+    story.when(invited("m3", "m1", play="p1")).then_refused(Reason.SELF_HELP)
+    story.when(assist("p1", "m2")).when(invited("m1", "m2", play="p1")).then_refused(Reason.ALREADY_HELPED)
+    story.when(play_closed("p1")).when(invited("m1", "m2", play="p1")).then_refused(Reason.PLAY_OVER)
+
+
+@covers(Reason.NO_CONSENT)
+def test_who_prefers_other_kinds_or_labels_is_not_invited_to_a_play() -> None:
+    story = _playing(preferred("m2", kinds=["group"]))
+    _then_refused(story.when(invited("m1", "m2", play="p1")), Reason.NO_CONSENT, detail="kinds")
+    story.when(preferred("m2", kinds=["bargain"], labels=["red"]))
+    _then_refused(story.when(invited("m1", "m2", play="p1")), Reason.NO_CONSENT, detail="labels")
+    _then_allowed(story.when(preferred("m2", labels=["green"])).when(invited("m1", "m2", play="p1")))
 
 
 @covers(Reason.PUBLISHER_NOT_ALLOWED)

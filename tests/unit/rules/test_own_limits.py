@@ -8,6 +8,7 @@ from tests.builders import (
     T0,
     JsonEvent,
     S,
+    assist,
     cancelled,
     joined,
     limited_self,
@@ -16,8 +17,10 @@ from tests.builders import (
     order_changed,
     paid,
     payment,
+    play_market,
     posted,
     ticked,
+    unlock,
     withdrawn,
 )
 from tests.unit.rules.given import Scenario, covers, given
@@ -217,3 +220,27 @@ def test_weeks_that_are_over_are_forgotten() -> None:
     for week in range(20):
         story.when(posted(None, f"m{week}"), at=week * 7 * DAY_S)
     assert len(story.engine.state.members.weeks) <= 2
+
+
+# Assists
+
+
+def _unlocking(**limits: Any) -> Scenario:
+    """Return a scenario in which two plays are open that m1, who has these own limits, may help."""
+    return given(play_market(), unlock("p0"), unlock("p1"), limited_self("m1", **limits), model=False)
+
+
+@covers(Reason.SELF_LIMIT_ASSISTS)
+def test_past_the_own_limit_on_assists_an_assist_is_refused_and_the_member_reminded_once() -> None:
+    story = _unlocking(assists=1).when(assist("p0", "m1"))
+    assert story.kinds[0] == "assist.counted" and story.kinds[-1] == "member.reminded"
+    story.one("member.reminded", limit="assists", used=1, most=1)
+    story.when(assist("p1", "m1")).then_refused(Reason.SELF_LIMIT_ASSISTS)
+    story.when(assist("p1", "m2"))
+    assert story.kinds[0] == "assist.counted" and "member.reminded" not in story.kinds
+
+
+@covers(Reason.SELF_LIMIT_ASSISTS)
+def test_who_wants_to_give_no_assists_at_all_is_reminded_of_it_once_a_week() -> None:
+    story = _unlocking(assists=0).when(assist("p0", "m1")).then_refused(Reason.SELF_LIMIT_ASSISTS, "member.reminded")
+    story.when(assist("p1", "m1")).then_refused(Reason.SELF_LIMIT_ASSISTS)
