@@ -13,6 +13,7 @@ import msgspec
 
 from events import play_decisions as p
 from events.decision import Decision
+from events.member_decisions import InvitationAllowed, InvitationRefused, MemberChose, MemberReminded
 from events.reasons import Fault, Reason
 
 
@@ -251,6 +252,10 @@ AnyDecision = (
     | Refused
     | Duplicate
     | Malformed
+    | MemberChose
+    | MemberReminded
+    | InvitationAllowed
+    | InvitationRefused
     | p.PlayOpened
     | p.PlayClosed
     | p.PriceCut

@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from events import assist, clock, group, market, member, offer, order, play, refund
+from events import assist, clock, group, invitation, market, member, offer, order, play, refund
 from events.envelope import Event
 
 AnyEvent = (
@@ -24,6 +24,12 @@ AnyEvent = (
     | refund.RefundFailedEvent
     | member.MemberBlockedEvent
     | clock.ClockTickedEvent
+    | member.MemberRegisteredEvent
+    | member.MemberConsentedEvent
+    | member.MemberWithdrewEvent
+    | member.MemberPreferredEvent
+    | member.MemberLimitedSelfEvent
+    | invitation.InvitationRequestedEvent
     | play.PlayOpenedEvent
     | play.PlayClosedEvent
     | assist.AssistGivenEvent

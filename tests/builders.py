@@ -23,7 +23,7 @@ SOURCE: Final = "/test"
 OFFER: Final = "tea"
 SHOP: Final = "shop-a"
 MARKET_KEY: Final = b"k" * 32
-ORDER_FAMILIES: Final = ["offer", "order", "group", "refund", "member"]
+ORDER_FAMILIES: Final = ["offer", "order", "group", "refund", "member", "invitation"]
 PLAY_FAMILIES: Final = [*ORDER_FAMILIES, "play", "assist"]
 
 _ENVELOPE: Final = ("id", "source", "time", "publisher", "specversion", "subject", "dataschema")
@@ -163,6 +163,45 @@ def refund_failed(refund: str, **fields: Any) -> JsonEvent:
 def blocked(member: str, other: str, **fields: Any) -> JsonEvent:
     """Keep two members apart."""
     return event("member.blocked", member=member, other=other, **fields)
+
+
+def pool_blocked(member: str, pool: str, **fields: Any) -> JsonEvent:
+    """Keep a member away from a pool."""
+    return event("member.blocked", member=member, pool=pool, **fields)
+
+
+def registered(member: str, **fields: Any) -> JsonEvent:
+    """Register a member."""
+    return event("member.registered", member=member, **fields)
+
+
+def consented(member: str, **fields: Any) -> JsonEvent:
+    """Agree to invitations by e-mail, or to what `fields` say."""
+    agreed = {"purpose": "invitation", "channel": "email", "mechanism": "form", "text_hash": "ab" * 32}
+    return event("member.consented", **{"member": member, **agreed, **fields})
+
+
+def withdrew(member: str, **fields: Any) -> JsonEvent:
+    """Take back what a member agreed to."""
+    return event("member.withdrew", member=member, **fields)
+
+
+def preferred(member: str, **fields: Any) -> JsonEvent:
+    """State a member's preferences."""
+    return event("member.preferred", member=member, **fields)
+
+
+def limited_self(member: str, **fields: Any) -> JsonEvent:
+    """Set a member's own limits."""
+    return event("member.limited_self", member=member, **fields)
+
+
+def invited(inviter: str, invitee: str, **fields: Any) -> JsonEvent:
+    """Ask that a member be invited by e-mail, to the pool `hangzhou` unless `fields` name something else."""
+    named = {"invitation": next_id("i"), "inviter": inviter, "invitee": invitee, "channel": "email"}
+    if not {"group", "play", "pool"} & fields.keys():
+        named["pool"] = "hangzhou"
+    return event("invitation.requested", **{**named, **fields})
 
 
 def ticked(**fields: Any) -> JsonEvent:

@@ -26,10 +26,11 @@ _FIELDS: Final = (
         "sku",
     ),
     *("prize", "seed", "seed_sha256"),
+    *("about", "invitation", "inviter", "invitee", "pool", "channel", "link", "limit", "consequence"),
 )
 _COUNTS: Final = (
     *("missing", "seats", "edition", "rule_version", "helpers", "helpers_left", "reached", "tickets", "total"),
-    *("winners", "draw", "draws"),
+    *("winners", "draw", "draws", "used", "most", "grant"),
 )
 
 

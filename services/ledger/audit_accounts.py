@@ -29,6 +29,9 @@ class Check(StrEnum):
     DUPLICATES = "duplicates_of_nothing"
     PLAYS = "plays_wrong"
     DRAWS = "draws_wrong"
+    INVITED_WITHOUT_CONSENT = "invitations_without_consent"
+    INVITED_AGAINST_BLOCK = "invitations_against_block"
+    INVITED_OVER_CAP = "invitations_over_cap"
 
 
 class Example(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
+from services.ledger.member_words import MemberDecision, member_decision_in_words
 from services.ledger.play_words import play_decision_in_words
 
 _CAUSES: Final = {
@@ -21,16 +22,17 @@ _CAUSES: Final = {
     "offer_withdrawn": "its offer was withdrawn",
 }
 
+_NAMED: Final = (
+    *("play", "assist", "order", "invitation", "member", "inviter", "invitee", "other"),
+    *("group", "pool", "offer", "refund", "purpose", "channel"),
+)
+
 
 def event_in_words(event: Event, publisher: str | None) -> str:
     """Return what a publisher reported."""
     kind = str(event.__struct_config__.tag).removeprefix("groupbuy.").removesuffix(".v1")
     data = getattr(event, "data", None)
-    named = [
-        f"{n} {v}"
-        for n in ("play", "assist", "order", "member", "group", "offer", "refund")
-        if (v := getattr(data, n, None))
-    ]
+    named = [f"{n} {v}" for n in _NAMED if (v := getattr(data, n, None))]
     return f"{publisher or 'somebody'} reported {kind}{': ' if named else ''}{', '.join(named)} (event {event.id})"
 
 
@@ -54,6 +56,8 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _refund_in_words(decision)
     if isinstance(decision, d.Refused | d.Duplicate | d.Malformed):
         return _refusal_in_words(decision)
+    if isinstance(decision, MemberDecision):
+        return member_decision_in_words(decision)
     if isinstance(decision, (*PLAY_DECISIONS, *ASSIST_DECISIONS)):
         return play_decision_in_words(decision)
     return _other_in_words(decision)

@@ -1,17 +1,13 @@
-"""The pinned time-zone database: part of the rules, never the system's."""
+"""The pinned time-zone database as the rules take it: part of the rules, never the system's."""
 
-from importlib import resources
-
-import tzdata
-
-from services.matcher.domain.facts import Zones
+from services.bus import timezones
+from services.matcher.domain.facts import ZoneOffsets, Zones
 
 
 def pinned_zones() -> Zones:
     """Return the time zones in the pinned `tzdata` package."""
-    listing = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii")
-    return Zones(version=tzdata.IANA_VERSION, names=frozenset(listing.split()), file=_file)
+    return Zones(version=timezones.VERSION, names=timezones.names(), file=timezones.file, offsets=_offsets)
 
 
-def _file(name: str) -> bytes:
-    return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+def _offsets(name: str) -> ZoneOffsets:
+    return ZoneOffsets(*timezones.offsets(name))

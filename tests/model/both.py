@@ -17,7 +17,11 @@ from tests.model.naive import EntryFields, NaiveMarket
 from tests.model.naive_offers import Timezones
 
 FACTS = Facts(market_key=MARKET_KEY)
-ZONES = Zones(version="2026a", names=frozenset({"UTC", "Asia/Shanghai"}), file=pinned_zones().file)
+ALL_ZONES = pinned_zones()
+ZONES = Zones(
+    version="2026a", names=frozenset({"UTC", "Asia/Shanghai"}), file=ALL_ZONES.file, offsets=ALL_ZONES.offsets
+)
+"""Those that the naive model knows of."""
 
 
 def as_fields(raw: bytes) -> EntryFields:
@@ -46,8 +50,9 @@ class Both:
 
     def __init__(self, *, model: bool = True) -> None:
         self.model = model
-        self.engine = Engine("main", FACTS, ZONES)
-        self.follower = Engine("main", FACTS, ZONES)
+        self.zones = ZONES if model else ALL_ZONES
+        self.engine = Engine("main", FACTS, self.zones)
+        self.follower = Engine("main", FACTS, self.zones)
         self.naive = NaiveMarket(MARKET_KEY, Timezones(ZONES.names, ZONES.version))
         self.auditor = Auditor()
         self.seq = 0
@@ -86,7 +91,7 @@ class Both:
 
     def check_crash(self, before: bytes, message: Message, raws: list[bytes], kept: int) -> None:
         """An engine that knows only the first `kept` entries of a message decides the others alike."""
-        restarted = Engine.restore("main", FACTS, before, ZONES)
+        restarted = Engine.restore("main", FACTS, before, self.zones)
         for raw in raws[:kept]:
             restarted.evolve(raw)
         rest = restarted.finish()
@@ -103,12 +108,12 @@ class Both:
     def restart_from_entries(self) -> None:
         """Go on with an engine that has seen nothing but the entries."""
         self.check_follower()
-        self.engine = Engine.restore("main", FACTS, self.follower.snapshot(), ZONES)
+        self.engine = Engine.restore("main", FACTS, self.follower.snapshot(), self.zones)
         self.engine, self.follower = self.follower, self.engine
 
     def restart_from_snapshot(self) -> None:
         """Go on with an engine that was restored from a snapshot."""
-        self.engine = Engine.restore("main", FACTS, self.engine.snapshot(), ZONES)
+        self.engine = Engine.restore("main", FACTS, self.engine.snapshot(), self.zones)
 
 
 def canonical(engine: Engine) -> Any:

@@ -1,13 +1,14 @@
 """Rules for the market, its offers and what members say about each other (RULES.md sections 2, 3 and 8)."""
 
 from events import decisions as d
-from events.limits import SKUS_MAX, STOCK_MAX
+from events.limits import MEMBERS_BLOCKED_MAX, SKUS_MAX, STOCK_MAX
 from events.market import MarketConfiguredEvent
 from events.member import MemberBlockedEvent
 from events.offer import OfferChangedEvent, OfferPublishedEvent, OfferStockedEvent, OfferWithdrawnEvent
 from events.reasons import Reason
 from services.matcher.domain import state as s
 from services.matcher.domain.facts import Zones
+from services.matcher.domain.members.choosing import block_pool
 from services.matcher.domain.state import Offer, State
 from services.matcher.domain.terms import RULE_VERSIONS, Refusal, Terms, overlay, resolve
 from services.matcher.domain.turn import Turn
@@ -80,10 +81,27 @@ def withdraw_offer(turn: Turn, event: OfferWithdrawnEvent) -> None:
 
 
 def block(turn: Turn, event: MemberBlockedEvent) -> None:
-    """Keep two members apart from now on."""
-    if event.data.member == event.data.other:
+    """Keep two members, or a member and a pool, apart from now on."""
+    data = event.data
+    if (data.other is None) == (data.pool is None):
+        raise Refusal(Reason.BLOCK_UNCLEAR)
+    if data.pool is not None:
+        block_pool(turn, data)
+        return
+    if data.member == data.other:
         raise Refusal(Reason.SELF_BLOCK)
+    if not data.lifted and _blocks_enough(turn.state, data.member, data.other):
+        raise Refusal(Reason.CAPACITY)
     turn.emit(d.MemberNoted(member=event.data.member))
+
+
+def _blocks_enough(state: State, member: str, other: str | None) -> bool:
+    """Tell whether `member` blocks as many as one may, and `other` not yet."""
+    apart = state.blocks.get(member, {})
+    # Only who keeps apart from many is counted: by how many others one is blocked is not in one's own hands.
+    if len(apart) < MEMBERS_BLOCKED_MAX or (other is not None and apart.get(other, 0) & s.BLOCKS):
+        return False
+    return sum(1 for sides in apart.values() if sides & s.BLOCKS) >= MEMBERS_BLOCKED_MAX
 
 
 def _check_draws(turn: Turn, terms: Terms) -> None:

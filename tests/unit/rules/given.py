@@ -41,13 +41,14 @@ def given_plays(*events: JsonEvent, **configuration: Any) -> "Scenario":
     return scenario
 
 
-def given(*events: JsonEvent, configured: bool = True, compared: bool = True) -> "Scenario":
+def given(*events: JsonEvent, configured: bool = True, compared: bool = True, model: bool = True) -> "Scenario":
     """Return a scenario in which `events` have been decided at its beginning, one after the other.
 
     A market is configured first unless `events` do or `configured` is false. With `compared` false the naive model
-    stays out: it is too slow for thousands of seats.
+    stays out: it is too slow for thousands of seats. With `model` false it stays out, since it does not know the
+    family, and engines are compared with each other all the same.
     """
-    scenario = Scenario(compared)
+    scenario = Scenario(compared, model=model)
     brings_market = bool(events) and family_of(events[0]) == "market"
     if configured and not brings_market:
         scenario.when(market())
@@ -217,4 +218,4 @@ def _words_of(entries: list[dict[str, Any]]) -> set[str]:
     return words
 
 
-_TELLING = ("refused", "malformed", "refund.due")
+_TELLING = ("refused", "malformed", "refund.due", "invitation.refused")

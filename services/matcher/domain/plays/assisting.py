@@ -3,6 +3,7 @@
 from events import play_decisions as p
 from events.assist import AssistGiven, AssistGivenEvent
 from events.reasons import Reason
+from services.matcher.domain.members import limits
 from services.matcher.domain.plays import ending
 from services.matcher.domain.plays import state as ps
 from services.matcher.domain.plays.calendar import week_of
@@ -34,6 +35,8 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
         raise Refusal(Reason.NEW_MEMBERS_ONLY)
     day = turn.tree.plays.day(turn.state.plays, market.timezone, turn.now)
     _check_caps(turn, rules.common, data.member, helped, day)
+    if turn.state.members.watching and limits.refuses_assist(turn, data.member):
+        return
     verdict = judge(turn, play, data)
     if verdict.verdict == "counted":
         count(turn, play, rules, data.assist, data.member, helped, place=play.given, is_new=is_new, day=day)
@@ -108,6 +111,8 @@ def count(
         turn.emit(decision)
     if rules.form.is_complete(play, rules.terms):
         ending.close(turn, play, "complete")
+    if turn.state.members.watching:
+        limits.remind(turn, member)
 
 
 def _set_aside(turn: Turn, play: Play, data: AssistGiven, verdict: Verdict, *, is_new: bool, day: str) -> None:

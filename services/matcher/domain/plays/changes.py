@@ -9,6 +9,7 @@ from events.assist import AssistGivenEvent
 from events.play import PlayOpenedEvent
 from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm
+from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import state as ps
 from services.matcher.domain.plays.calendar import week_of
@@ -75,6 +76,8 @@ def assist_counted(moment: Moment, decision: p.AssistCounted) -> None:
     else:
         play.set_assist_status(place, ps.COUNTED)
     play.counted += 1
+    if moment.state.members.watching:
+        weeks.assist_counted(moment, decision.member)
     note(moment, play, decision)
 
 
