@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
+from deploy.cli.ledger_log import KeyOption, WitnessOption, add_log_commands, tree_keys, witness_fault
+from deploy.cli.ledger_witness import witness_command
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -55,11 +56,18 @@ UntilOption = Annotated[
 
 @ledger_app.command("verify")
 def verify_command(
-    key: KeyOption = None, data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
+    key: KeyOption = None,
+    witness: WitnessOption = None,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
     with _ledger(data, market) as store, _progress("verifying") as progress:
-        report = verify(store, progress, tree_keys(store, data, key))
+        keys = tree_keys(store, data, key)
+        report = verify(store, progress, keys)
+        if witness is not None and report.fault is None:
+            report.fault = witness_fault(store, keys, witness)
     if as_json:
         _print_json(report)
     elif report.fault is None:
@@ -287,3 +295,4 @@ def _print_audit(report: AuditReport) -> None:
 
 
 add_log_commands(ledger_app, _ledger)
+ledger_app.command("witness")(witness_command)

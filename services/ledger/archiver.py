@@ -19,11 +19,14 @@ from services.bus.journal_stream import AWAY, describe
 from services.ledger.chain import Tip
 from services.ledger.checkpoint import origin_of
 from services.ledger.checkpointing import INTERVAL_S, Checkpointer
+from services.ledger.cosigning import Cosigning
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.leaves import read_market_key
 from services.ledger.log_key import ensure_log_key, log_key_file
 from services.ledger.store import LedgerStore
+from services.ledger.tiles import TiledTree
 from services.ledger.trim import IntakeTrimmer, TrimPolicy
+from services.ledger.witness.ask import WitnessPlace
 
 START_PAUSE_S: Final = 2.0
 # Nobody waits for the archive, but everybody for the disk: a small batch that comes soon after another waits a
@@ -60,6 +63,8 @@ class Archiver:
         self._building: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._checkpointer: Checkpointer | None = None
+        places = [WitnessPlace.parse(url, key) for url, key in config.witnesses.items()]
+        self.cosigning = Cosigning(places, self._consistency_proof)
         self._is_ending = False
         self._appended_at_s = 0.0
         self.trimmer = IntakeTrimmer(broker, config.market, trim, lambda: self._tip)
@@ -122,6 +127,7 @@ class Archiver:
             asyncio.create_task(self._begin(), name=f"ledger {self._config.market}"),
             asyncio.create_task(self.trimmer.run(), name=f"ledger trimming {self._config.market}"),
             asyncio.create_task(self._sign(), name=f"ledger checkpoints {self._config.market}"),
+            asyncio.create_task(self._cosign(), name=f"ledger cosignatures {self._config.market}"),
         ]
 
     async def stop(self) -> None:
@@ -133,6 +139,8 @@ class Archiver:
         if self._follower is not None:
             await self._follower.stop()
         await self._sign_if_due()
+        await self._cosign_if_due()
+        await self.cosigning.stop()
         if self._store is not None:
             with contextlib.suppress(LedgerError):
                 await self._in_thread(self._store.close)
@@ -206,6 +214,27 @@ class Archiver:
             return
         await self._in_thread(lambda: checkpointer.make(store))
         await checkpointer.tell()
+
+    async def _cosign(self) -> None:
+        # Apart from signing: a witness that is slow to answer must not hold up the next checkpoint.
+        while self.cosigning.is_wanted and not self._is_ending:
+            await asyncio.sleep(INTERVAL_S)
+            await self._cosign_if_due()
+
+    async def _cosign_if_due(self) -> None:
+        store, checkpointer = self._store, self._checkpointer
+        latest = checkpointer.latest if checkpointer is not None else None
+        if store is None or checkpointer is None or latest is None or not self.cosigning.is_wanted:
+            return
+        if latest.checkpoint.size > self.cosigning.cosigned_size:
+            cosigned = await self.cosigning.ask(latest)
+            if cosigned is not None:
+                await self._in_thread(lambda: checkpointer.keep_cosigned(store, cosigned))
+
+    async def _consistency_proof(self, size1: int, size2: int) -> list[bytes]:
+        store = self._store
+        assert store is not None, "witnesses are asked once the store is open"
+        return await self._in_thread(lambda: TiledTree(store.tiles, size2).consistency_proof(size1))
 
     async def _journal_identity(self) -> str:
         name = subjects.journal_stream(self._config.market)
