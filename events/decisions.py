@@ -12,6 +12,16 @@ from typing import Literal
 import msgspec
 
 from events.decision import Decision
+from events.dispute_decisions import (
+    DisputeAnswered,
+    DisputeAppealed,
+    DisputeClosed,
+    DisputeEvidenced,
+    DisputeOpened,
+    DisputeOverdue,
+    DisputeProposed,
+    DisputeResolved,
+)
 from events.member_decisions import InvitationAllowed, InvitationRefused, MemberChose, MemberReminded
 from events.reasons import Fault, Reason
 
@@ -170,6 +180,7 @@ class RefundDue(Decision, tag="refund.due", kw_only=True):
         "order_refused",
         "not_confirmed",
         "price_by_size",
+        "dispute",
     ]
     publisher: str
     member: str | None = None
@@ -248,6 +259,14 @@ AnyDecision = (
     | MemberReminded
     | InvitationAllowed
     | InvitationRefused
+    | DisputeOpened
+    | DisputeAnswered
+    | DisputeEvidenced
+    | DisputeProposed
+    | DisputeResolved
+    | DisputeAppealed
+    | DisputeOverdue
+    | DisputeClosed
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events import dispute_decisions as dd
 from events.record import Entry, entry_id
 
 _to_builtins: Final = msgspec.to_builtins
@@ -24,11 +25,21 @@ class _Identified(msgspec.Struct):
 _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
-PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
+DISPUTED: Final = (
+    dd.DisputeOpened,
+    dd.DisputeAnswered,
+    dd.DisputeEvidenced,
+    dd.DisputeResolved,
+    dd.DisputeAppealed,
+    dd.DisputeOverdue,
+    dd.DisputeClosed,
+)
+"""What is told of a dispute; who proposed what stays with the operators until it is decided."""
+PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed, *DISPUTED)
 # `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them, and
 # `choices` are what a member told others too.
 NOT_FOR_PUBLISHERS: Final = ("promoted", "choices")
-NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages")
+NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "second", "ticket", "page", "pages")
 
 
 def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
@@ -44,7 +55,9 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
     answering = _answering(entry.decisions)
     identified = _Identified(event_id or "") if entry.event is None else _id_decoder.decode(entry.event)
     head = {"id": identified.id, "source": identified.source, "entry": _name(entry), "at": entry.at}
-    own_order = getattr(answering, "order", None)
+    own_order = (
+        answering.remedy.order if isinstance(answering, dd.DisputeResolved) else getattr(answering, "order", None)
+    )
     also = [
         _for_publisher(decision)
         for decision in entry.decisions
@@ -94,7 +107,7 @@ def _may_see(publisher: str, own_order: str | None, decision: d.AnyDecision) -> 
     """Tell whether a decision is about no order, about one of the publisher's, or about the one its event names."""
     if not isinstance(decision, PERSONAL) or decision.publisher in (None, publisher):
         return True
-    return decision.order == own_order
+    return own_order is not None and getattr(decision, "order", None) == own_order
 
 
 def _name(entry: Entry) -> str:

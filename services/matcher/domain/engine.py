@@ -21,6 +21,10 @@ from events.record import Entry, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
 from events.subjects import MIXED
 from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, seating
+from services.matcher.domain.alarms import RULES as ALARM_RULES
+from services.matcher.domain.alarms import SOURCES as ALARM_SOURCES
+from services.matcher.domain.disputes import deadlines as dispute_deadlines
+from services.matcher.domain.disputes.rules import RULES as DISPUTE_RULES
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
@@ -49,8 +53,12 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     offer.OfferWithdrawnEvent: configuring.withdraw_offer,
     member.MemberBlockedEvent: configuring.block,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
+    **DISPUTE_RULES,
 }
 """The rule for each type of event but `market.configured`, which needs the zones."""
+
+ALARM_SOURCES.append(dispute_deadlines.alarms_of)
+ALARM_RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
 
 
 class Engine:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from events import decisions as d
 from services.matcher.domain import group_changes, offer_changes, seat_changes
 from services.matcher.domain import state as s
+from services.matcher.domain.disputes.changes import CHANGES as DISPUTE_CHANGES
 from services.matcher.domain.moment import Moment
 
 
@@ -54,4 +55,5 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     d.GroupDissolved: group_changes.group_unfilled,
     d.RefundDue: _refund_due,
     d.RefundClosed: _refund_closed,
+    **DISPUTE_CHANGES,
 }

@@ -14,14 +14,18 @@ from services.matcher.domain.state import Group, Order, State
 
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
-    """Seat a new order that has yet to pay, or restate one that changed."""
+    """Seat an order that has yet to pay, a new one or one that came back, or restate one that changed."""
     state, tree, event = moment.state, moment.tree, moment.event
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.HELD:
         _restate(state, tree, order, decision, event)
         return
-    assert order is None, "only a new order is held"
-    order = _new_order(state, decision, event)
+    if order is None:
+        order = _new_order(state, decision, event)
+    else:
+        _move_back_in(state, order, decision)
+        # What it paid before has been owed back: it pays anew.
+        order.payment, order.paid_minor = None, 0
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
@@ -85,7 +89,7 @@ def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyE
     return order
 
 
-def _move_back_in(state: State, order: Order, decision: d.SeatConfirmed) -> None:
+def _move_back_in(state: State, order: Order, decision: d.SeatHeld | d.SeatConfirmed) -> None:
     group = state.groups[decision.group]
     order.group = group.group
     order.leads = group.leader == order.order

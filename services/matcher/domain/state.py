@@ -12,6 +12,7 @@ import msgspec
 from events.decisions import Closing
 from events.market import MarketConfigured
 from events.offer import OfferTerms
+from services.matcher.domain.disputes.book import Disputes
 from services.matcher.domain.terms import Terms
 
 # Order states. LOST ended unpaid through a deadline: its late payment may rejoin; GONE ended by somebody's act.
@@ -181,6 +182,7 @@ class State(msgspec.Struct, kw_only=True):
     ended_orders: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     ended_groups: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     settled_refunds: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
+    disputes: Disputes = msgspec.field(default_factory=Disputes)
 
 
 def terms_of(state: State, group: Group) -> Terms:
