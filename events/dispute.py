@@ -42,14 +42,14 @@ class Remedy(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, gc=F
 
 
 class DisputeOpened(Data, kw_only=True):
-    """`member` disputes `subject`, a thing of the kind `about`; `happened_at` says when it is said to have happened.
+    """`member` disputes the thing `disputed` of the kind `about`; `happened_at` says when it is said to have happened.
 
     `incident`: opened by the platform itself for one of many that an incident touched; no answer is awaited then.
     """
 
     dispute: Id
     about: About
-    subject: Id
+    disputed: Id
     member: Name
     actor: Id
     reason: Id
@@ -60,7 +60,7 @@ class DisputeOpened(Data, kw_only=True):
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
-        named = (self.dispute, self.subject, self.member, self.actor, self.reason, self.ticket, self.incident)
+        named = (self.dispute, self.disputed, self.member, self.actor, self.reason, self.ticket, self.incident)
         return lines(*named)
 
     def members(self) -> tuple[str | None, ...]:

@@ -9,7 +9,7 @@ class DisputeOpened(Decision, tag="dispute.opened", kw_only=True):
 
     dispute: str
     about: About
-    subject: str
+    disputed: str
     member: str
     answer_until: int
     resolve_until: int

@@ -55,9 +55,7 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
     answering = _answering(entry.decisions)
     identified = _Identified(event_id or "") if entry.event is None else _id_decoder.decode(entry.event)
     head = {"id": identified.id, "source": identified.source, "entry": _name(entry), "at": entry.at}
-    own_order = (
-        answering.remedy.order if isinstance(answering, dd.DisputeResolved) else getattr(answering, "order", None)
-    )
+    own_order = getattr(answering, "order", None)
     also = [
         _for_publisher(decision)
         for decision in entry.decisions

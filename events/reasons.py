@@ -241,7 +241,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "距上次邀请该成员的时间过短。",
     ),
     "restricted": ("The member may not do this at present.", "该成员目前不可进行此操作。"),
-    "dispute_exists": ("A dispute with this id is open or not final yet.", "该编号的争议已存在。"),
+    "dispute_exists": (
+        "A dispute with this id, or by this member about this, is known already.",
+        "该争议已存在，或该成员已就此提出过争议。",
+    ),
     "dispute_unknown": ("No dispute with this id is known.", "没有该编号的争议。"),
     "dispute_over": ("The dispute has already been resolved.", "该争议已有处理结果。"),
     "dispute_not_over": ("The dispute has not been resolved yet.", "该争议尚未处理完毕。"),

@@ -167,7 +167,7 @@ FULL: Final[list[Event]] = [
         dispute.DisputeOpened(
             dispute="d-1",
             about="order",
-            subject="20261123100000123456",
+            disputed="20261123100000123456",
             member="m-3f2a9c0d",
             actor="m-3f2a9c0d",
             reason="not_received",
@@ -235,7 +235,7 @@ BARE: Final[list[Event]] = [
     example(
         dispute.DisputeOpenedEvent,
         dispute.DisputeOpened(
-            dispute="d-1", about="notice", subject="n-1", member="m-1", actor="m-1", reason="not_wanted"
+            dispute="d-1", about="notice", disputed="n-1", member="m-1", actor="m-1", reason="not_wanted"
         ),
     ),
     example(dispute.DisputeAnsweredEvent, dispute.DisputeAnswered(dispute="d-1", party="platform", actor="cs-7")),

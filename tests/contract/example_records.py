@@ -7,8 +7,8 @@ import msgspec
 from events import decisions as d
 from events import dispute_decisions as dd
 from events import member_decisions as m
-from events.member import QuietHours
 from events.dispute import Remedy
+from events.member import QuietHours
 from events.reasons import Fault, Reason
 from events.record import GENESIS, RECORD_FORMAT, Entry, Record, Through, encode_entry
 from events.times import parse_time_ns
@@ -184,7 +184,7 @@ DECISIONS: Final[list[d.AnyDecision]] = [
     dd.DisputeOpened(
         dispute="d-1",
         about="order",
-        subject="o-1",
+        disputed="o-1",
         member="m-1",
         answer_until=AT_NS + 3 * 86_400 * 10**9,
         resolve_until=AT_NS + 10 * 86_400 * 10**9,

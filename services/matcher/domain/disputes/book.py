@@ -1,4 +1,4 @@
-"""What the matcher knows of disputes: each until its resolution is final."""
+"""What the matcher knows of disputes: each until it is final, and as long after as it could be claimed again."""
 
 from typing import Final
 
@@ -9,6 +9,9 @@ from events.market import DisputeRules, MarketConfigured
 
 OPEN: Final = 1
 RESOLVED: Final = 2
+FINAL: Final = 3
+FORGOTTEN_AT_ONCE: Final = 2
+"""How many final disputes are forgotten when one is opened: more than are added."""
 _DEFAULTS: Final = DisputeRules()
 
 
@@ -25,7 +28,7 @@ class Dispute(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
     dispute: str
     about: About
-    subject: str
+    disputed: str
     member: str
     answer_until: int
     resolve_until: int
@@ -46,6 +49,8 @@ class Dispute(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
     def next_deadline(self) -> tuple[int, str] | None:
         """Return (ns, stage) of the first deadline that has not been told of, None when there is none."""
+        if self.status == FINAL:
+            return None
         if self.status == RESOLVED:
             return self.appeal_until, "appeal"
         pending = []
@@ -62,16 +67,18 @@ class Dispute(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Disputes(msgspec.Struct, kw_only=True):
-    """All disputes that are not final, and which claims they are about."""
+    """All disputes that are remembered, and which claims they are about."""
 
     known: dict[str, Dispute] = {}
     claims: dict[str, str] = {}
-    """Kind, subject and member -> the dispute about it: one thing is disputed once at a time by one member."""
+    """Kind, thing and member -> the dispute about it: one thing is disputed once by one member."""
+    final: list[tuple[int, str]] = []
+    """When (ns) each final dispute is forgotten, first first."""
 
 
-def claim_of(about: str, subject: str, member: str) -> str:
+def claim_of(about: str, disputed: str, member: str) -> str:
     """Return the key of a claim."""
-    return f"{about} {subject} {member}"
+    return f"{about} {disputed} {member}"
 
 
 def rules_of(market: MarketConfigured | None) -> DisputeRules:

@@ -4,8 +4,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from events import dispute_decisions as dd
+from events.times import NS_PER_S
 from services.matcher.domain.alarms import Alarm
-from services.matcher.domain.disputes.book import OPEN, RESOLVED, Dispute, Proposal, claim_of
+from services.matcher.domain.disputes.book import (
+    FINAL,
+    FORGOTTEN_AT_ONCE,
+    OPEN,
+    RESOLVED,
+    Dispute,
+    Disputes,
+    Proposal,
+    claim_of,
+    rules_of,
+)
 from services.matcher.domain.disputes.deadlines import DISPUTE
 from services.matcher.domain.moment import Moment
 
@@ -14,7 +25,7 @@ def _opened(moment: Moment, decision: dd.DisputeOpened) -> None:
     dispute = Dispute(
         dispute=decision.dispute,
         about=decision.about,
-        subject=decision.subject,
+        disputed=decision.disputed,
         member=decision.member,
         answer_until=decision.answer_until,
         resolve_until=decision.resolve_until,
@@ -23,8 +34,9 @@ def _opened(moment: Moment, decision: dd.DisputeOpened) -> None:
         incident=decision.incident,
     )
     disputes = moment.state.disputes
+    _forget(disputes, moment.now)
     disputes.known[dispute.dispute] = dispute
-    disputes.claims[claim_of(dispute.about, dispute.subject, dispute.member)] = dispute.dispute
+    disputes.claims[claim_of(dispute.about, dispute.disputed, dispute.member)] = dispute.dispute
     _set_alarm(moment, dispute)
 
 
@@ -74,9 +86,21 @@ def _overdue(moment: Moment, decision: dd.DisputeOverdue) -> None:
 
 
 def _closed(moment: Moment, decision: dd.DisputeClosed) -> None:
-    disputes = moment.state.disputes
-    dispute = disputes.known.pop(decision.dispute)
-    del disputes.claims[claim_of(dispute.about, dispute.subject, dispute.member)]
+    dispute = _known(moment, decision.dispute)
+    dispute.status = FINAL
+    _set_alarm(moment, dispute)
+    # By then the claim period of whatever it was about is over.
+    forgotten_at = moment.now + rules_of(moment.state.market).claim_s * NS_PER_S
+    moment.state.disputes.final.append((forgotten_at, dispute.dispute))
+
+
+def _forget(disputes: Disputes, now: int) -> None:
+    """Forget final disputes whose time is over, from the head."""
+    due = [name for at, name in disputes.final[:FORGOTTEN_AT_ONCE] if at <= now]
+    for name in due:
+        dispute = disputes.known.pop(name)
+        del disputes.claims[claim_of(dispute.about, dispute.disputed, dispute.member)]
+    del disputes.final[: len(due)]
 
 
 def _known(moment: Moment, dispute_id: str) -> Dispute:

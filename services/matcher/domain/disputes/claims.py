@@ -5,7 +5,7 @@ from events.dispute import DisputeAnsweredEvent, DisputeAppealedEvent, DisputeEv
 from events.limits import EVIDENCE_MAX
 from events.reasons import Reason
 from events.times import NS_PER_S
-from services.matcher.domain.disputes.book import RESOLVED, Dispute, claim_of, rules_of
+from services.matcher.domain.disputes.book import FINAL, OPEN, Dispute, claim_of, rules_of
 from services.matcher.domain.disputes.subjects import find_subject
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
@@ -16,7 +16,7 @@ def open_dispute(turn: Turn, event: DisputeOpenedEvent) -> None:
     """Let a member dispute something within the claim period."""
     data, disputes = event.data, turn.state.disputes
     rules = rules_of(turn.state.market)
-    if data.dispute in disputes.known or claim_of(data.about, data.subject, data.member) in disputes.claims:
+    if data.dispute in disputes.known or claim_of(data.about, data.disputed, data.member) in disputes.claims:
         raise Refusal(Reason.DISPUTE_EXISTS)
     if len(disputes.known) >= rules.capacity:
         raise Refusal(Reason.CAPACITY)
@@ -27,7 +27,7 @@ def open_dispute(turn: Turn, event: DisputeOpenedEvent) -> None:
         dd.DisputeOpened(
             dispute=data.dispute,
             about=data.about,
-            subject=data.subject,
+            disputed=data.disputed,
             member=data.member,
             answer_until=turn.now + rules.answer_s * NS_PER_S,
             resolve_until=turn.now + rules.resolve_s * NS_PER_S,
@@ -77,11 +77,11 @@ def appeal(turn: Turn, event: DisputeAppealedEvent) -> None:
     """Open a resolved dispute again, once."""
     data = event.data
     dispute = known_one(turn.state, data.dispute)
-    if dispute.status != RESOLVED:
+    if dispute.status == OPEN:
         raise Refusal(Reason.DISPUTE_NOT_OVER)
     if dispute.appealed:
         raise Refusal(Reason.APPEALED_BEFORE)
-    if turn.now >= dispute.appeal_until:
+    if dispute.status == FINAL:
         raise Refusal(Reason.APPEAL_TOO_LATE)
     turn.emit(
         dd.DisputeAppealed(
@@ -103,8 +103,8 @@ def known_one(state: State, dispute_id: str) -> Dispute:
 
 
 def open_one(state: State, dispute_id: str) -> Dispute:
-    """Return a dispute that is not resolved. Raises Refusal when it is not known, or is over."""
+    """Return a dispute that waits for its resolution. Raises Refusal when it is not known, or is over."""
     dispute = known_one(state, dispute_id)
-    if dispute.status == RESOLVED:
+    if dispute.status != OPEN:
         raise Refusal(Reason.DISPUTE_OVER)
     return dispute

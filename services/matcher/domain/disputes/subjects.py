@@ -26,7 +26,7 @@ def find_subject(state: State, data: DisputeOpened) -> Subject:
 
 
 def _order(state: State, data: DisputeOpened) -> Subject:
-    order = state.orders.get(data.subject)
+    order = state.orders.get(data.disputed)
     if order is None:
         raise Refusal(Reason.SUBJECT_UNKNOWN)
     if order.member != data.member:
@@ -35,7 +35,7 @@ def _order(state: State, data: DisputeOpened) -> Subject:
 
 
 def _group(state: State, data: DisputeOpened) -> Subject:
-    group = state.groups.get(data.subject)
+    group = state.groups.get(data.disputed)
     if group is None:
         raise Refusal(Reason.SUBJECT_UNKNOWN)
     seated = (state.orders.get(order_id) for order_id in group.seats)
