@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deploy.cli.ledger_dossier import add_dossier_commands
 from deploy.cli.ledger_log import KeyOption, WitnessOption, add_log_commands, tree_keys, witness_fault
 from deploy.cli.ledger_witness import witness_command
 from deploy.cli.output import (
@@ -295,4 +296,5 @@ def _print_audit(report: AuditReport) -> None:
 
 
 add_log_commands(ledger_app, _ledger)
+add_dossier_commands(ledger_app, _ledger)
 ledger_app.command("witness")(witness_command)

@@ -2,66 +2,25 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from events.record import GENESIS, Record, Through, encode_record, hash_bytes
-from events.times import NS_PER_S
+from events.record import hash_bytes
 from services.ledger.audit import AuditReport, audit
-from services.matcher.domain.engine import Engine
-from services.matcher.domain.message import Message
 from tests.builders import (
-    SHOP,
-    T0,
     JsonEvent,
     answered,
     appealed,
     cancelled,
     claimed,
-    encode,
-    family_of,
     joined,
-    market,
     offer,
     paid,
-    payment,
     posted,
     resolved,
     withdrawn,
 )
-from tests.ledger_records import INTAKE, MARKET, BuiltRecord, open_store
-from tests.model.both import FACTS, ZONES
-
-
-def decided(*events: JsonEvent) -> list[BuiltRecord]:
-    """The records of a market in which these events came, a second apart."""
-    engine, records = Engine(MARKET, FACTS, ZONES), list[BuiltRecord]()
-    for seq, event in enumerate((market(), *events), 1):
-        family, at_ns = family_of(event), T0 + seq * NS_PER_S
-        publisher = "operator" if family in ("market", "dispute") else SHOP
-        body = encode(event, at_ns)
-        entries = engine.process(Message(seq, at_ns, publisher, family, body))
-        record = Record(
-            v=1,
-            market=MARKET,
-            prev=records[-1].hash if records else GENESIS,
-            intake=INTAKE,
-            rule=1,
-            through=Through(seq=seq, events=1, at=at_ns, hash=hash_bytes(body)),
-            entries=[msgspec.Raw(raw) for raw in entries],
-        )
-        raw = encode_record(record)
-        records.append(BuiltRecord(seq, at_ns, hash_bytes(raw), raw))
-    return records
-
-
-FILLED = (
-    offer(),
-    posted("o1", "m-1", payment=payment(payment="p1")),
-    joined("o2", "m-2", payment=payment(payment="p2")),
-    claimed("o1", "m-1"),
-    answered(),
-)
+from tests.dispute_market import FILLED, decided
+from tests.ledger_records import BuiltRecord, open_store
 
 
 def audited(tmp_path: Path, records: list[BuiltRecord]) -> AuditReport:
