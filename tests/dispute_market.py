@@ -30,15 +30,24 @@ from tests.builders import (
 from tests.ledger_records import INTAKE, MARKET, BuiltRecord, open_store
 from tests.model.both import FACTS, MARKET_KEY, ZONES
 
+_AT: Final = "at_s"
+_OFFICES: Final = {"market": "operator", "dispute": "operator", "clock": "matcher"}
 ORIGIN: Final = origin_of("localhost", MARKET)
+
+
+def at(seconds: int, event: JsonEvent) -> JsonEvent:
+    """Return an event for `decided` that comes so many seconds after the beginning."""
+    return {**event, _AT: seconds}
 
 
 def decided(*events: JsonEvent, **configuration: Any) -> list[BuiltRecord]:
     """The records of a market in which these events came, a second apart."""
     engine, records = Engine(MARKET, FACTS, ZONES), list[BuiltRecord]()
+    at_ns = T0
     for seq, event in enumerate((market(**configuration), *events), 1):
-        family, at_ns = family_of(event), T0 + seq * NS_PER_S
-        publisher = "operator" if family in ("market", "dispute") else SHOP
+        event, family = dict(event), family_of(event)
+        at_ns = max(at_ns + NS_PER_S, T0 + event.pop(_AT, 0) * NS_PER_S)
+        publisher = _OFFICES.get(family, SHOP)
         body = encode(event, at_ns)
         entries = engine.process(Message(seq, at_ns, publisher, family, body))
         record = Record(

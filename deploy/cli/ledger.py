@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deploy.cli.ledger_disputes import add_dispute_commands
 from deploy.cli.ledger_dossier import add_dossier_commands
 from deploy.cli.ledger_log import KeyOption, WitnessOption, add_log_commands, tree_keys, witness_fault
 from deploy.cli.ledger_witness import witness_command
@@ -64,7 +65,7 @@ def verify_command(
     as_json: JsonOption = False,
 ) -> None:
     """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
-    with _ledger(data, market) as store, _progress("verifying") as progress:
+    with open_ledger(data, market) as store, _progress("verifying") as progress:
         keys = tree_keys(store, data, key)
         report = verify(store, progress, keys)
         if witness is not None and report.fault is None:
@@ -94,7 +95,7 @@ def show_command(
 ) -> None:
     """Show every entry that concerns a group, a member or an order, in order."""
     kind, name = _one_of(group=group, member=member, order=order)
-    with _ledger(data, market) as store:
+    with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
         count = _print_entries(entries, as_json=as_json)
     if count == 0:
@@ -110,7 +111,7 @@ def replay_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a group's state as it was: members, seats, deadline, status, money."""
-    with _ledger(data, market) as store:
+    with open_ledger(data, market) as store:
         state = replay_group(store, group, _until(until))
     if as_json:
         _print_json(state)
@@ -121,7 +122,7 @@ def replay_command(
 @ledger_app.command("audit")
 def audit_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
     """Recount everything and say what does not add up."""
-    with _ledger(data, market) as store, _progress("auditing") as progress:
+    with open_ledger(data, market) as store, _progress("auditing") as progress:
         report = audit(store, progress)
     if as_json:
         _print_json(report)
@@ -141,7 +142,7 @@ def refunds_command(
     as_json: JsonOption = False,
 ) -> None:
     """List what is owed back."""
-    with _ledger(data, market) as store, _progress("reading") as progress:
+    with open_ledger(data, market) as store, _progress("reading") as progress:
         found = refunds(store, unsettled=unsettled, progress=progress)
         if as_json:
             _print_json_list("refunds", found)
@@ -154,7 +155,7 @@ def refunds_command(
 
 
 @contextmanager
-def _ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
+def open_ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
     """Open a ledger for reading and turn what may go wrong into a sentence and an exit status."""
     address = read_address(data)
     name = market or (address.market if address is not None else DEFAULT_MARKET)
@@ -295,6 +296,7 @@ def _print_audit(report: AuditReport) -> None:
     _print("everything adds up" if report.clean else "the audit found what does not add up")
 
 
-add_log_commands(ledger_app, _ledger)
-add_dossier_commands(ledger_app, _ledger)
+add_log_commands(ledger_app, open_ledger)
+add_dossier_commands(ledger_app, open_ledger)
+add_dispute_commands(ledger_app, open_ledger)
 ledger_app.command("witness")(witness_command)

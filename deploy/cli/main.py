@@ -14,6 +14,7 @@ from deploy.cli.ledger import ledger_app
 from deploy.cli.output import EXIT_INTERRUPTED, EXIT_UNUSABLE, CommandError, say
 from deploy.cli.publish import publish
 from deploy.cli.up import up
+from deploy.cli.vault import member_app, vault_app
 from deploy.cli.watch import watch
 from deploy.identity import IdentityError
 from deploy.permissions import NameRefusedError
@@ -50,6 +51,8 @@ app.command()(publish)
 app.command()(watch)
 app.add_typer(import_app, name="import")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(vault_app, name="vault")
+app.add_typer(member_app, name="member")
 app.add_typer(bench_app, name="bench")
 
 
