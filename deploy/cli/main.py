@@ -1,4 +1,4 @@
-"""The command line: `groupbuy up | demo | publish | watch | import | ledger | bench`."""
+"""The command line: `groupbuy up | demo | publish | watch | import | ledger | vault | member | bench`."""
 
 import os
 import sys
@@ -11,10 +11,11 @@ from deploy.cli.bench import bench_app
 from deploy.cli.demo import demo
 from deploy.cli.import_records import import_app
 from deploy.cli.ledger import ledger_app
+from deploy.cli.member import member_app
 from deploy.cli.output import EXIT_INTERRUPTED, EXIT_UNUSABLE, CommandError, say
 from deploy.cli.publish import publish
 from deploy.cli.up import up
-from deploy.cli.vault import member_app, vault_app
+from deploy.cli.vault import vault_app
 from deploy.cli.watch import watch
 from deploy.identity import IdentityError
 from deploy.permissions import NameRefusedError

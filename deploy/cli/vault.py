@@ -13,6 +13,7 @@ import typer
 
 from deploy.cli.ledger import open_ledger
 from deploy.cli.ledger_dossier import ActorOption
+from deploy.cli.member import member_app
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -39,7 +40,6 @@ vault_app = typer.Typer(
     help="Texts and files that events only commit to: encrypted, beside the ledger, and able to forget.",
     no_args_is_help=True,
 )
-member_app = typer.Typer(help="What is kept of a member outside the log.", no_args_is_help=True)
 
 
 @vault_app.command("put")

@@ -9,6 +9,7 @@ from events.envelope import Event
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
+from services.ledger.member_words import MemberDecision, member_decision_in_words
 
 _Dispute = (
     dd.DisputeOpened
@@ -32,14 +33,17 @@ _CAUSES: Final = {
     "offer_withdrawn": "its offer was withdrawn",
 }
 
+_NAMED: Final = (
+    *("order", "invitation", "member", "inviter", "invitee", "other"),
+    *("group", "play", "assist", "pool", "offer", "refund", "dispute", "purpose", "channel"),
+)
+
 
 def event_in_words(event: Event, publisher: str | None) -> str:
     """Return what a publisher reported."""
     kind = str(event.__struct_config__.tag).removeprefix("groupbuy.").removesuffix(".v1")
     data = getattr(event, "data", None)
-    named = [
-        f"{n} {v}" for n in ("order", "member", "group", "offer", "refund", "dispute") if (v := getattr(data, n, None))
-    ]
+    named = [f"{n} {v}" for n in _NAMED if (v := getattr(data, n, None))]
     return f"{publisher or 'somebody'} reported {kind}{': ' if named else ''}{', '.join(named)} (event {event.id})"
 
 
@@ -65,6 +69,8 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _refusal_in_words(decision)
     if isinstance(decision, DISPUTED):
         return _dispute_in_words(decision)
+    if isinstance(decision, MemberDecision):
+        return member_decision_in_words(decision)
     return _other_in_words(decision)
 
 
