@@ -267,14 +267,6 @@ AnyDecision = (
     | MemberReminded
     | InvitationAllowed
     | InvitationRefused
-    | DisputeOpened
-    | DisputeAnswered
-    | DisputeEvidenced
-    | DisputeProposed
-    | DisputeResolved
-    | DisputeAppealed
-    | DisputeOverdue
-    | DisputeClosed
     | p.PlayOpened
     | p.PlayClosed
     | p.PriceCut
@@ -287,6 +279,14 @@ AnyDecision = (
     | p.AssistHeld
     | p.AssistRefused
     | p.AssistVoided
+    | DisputeOpened
+    | DisputeAnswered
+    | DisputeEvidenced
+    | DisputeProposed
+    | DisputeResolved
+    | DisputeAppealed
+    | DisputeOverdue
+    | DisputeClosed
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

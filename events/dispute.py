@@ -24,7 +24,8 @@ class Remedy(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, gc=F
     """What a resolution brings about, in the same entry.
 
     `refund`: of `order`, `amount_minor` or all that it paid and was not refunded yet. `seat`: `order` sits again, in
-    `group` or its own if that is absent. `assist_counted` and `assist_voided`: `assist` of `play`.
+    `group` or its own if that is absent. `assist_counted` and `assist_voided`: `assist` of `play`, by the helper
+    `member`; what is absent is that of the dispute.
     `member_reinstated`: the sanctions on `member` end.
     """
 
@@ -42,14 +43,16 @@ class Remedy(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, gc=F
 
 
 class DisputeOpened(Data, kw_only=True):
-    """`member` disputes the thing `disputed` of the kind `about`; `happened_at` says when it is said to have happened.
+    """`member` disputes the thing `disputed` of the kind `about`; an assist is named together with its `play`.
 
-    `incident`: opened by the platform itself for one of many that an incident touched; no answer is awaited then.
+    `happened_at` says when it is said to have happened. `incident`: opened by the platform itself for one of many that
+    an incident touched; no answer is awaited then.
     """
 
     dispute: Id
     about: About
     disputed: Id
+    play: Id | None = None
     member: Name
     actor: Id
     reason: Id
@@ -60,8 +63,8 @@ class DisputeOpened(Data, kw_only=True):
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
-        named = (self.dispute, self.disputed, self.member, self.actor, self.reason, self.ticket, self.incident)
-        return lines(*named)
+        named = (self.dispute, self.disputed, self.play, self.member, self.actor, self.reason)
+        return lines(*named, self.ticket, self.incident)
 
     def members(self) -> tuple[str | None, ...]:
         """Return every member named in the payload."""

@@ -10,6 +10,7 @@ class DisputeOpened(Decision, tag="dispute.opened", kw_only=True):
     dispute: str
     about: About
     disputed: str
+    play: str | None = None
     member: str
     answer_until: int
     resolve_until: int

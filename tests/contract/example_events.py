@@ -205,6 +205,7 @@ FULL: Final[list[Event]] = [
             dispute="d-1",
             about="order",
             disputed="20261123100000123456",
+            play="p-1",
             member="m-3f2a9c0d",
             actor="m-3f2a9c0d",
             reason="not_received",
@@ -372,7 +373,7 @@ ADDED: Final[dict[str, Event]] = {
         dispute.DisputeResolved(
             dispute="d-2",
             verdict="upheld",
-            remedy=dispute.Remedy(kind="assist_voided", play="p-1", assist="a-1"),
+            remedy=dispute.Remedy(kind="assist_voided", play="p-1", assist="a-1", member="m-9"),
             actor="cs-7",
             reason="not_a_friend",
         ),

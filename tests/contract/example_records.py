@@ -322,6 +322,7 @@ DECISIONS: Final[list[d.AnyDecision]] = [
         dispute="d-1",
         about="order",
         disputed="o-1",
+        play="p-1",
         member="m-1",
         answer_until=AT_NS + 3 * 86_400 * 10**9,
         resolve_until=AT_NS + 10 * 86_400 * 10**9,

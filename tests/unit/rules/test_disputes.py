@@ -10,6 +10,8 @@ from tests.builders import (
     S,
     answered,
     appealed,
+    assist,
+    bargain,
     cancelled,
     claimed,
     evidenced,
@@ -17,6 +19,7 @@ from tests.builders import (
     offer,
     paid,
     payment,
+    play_market,
     posted,
     refund_settled,
     resolved,
@@ -301,6 +304,54 @@ def test_a_resolution_is_final_when_the_time_for_an_appeal_is_over_and_is_forgot
     assert scenario.engine.next_due_ns() is None
     scenario.when(claimed("n-1", "m-1", "d-3", about="notice"), at=11 + APPEAL_S + CLAIM_S)
     assert list(scenario.engine.state.disputes.known) == ["d-3"] == list(scenario.engine.state.disputes.claims.values())
+
+
+# Plays and assists
+
+
+def a_bargain(**configuration: object) -> FollowedScenario:
+    """A bargain b1 of `owner` that h-1 helped with a-1."""
+    scenario = FollowedScenario()
+    scenario.when(play_market(**configuration)).when(bargain())
+    return scenario.when(assist(member="h-1", assist="a-1"))
+
+
+@covers(Reason.REMEDY_INCOMPLETE)
+def test_an_assist_is_disputed_with_its_play_by_whoever_gave_or_got_it() -> None:
+    scenario = a_bargain()
+    scenario.when(claimed("a-1", "owner", about="assist")).then_refused(Reason.REMEDY_INCOMPLETE)
+    scenario.when(claimed("a-9", "owner", about="assist", play="b1")).then_refused(Reason.SUBJECT_UNKNOWN)
+    scenario.when(claimed("a-1", "owner", about="assist", play="b9")).then_refused(Reason.SUBJECT_UNKNOWN)
+    scenario.when(claimed("a-1", "m-9", about="assist", play="b1")).then_refused(Reason.NOT_CONCERNED)
+    scenario.when(claimed("b1", "m-9", about="play")).then_refused(Reason.NOT_CONCERNED)
+    scenario.when(claimed("a-1", "h-1", about="assist", play="b1")).then("dispute.opened")
+    scenario.when(claimed("a-1", "owner", "d-2", about="assist", play="b1")).then("dispute.opened")
+    assert scenario.one("dispute.opened")["publisher"] == "shop-a"
+
+
+def test_a_resolution_voids_an_assist_in_its_entry_and_waits_for_a_second_person_where_the_market_says_so() -> None:
+    scenario = a_bargain(disputes={"second_approver": ["void"]})
+    scenario.when(claimed("a-1", "owner", about="assist", play="b1")).when(answered())
+    scenario.when(resolved("assist_voided")).then_refused(Reason.REMEDY_INCOMPLETE)
+    scenario.when(resolved("assist_voided", remedy={"member": "h-1"})).then("dispute.proposed")
+    second = resolved("assist_voided", remedy={"member": "h-1"}, actor="cs-8")
+    scenario.when(second).then("dispute.resolved", "assist.voided", "play.corrected")
+    voided = scenario.one("assist.voided")
+    assert (voided["was"], voided["actor"], voided["ticket"]) == ("counted", "cs-8", "d-1")
+    assert "assist.voided" in [each["kind"] for each in scenario.outcome["also"]]
+
+
+def test_an_assist_that_counts_cannot_be_counted_and_one_that_is_void_cannot_be_voided() -> None:
+    scenario = a_bargain().when(claimed("b1", "owner", about="play")).when(answered())
+    remedy = {"assist": "a-1", "member": "h-1"}
+    scenario.when(resolved("assist_counted", remedy=remedy)).then_refused(Reason.ASSIST_NOT_HELD)
+    scenario.when(resolved("assist_voided", remedy=remedy)).then("dispute.resolved", "assist.voided", "play.corrected")
+    scenario.when(appealed(actor="owner"))
+    scenario.when(resolved("assist_voided", remedy=remedy, actor="cs-8")).then_refused(Reason.ASSIST_VOIDED)
+
+
+def test_an_invitation_is_disputed_while_it_is_remembered() -> None:
+    given_followed(claimed("i-1", "m-1", about="invitation")).then_refused(Reason.SUBJECT_UNKNOWN)
 
 
 # Who is told

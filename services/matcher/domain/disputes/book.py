@@ -29,6 +29,7 @@ class Dispute(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     dispute: str
     about: About
     disputed: str
+    play: str | None = None
     member: str
     answer_until: int
     resolve_until: int
@@ -76,9 +77,9 @@ class Disputes(msgspec.Struct, kw_only=True):
     """When (ns) each final dispute is forgotten, first first."""
 
 
-def claim_of(about: str, disputed: str, member: str) -> str:
+def claim_of(about: str, disputed: str, play: str | None, member: str) -> str:
     """Return the key of a claim."""
-    return f"{about} {disputed} {member}"
+    return f"{about} {play or ''} {disputed} {member}"
 
 
 def rules_of(market: MarketConfigured | None) -> DisputeRules:

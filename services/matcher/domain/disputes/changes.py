@@ -26,6 +26,7 @@ def _opened(moment: Moment, decision: dd.DisputeOpened) -> None:
         dispute=decision.dispute,
         about=decision.about,
         disputed=decision.disputed,
+        play=decision.play,
         member=decision.member,
         answer_until=decision.answer_until,
         resolve_until=decision.resolve_until,
@@ -36,7 +37,7 @@ def _opened(moment: Moment, decision: dd.DisputeOpened) -> None:
     disputes = moment.state.disputes
     _forget(disputes, moment.now)
     disputes.known[dispute.dispute] = dispute
-    disputes.claims[claim_of(dispute.about, dispute.disputed, dispute.member)] = dispute.dispute
+    disputes.claims[claim_of(dispute.about, dispute.disputed, dispute.play, dispute.member)] = dispute.dispute
     _set_alarm(moment, dispute)
 
 
@@ -99,7 +100,7 @@ def _forget(disputes: Disputes, now: int) -> None:
     due = [name for at, name in disputes.final[:FORGOTTEN_AT_ONCE] if at <= now]
     for name in due:
         dispute = disputes.known.pop(name)
-        del disputes.claims[claim_of(dispute.about, dispute.disputed, dispute.member)]
+        del disputes.claims[claim_of(dispute.about, dispute.disputed, dispute.play, dispute.member)]
     del disputes.final[: len(due)]
 
 

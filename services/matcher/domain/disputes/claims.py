@@ -16,7 +16,7 @@ def open_dispute(turn: Turn, event: DisputeOpenedEvent) -> None:
     """Let a member dispute something within the claim period."""
     data, disputes = event.data, turn.state.disputes
     rules = rules_of(turn.state.market)
-    if data.dispute in disputes.known or claim_of(data.about, data.disputed, data.member) in disputes.claims:
+    if data.dispute in disputes.known or claim_of(data.about, data.disputed, data.play, data.member) in disputes.claims:
         raise Refusal(Reason.DISPUTE_EXISTS)
     if len(disputes.known) >= rules.capacity:
         raise Refusal(Reason.CAPACITY)
@@ -28,13 +28,14 @@ def open_dispute(turn: Turn, event: DisputeOpenedEvent) -> None:
             dispute=data.dispute,
             about=data.about,
             disputed=data.disputed,
+            play=subject.play,
             member=data.member,
             answer_until=turn.now + rules.answer_s * NS_PER_S,
             resolve_until=turn.now + rules.resolve_s * NS_PER_S,
             order=None if subject.order is None else subject.order.order,
             group=subject.group,
             offer=subject.offer,
-            publisher=None if subject.order is None else subject.order.publisher,
+            publisher=subject.publisher,
             incident=data.incident,
         )
     )

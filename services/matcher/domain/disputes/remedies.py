@@ -1,10 +1,11 @@
 """What a resolution can bring about: each remedy is checked whole first, and then decided in the resolution's entry."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from events import decisions as d
-from events.dispute import Remedy
+from events.assist import AssistVoided
+from events.dispute import DisputeResolved, Remedy
 from events.reasons import Reason
 from events.refund import of_resolution, refund_id
 from events.times import NS_PER_S
@@ -12,13 +13,14 @@ from services.matcher.domain import seating
 from services.matcher.domain import state as s
 from services.matcher.domain.disputes.book import Dispute
 from services.matcher.domain.index import keeps_apart, sits_in
+from services.matcher.domain.plays.reviewing import plan_review
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
 
 BringAbout = Callable[[], None]
 """Decides what a remedy brings about; it has been checked and cannot fail."""
-Plan = Callable[[Turn, Dispute, Remedy], BringAbout]
+Plan = Callable[[Turn, Dispute, Remedy, DisputeResolved], BringAbout]
 
 _SUITED: Final[dict[str, tuple[str, ...]]] = {
     "refund": ("order", "group"),
@@ -30,16 +32,17 @@ _SUITED: Final[dict[str, tuple[str, ...]]] = {
 """What a dispute must be about for a remedy to belong to it; `none` belongs to each."""
 
 
-def plan_remedy(turn: Turn, dispute: Dispute, remedy: Remedy) -> BringAbout:
+def plan_remedy(turn: Turn, dispute: Dispute, resolution: DisputeResolved) -> BringAbout:
     """Return what brings a remedy about. Raises Refusal when it does not suit the dispute or cannot be done."""
+    remedy = resolution.remedy
     if remedy.kind == "none":
         return lambda: None
     if dispute.about not in _SUITED[remedy.kind]:
         raise Refusal(Reason.REMEDY_UNSUITED)
-    return PLANS[remedy.kind](turn, dispute, remedy)
+    return PLANS[remedy.kind](turn, dispute, remedy, resolution)
 
 
-def _refund(turn: Turn, dispute: Dispute, remedy: Remedy) -> BringAbout:
+def _refund(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> BringAbout:
     order = _claimants_order(turn, dispute, remedy)
     if order.status in (s.HELD, s.CONFIRMED):
         raise Refusal(Reason.ORDER_STILL_SEATED)
@@ -63,7 +66,7 @@ def _refund(turn: Turn, dispute: Dispute, remedy: Remedy) -> BringAbout:
     return lambda: turn.emit(due)
 
 
-def _seat(turn: Turn, dispute: Dispute, remedy: Remedy) -> BringAbout:
+def _seat(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> BringAbout:
     order = _claimants_order(turn, dispute, remedy)
     if order.status in (s.HELD, s.CONFIRMED, s.FILLED):
         raise Refusal(Reason.REMEDY_DONE)
@@ -145,15 +148,39 @@ def _group_with_room(turn: Turn, order: Order, group_id: str) -> Group:
     return group
 
 
-def _unavailable(turn: Turn, dispute: Dispute, remedy: Remedy) -> BringAbout:  # noqa: ARG001 - a seam
+def _assist(verdict: Literal["void", "count"]) -> Plan:
+    """Return the plan of a remedy that reviews an assist."""
+
+    def plan(turn: Turn, dispute: Dispute, remedy: Remedy, resolution: DisputeResolved) -> BringAbout:
+        play = remedy.play or dispute.play
+        assist = remedy.assist or (dispute.disputed if dispute.about == "assist" else None)
+        for field, value in (("play", play), ("assist", assist), ("member", remedy.member)):
+            if value is None:
+                raise Refusal(Reason.REMEDY_INCOMPLETE, f"data.remedy.{field}")
+        assert play is not None and assist is not None and remedy.member is not None
+        review = AssistVoided(
+            play=play,
+            assist=assist,
+            member=remedy.member,
+            verdict=verdict,
+            actor=resolution.actor,
+            reason=resolution.reason,
+            ticket=dispute.dispute,
+        )
+        return plan_review(turn, review)
+
+    return plan
+
+
+def _unavailable(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> BringAbout:  # noqa: ARG001
     raise Refusal(Reason.REMEDY_UNSUITED)
 
 
 PLANS: Final[dict[str, Plan]] = {
     "refund": _refund,
     "seat": _seat,
-    "assist_counted": _unavailable,
-    "assist_voided": _unavailable,
+    "assist_counted": _assist("count"),
+    "assist_voided": _assist("void"),
     "member_reinstated": _unavailable,
 }
 """By the remedy's kind."""

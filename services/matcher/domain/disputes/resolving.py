@@ -27,7 +27,7 @@ def resolve(turn: Turn, event: DisputeResolvedEvent) -> None:
     if data.verdict == "rejected" and data.remedy.kind != "none":
         raise Refusal(Reason.REMEDY_UNSUITED)
     # Everything is checked before anything is decided: what follows the resolution cannot fail any more.
-    bring_about = plan_remedy(turn, dispute, data.remedy)
+    bring_about = plan_remedy(turn, dispute, data)
     if not _needs_second(turn.state, dispute, data):
         _emit_resolved(turn, dispute, data, data.actor, None)
     elif dispute.proposal is None or not _is_same(dispute.proposal, data):

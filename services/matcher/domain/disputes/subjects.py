@@ -7,6 +7,9 @@ from events.dispute import DisputeOpened
 from events.reasons import Reason
 from events.times import parse_time_ns
 from services.matcher.domain import state as s
+from services.matcher.domain.plays import state as plays
+from services.matcher.domain.plays.hashed import NOTHING, assist_key, helper_key
+from services.matcher.domain.plays.state import Play
 from services.matcher.domain.state import Order, State
 from services.matcher.domain.terms import Refusal
 
@@ -18,6 +21,8 @@ class Subject(NamedTuple):
     order: Order | None = None
     group: str | None = None
     offer: str | None = None
+    play: str | None = None
+    publisher: str | None = None
 
 
 def find_subject(state: State, data: DisputeOpened) -> Subject:
@@ -48,7 +53,46 @@ def _group(state: State, data: DisputeOpened) -> Subject:
 def _of_order(state: State, order: Order) -> Subject:
     seated = order.status in (s.HELD, s.CONFIRMED)
     group = state.groups[order.group]
-    return Subject(None if seated else order.ended_at, order, group.group, group.offer)
+    since_ns = None if seated else order.ended_at
+    return Subject(since_ns, order, group.group, group.offer, publisher=order.publisher)
+
+
+def _play(state: State, data: DisputeOpened) -> Subject:
+    play = _known_play(state, data.disputed)
+    if play.member != data.member and play.keys.get(helper_key(data.member)) == NOTHING:
+        raise Refusal(Reason.NOT_CONCERNED)
+    return _of_play(play)
+
+
+def _assist(state: State, data: DisputeOpened) -> Subject:
+    if data.play is None:
+        raise Refusal(Reason.REMEDY_INCOMPLETE, "data.play")
+    play = _known_play(state, data.play)
+    place = play.keys.get(assist_key(data.disputed))
+    if place == NOTHING:
+        raise Refusal(Reason.SUBJECT_UNKNOWN)
+    if play.member != data.member and place != play.keys.get(helper_key(data.member)):
+        raise Refusal(Reason.NOT_CONCERNED)
+    return _of_play(play)
+
+
+def _known_play(state: State, name: str) -> Play:
+    play = state.plays.plays.get(name)
+    if play is None:
+        raise Refusal(Reason.SUBJECT_UNKNOWN)
+    return play
+
+
+def _of_play(play: Play) -> Subject:
+    since_ns = None if play.status == plays.OPEN else play.ends_ns
+    return Subject(since_ns, offer=play.offer, play=play.play, publisher=play.publisher)
+
+
+def _invitation(state: State, data: DisputeOpened) -> Subject:
+    # Of an invitation that was allowed the matcher keeps who and whom as a digest only, so the claimant is believed.
+    if data.disputed not in state.members.invited:
+        raise Refusal(Reason.SUBJECT_UNKNOWN)
+    return _told(state, data)
 
 
 def _told(_: State, data: DisputeOpened) -> Subject:
@@ -59,9 +103,9 @@ def _told(_: State, data: DisputeOpened) -> Subject:
 FINDERS: Final[dict[str, Callable[[State, DisputeOpened], Subject]]] = {
     "order": _order,
     "group": _group,
-    "play": _told,
-    "assist": _told,
-    "invitation": _told,
+    "play": _play,
+    "assist": _assist,
+    "invitation": _invitation,
     "notice": _told,
     "sanction": _told,
 }
