@@ -25,7 +25,7 @@ from services.ledger.leaves import read_market_key
 from services.ledger.log_key import ensure_log_key, log_key_file
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
-from services.ledger.trim import IntakeTrimmer, TrimPolicy
+from services.ledger.trim import IntakeTrimmer, TrimPolicy, last_not_kept
 from services.ledger.witness.ask import WitnessPlace
 
 START_PAUSE_S: Final = 2.0
@@ -168,6 +168,7 @@ class Archiver:
             identity = await self._journal_identity()
             self._store = await self._in_thread(lambda: self._open(identity))
         await self._build_tree(self._store)
+        await self._find_what_is_not_to_be_kept(self._store)
         await self._resume_signing(self._store)
         self._tip = self._store.tip
         position = JournalPosition(*self._store.position)
@@ -188,6 +189,16 @@ class Archiver:
         """Add what the tree lacks, a little at a time, so that the service can be ended meanwhile."""
         while missing := await self._in_thread(store.build_tree):
             self._building = f"the tree is being built: {missing} entries are missing in it"
+
+    async def _find_what_is_not_to_be_kept(self, store: LedgerStore) -> None:
+        """Look through the records of what the intake still holds: an earlier process may have left something."""
+        info = await self._broker.jetstream.stream_info(subjects.intake_stream(self._config.market))
+
+        def find() -> int:
+            before = store.record_at((info.state.first_seq, 0, 0))
+            return last_not_kept(record.body for record in store.records(before.record - 1 if before else 0))
+
+        self.trimmer.not_to_be_kept = max(self.trimmer.not_to_be_kept, await self._in_thread(find))
 
     async def _resume_signing(self, store: LedgerStore) -> None:
         config, subject = self._config, subjects.checkpoint(self._config.market)
@@ -263,6 +274,7 @@ class Archiver:
                 await self._archive([record])
             return
         self._tip = store.tip
+        self.trimmer.not_to_be_kept = max(self.trimmer.not_to_be_kept, last_not_kept(record.body for record in records))
         self.archived.batches += 1
         self.archived.records += len(records)
         self.archived.entries += entries
