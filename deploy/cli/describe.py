@@ -10,6 +10,7 @@ _NO_MINOR_UNIT: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "RWF", "UG
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 # Shown in this order; what is not named here is left to --json.
 _FIELDS: Final = (
+    *("dispute", "disputed", "verdict", "stage", "party"),
     *("offer", "order", "member", "group", "into", "refund", "status", "original", "of", "sku"),
     *("about", "invitation", "inviter", "invitee", "play", "pool", "channel", "link", "limit", "consequence"),
 )
@@ -45,6 +46,9 @@ def _describe_one(decision: Mapping[str, Any]) -> str:
         words.append(f"until {moment(decision['hold_until'])}")
     if "deadline" in decision:
         words.append(f"open until {moment(decision['deadline'])}")
+    for name, what in (("answer_until", "answer"), ("resolve_until", "resolution"), ("appeal_until", "appeal")):
+        if name in decision:
+            words.append(f"{what} before {moment(decision[name])}")
     words += _why_words(decision)
     return " ".join(words).removesuffix(":")
 
