@@ -228,6 +228,9 @@ def block(world: World, data: Any) -> list[Fields]:
     if data.member == data.other:
         raise Refusal("self_block")
     pair = (data.member, data.other)
+    own = [known for known in world.blocks if known[0] == data.member]
+    if not data.lifted and pair not in own and len(own) >= 1_000:
+        raise Refusal("capacity")
     world.blocks = [known for known in world.blocks if known != pair]
     if not data.lifted:
         world.blocks.append(pair)

@@ -1,7 +1,7 @@
 """Rules for the market, its offers and what members say about each other (RULES.md sections 2, 3 and 8)."""
 
 from events import decisions as d
-from events.limits import SKUS_MAX, STOCK_MAX
+from events.limits import MEMBERS_BLOCKED_MAX, SKUS_MAX, STOCK_MAX
 from events.market import MarketConfiguredEvent
 from events.member import MemberBlockedEvent
 from events.offer import OfferChangedEvent, OfferPublishedEvent, OfferStockedEvent, OfferWithdrawnEvent
@@ -90,7 +90,18 @@ def block(turn: Turn, event: MemberBlockedEvent) -> None:
         return
     if data.member == data.other:
         raise Refusal(Reason.SELF_BLOCK)
+    if not data.lifted and _blocks_enough(turn.state, data.member, data.other):
+        raise Refusal(Reason.CAPACITY)
     turn.emit(d.MemberNoted(member=event.data.member))
+
+
+def _blocks_enough(state: State, member: str, other: str | None) -> bool:
+    """Tell whether `member` blocks as many as one may, and `other` not yet."""
+    apart = state.blocks.get(member, {})
+    # Only who keeps apart from many is counted: by how many others one is blocked is not in one's own hands.
+    if len(apart) < MEMBERS_BLOCKED_MAX or (other is not None and apart.get(other, 0) & s.BLOCKS):
+        return False
+    return sum(1 for sides in apart.values() if sides & s.BLOCKS) >= MEMBERS_BLOCKED_MAX
 
 
 def _listed(state: State, offer_id: str) -> Offer:

@@ -1,12 +1,11 @@
 """Who may invite whom, to what, and how often (RULES.md section 8.2)."""
 
-import hmac
-from base64 import urlsafe_b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.link import BadLink, Link, check_link, link_key, sign_link
+from events.link import BadLink, Link, check_link, link_key, read_link, sign_link
 from events.reasons import Reason
 from events.times import parse_time_ns
 from tests.builders import (
@@ -32,6 +31,7 @@ from tests.builders import (
 from tests.model.both import MARKET_KEY
 from tests.unit.rules.given import Scenario, covers, given
 
+ROOT = Path(__file__).resolve().parents[3]
 DAY_S = 86_400
 NO_PAUSE = {"pause_s": 0}
 SHANGHAI = "Asia/Shanghai"
@@ -340,13 +340,11 @@ def test_an_allowed_invitation_carries_a_link_that_a_backend_can_check() -> None
         check_link(key, "other", token, T0 // S)
 
 
-def test_a_link_is_what_its_description_says_and_stays_so() -> None:
-    claims = b"main\ni1\nm1\ngroup\ng1-0\n1767225600"
-    key = hmac.digest(bytes(range(32)), b"groupbuy-link-key-v1\n", "sha256")
-    mac = hmac.digest(key, b"groupbuy-link-v1\n" + claims, "sha256")[:16]
-    token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (claims, mac))
-    assert token == "bWFpbgppMQptMQpncm91cApnMS0wCjE3NjcyMjU2MDA.YUUyXuUP5XVNXGSiqcNMSw"
-    assert sign_link(link_key(bytes(range(32))), Link("main", "i1", "m1", "group", "g1-0", 1_767_225_600)) == token
+def test_a_link_is_the_one_that_the_page_of_bytes_shows() -> None:
+    link = Link("main", "i-1", "m-1", "group", "g1041-0", 1_795_600_000)
+    token = sign_link(link_key(bytes(range(32))), link)
+    assert token in (ROOT / "events" / "BYTES.md").read_text(encoding="utf-8").splitlines()
+    assert read_link(link_key(bytes(range(32))), token) == link
 
 
 def test_a_link_that_was_made_up_or_changed_is_found_out() -> None:
