@@ -21,6 +21,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     if order is not None and order.status == s.HELD:
         _restate(moment, order, decision)
         return
+    is_new = order is None
     if order is None:
         order = _new_order(state, decision, event)
     else:
@@ -36,7 +37,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     heapq.heappush(tree.holds, (order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
     _sit(state, tree, order, group)
     if state.members.watching:
-        weeks.seat_taken(moment, order, is_new=True)
+        weeks.seat_taken(moment, order, is_new=is_new)
 
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:

@@ -16,6 +16,7 @@ from tests.builders import (
     claimed,
     evidenced,
     joined,
+    limited_self,
     offer,
     paid,
     payment,
@@ -401,3 +402,9 @@ def test_deadlines_ring_in_the_order_of_their_times_in_one_instant() -> None:
     scenario.when(claimed("o1", "m-1"), at=1).when(claimed("o2", "m-2", "d-2"), at=2)
     scenario.when(ticked(), at=2 * DAY / S * 5)
     assert [each["dispute"] for each in scenario.every("dispute.overdue")] == ["d-1", "d-2"]
+
+
+def test_a_restored_seat_does_not_pass_the_members_own_limit_on_spending() -> None:
+    scenario = released_from_open_group()
+    scenario.when(limited_self("m-2", spending={"amount_minor": 1_000, "currency": "CNY"}))
+    scenario.when(resolved("seat")).then_refused(Reason.SELF_LIMIT_SPENDING)

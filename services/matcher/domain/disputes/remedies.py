@@ -13,6 +13,7 @@ from services.matcher.domain import seating
 from services.matcher.domain import state as s
 from services.matcher.domain.disputes.book import Dispute
 from services.matcher.domain.index import keeps_apart, sits_in
+from services.matcher.domain.members import limits
 from services.matcher.domain.plays.reviewing import plan_review
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.terms import Refusal, Terms
@@ -76,6 +77,8 @@ def _seat(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> B
     seating.check_variant(offer, order.sku, order.quantity)
     seating.check_limits(offer, terms, order.member, terms.weight(order.quantity))
     payable_minor = terms.payable_minor(order.quantity, leads=group.leader == order.order)
+    if turn.state.members.watching:
+        limits.check_spending(turn, order.member, payable_minor, terms.currency)
 
     def sit_again() -> None:
         if terms.is_paid:
