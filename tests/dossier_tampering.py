@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 from services.ledger.dossier import contents as c
-from services.ledger.dossier.make import DossierRequest, VaultText, make_dossier
+from services.ledger.dossier.gather import DossierRequest
+from services.ledger.dossier.make import VaultText, make_dossier
 from services.ledger.dossier.plainzip import build_zip, read_zip
 from services.ledger.leaves import LeafMaker
 from services.ledger.note import SigningKey, sign_note

@@ -16,7 +16,8 @@ from events.times import format_time_ns
 from services.ledger.acts import acts_file, read_acts, record_act
 from services.ledger.dossier.check import DossierReport, verify_dossier
 from services.ledger.dossier.contents import Audience
-from services.ledger.dossier.make import DossierRequest, Kind, MadeDossier, VaultText, make_dossier
+from services.ledger.dossier.gather import DossierRequest, Kind
+from services.ledger.dossier.make import MadeDossier, VaultText, make_dossier
 from services.ledger.dossier.plainzip import SIZE_MAX_BYTES
 from services.ledger.faults import NotFound
 from services.ledger.log_key import log_key_file, read_log_key

@@ -4,23 +4,23 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from events import decisions as d
-from events import dispute_decisions as dd
 from events import schemas
 from events.leaf import salt
 from events.record import decode_entry_bytes
 from events.times import format_time_ns
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.dossier import contents as c
+from services.ledger.dossier.gather import DossierRequest, concerned, reader_of
 from services.ledger.dossier.opening import Part, Reader, event_of, parts_for
 from services.ledger.dossier.page import ToldEntry, ToldText, explanation, index_page
 from services.ledger.dossier.plainzip import build_zip
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
-from services.ledger.history import FoundEntry, entries_of
+from services.ledger.history import FoundEntry
 from services.ledger.leaves import LeafMaker, leaves_between
 from services.ledger.note import SigningKey, sign_note
 from services.ledger.prove import find_leaf
@@ -28,7 +28,6 @@ from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
 from services.ledger.words import decision_in_words, event_in_words
 
-Kind = Literal["dispute", "order", "group"]
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -43,17 +42,6 @@ class VaultText(msgspec.Struct, frozen=True):
 
 FromVault = Callable[[str], VaultText | None]
 """Gives what the vault has under a commitment, None when it never had anything."""
-
-
-class DossierRequest(msgspec.Struct, kw_only=True, frozen=True):
-    """What a dossier is to be about and for whom; without `reader` it is whoever the dispute or order is of."""
-
-    kind: Kind
-    name: str
-    audience: c.Audience
-    reader: str | None = None
-    since: bytes | None = None
-    made_at_ns: int
 
 
 class MadeDossier(msgspec.Struct, frozen=True):
@@ -71,8 +59,8 @@ def make_dossier(
     Raises NotFound when the ledger knows nothing of it or it is not signed yet, BadQuestion when it cannot be said for
     whom it is or the reader's checkpoint is of another log, LedgerBroken when the archive is not what was signed.
     """
-    entries = _concerned(store, request)
-    reader = Reader(request.audience, request.reader or _reader_of(request, entries))
+    entries = concerned(store, request)
+    reader = Reader(request.audience, request.reader or reader_of(request, entries))
     reader.learn(entries)
     signed, note = _signed(store, key)
     writer = _Writer(store, maker, TiledTree(store.tiles, signed.size), signed, reader)
@@ -85,46 +73,6 @@ def make_dossier(
     if request.since is not None:
         writer.add_since(request.since, key)
     return _sealed(request, writer, store, key)
-
-
-def _concerned(store: LedgerStore, request: DossierRequest) -> list[FoundEntry]:
-    """Return the entries that concern what is asked for, in order: of a dispute also those of its order and group."""
-    found = {entry.position: entry for entry in entries_of(store, request.kind, request.name)}
-    if not found:
-        raise NotFound(f"nothing in the ledger concerns {request.kind} {request.name}")
-    if request.kind == "dispute":
-        for order in _named(found.values(), "order", dd.DisputeOpened):
-            found |= {entry.position: entry for entry in entries_of(store, "order", order)}
-    if request.kind != "group":
-        for group in _named(found.values(), "group"):
-            found |= {entry.position: entry for entry in entries_of(store, "group", group)}
-    if len(found) > c.ENTRIES_MAX:
-        raise BadQuestion(f"{len(found)} entries concern {request.kind} {request.name}: at most {c.ENTRIES_MAX} fit")
-    return [found[position] for position in sorted(found)]
-
-
-def _named(entries: Iterable[FoundEntry], field: str, kind: type = object) -> list[str]:
-    decisions = (each for found in entries for each in found.entry.decisions if isinstance(each, kind))
-    names = (getattr(each, field, None) for each in decisions)
-    return sorted({name for name in names if isinstance(name, str)})
-
-
-def _reader_of(request: DossierRequest, entries: Sequence[FoundEntry]) -> str:
-    """Return whose the dispute or order is."""
-    if request.audience == "auditor":
-        return ""
-    field = "member" if request.audience == "member" else "publisher"
-    names = {
-        name
-        for found in entries
-        for each in found.entry.decisions
-        if getattr(each, request.kind, None) == request.name and isinstance(name := getattr(each, field, None), str)
-    }
-    if request.kind == "group" or len(names) != 1:
-        raise BadQuestion(
-            f"say for which {request.audience}: with {'--member' if field == 'member' else '--publisher'}"
-        )
-    return names.pop()
 
 
 def _signed(store: LedgerStore, key: SigningKey) -> tuple[Checkpoint, bytes]:
