@@ -10,12 +10,16 @@ from typing import Final
 import pytest
 
 from deploy.cli.main import main
+from events.play_decisions import AssistHeld
+from events.record import Entry, encode_entry
 from services.ledger.acts import acts_file, read_acts
 from services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.check import verify_dossier
+from services.ledger.dossier.opening import Reader, parts_for
 from services.ledger.dossier.plainzip import BadZip, build_zip, read_zip
 from services.ledger.faults import LedgerBroken
+from services.ledger.history import FoundEntry
 from services.ledger.note import COSIGNATURE, SigningKey
 from tests.dossier_tampering import TAMPERINGS, disputed_ledger, foreign_zips, made, resealed_dossiers
 from tests.ledger_records import MARKET, open_store
@@ -106,6 +110,28 @@ def test_an_outsiders_name_never_becomes_markup() -> None:
         shut=1,
     )
     assert "<script" not in index_page(manifest, [told], [ToldText(commitment=nasty, state=nasty)])
+
+
+def test_what_a_suspicion_was_counted_from_is_shown_to_no_member() -> None:
+    held = AssistHeld(
+        play="b1",
+        assist="a-1",
+        member="m-1",
+        position=1,
+        day="2026-01-01",
+        score=70,
+        reasons=["same_device"],
+        helpers=0,
+        publisher="shop-a",
+    )
+    entry = Entry(seq=1, index=0, part=0, at=T0, decisions=[held])
+    found = FoundEntry(1, encode_entry(entry), entry)
+    seen = {
+        audience: [part.is_open for part in parts_for(found, Reader(audience, name))]
+        for audience, name in (("member", "m-1"), ("merchant", "shop-a"), ("auditor", ""))
+    }
+    assert seen == {"member": [False], "merchant": [True], "auditor": [True]}
+    assert [part.is_open for part in parts_for(found, Reader("merchant", "shop-b"))] == [False]
 
 
 def test_the_same_request_gives_the_same_bytes(tmp_path: Path, log_key: SigningKey) -> None:

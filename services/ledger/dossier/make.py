@@ -13,6 +13,7 @@ from events import schemas
 from events.leaf import salt
 from events.record import decode_entry_bytes
 from events.times import format_time_ns
+from services.ledger.chain import place_of_record
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.gather import DossierRequest, concerned, reader_of
@@ -20,10 +21,10 @@ from services.ledger.dossier.opening import Part, Reader, event_of, parts_for
 from services.ledger.dossier.page import ToldEntry, ToldText, explanation, index_page
 from services.ledger.dossier.plainzip import build_zip
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
-from services.ledger.history import FoundEntry
-from services.ledger.leaves import LeafMaker, leaves_between
+from services.ledger.history import FoundEntry, read_record
+from services.ledger.lean import EntryPosition, decode_lean_record
+from services.ledger.leaves import LeafMaker
 from services.ledger.note import SigningKey, sign_note
-from services.ledger.prove import find_leaf
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
 from services.ledger.words import decision_in_words, event_in_words
@@ -106,16 +107,17 @@ class _Writer:
         self.texts: list[ToldText] = []
         self.erased: list[str] = []
         self.rule_versions: set[int] = set()
+        self._record = 0
+        self._leaves: dict[EntryPosition, tuple[int, bytes]] = {}
 
     def add(self, found: FoundEntry, *, keep_shut: bool) -> None:
         """Add an entry; one of which the reader sees nothing only where `keep_shut` says that it belongs to it."""
         parts = parts_for(found, self.reader)
         if not keep_shut and not any(part.is_open for part in parts):
             return
-        leaf_index = find_leaf(self._store, found.position)
+        leaf_index, leaf = self._leaf_of(found)
         if leaf_index >= self._signed.size:
             raise NotFound(f"entry {found.name} is not signed yet: try again in a second")
-        (leaf,) = leaves_between(self._store, self._maker, leaf_index, leaf_index + 1)
         self.rule_versions.add(int.from_bytes(leaf[41:45], "big"))
         name = f"{c.ENTRIES}{len(self.told) + 1:06d}.json"
         self.files[name] = _encode(
@@ -129,6 +131,22 @@ class _Writer:
         )
         self.told.append(self._tell(found, parts, name))
         self._add_schemas(found, parts)
+
+    def _leaf_of(self, found: FoundEntry) -> tuple[int, bytes]:
+        """Return (number, leaf) of an entry; entries come in order, so that each record is taken apart once."""
+        if self._record != found.record:
+            summary = self._store.summary(found.record)
+            if summary is None:
+                raise LedgerBroken(place_of_record(found.record), "the index knows nothing of it: run `verify`")
+            body = read_record(self._store, found.record)
+            places = [entry.position for entry in decode_lean_record(body, place_of_record(found.record)).entries]
+            leaves = self._maker.leaves_of(found.record, body)
+            self._record = found.record
+            self._leaves = {
+                place: (summary.first_leaf + number, leaf)
+                for number, (place, leaf) in enumerate(zip(places, leaves, strict=True))
+            }
+        return self._leaves[found.position]
 
     def _opened(self, found: FoundEntry, parts: Sequence[Part]) -> Iterable[c.OpenedPart]:
         entry = decode_entry_bytes(found.raw)

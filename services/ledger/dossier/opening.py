@@ -7,6 +7,7 @@ import msgspec
 
 from events import decisions as d
 from events import dispute_decisions as dd
+from events import outcomes
 from events.decode import decode_archived
 from events.leaf import parts
 from events.record import decode_entry_bytes
@@ -15,6 +16,10 @@ from services.ledger.dossier.contents import Audience
 from services.ledger.history import FoundEntry
 
 _PUBLIC: Final = (d.OfferListed,)
+# A part is shown whole or not at all, so one that holds what outsiders are not told stays shut: another member's order,
+# and what a suspicion was counted from. What a member chose, the member may see.
+_HIDDEN_FROM_MERCHANTS: Final = outcomes.NOT_FOR_PUBLISHERS
+_HIDDEN_FROM_MEMBERS: Final = ("promoted", "strikes", "evidence_entries", "score", "reasons")
 _ANSWERS: Final = (d.Refused, d.Duplicate, d.Malformed)
 
 
@@ -101,8 +106,11 @@ def _sees_event(found: FoundEntry, reader: Reader) -> bool:
 
 
 def _sees(decision: d.AnyDecision, reader: Reader) -> bool:
-    if isinstance(decision, dd.DisputeProposed) or getattr(decision, "promoted", None) is not None:
-        # Who leads from now on is another member's order; what is only proposed is nobody's yet.
+    if isinstance(decision, dd.DisputeProposed):
+        # What is only proposed is nobody's yet.
+        return False
+    hidden = _HIDDEN_FROM_MERCHANTS if reader.audience == "merchant" else _HIDDEN_FROM_MEMBERS
+    if any(getattr(decision, field, None) is not None for field in hidden):
         return False
     if isinstance(decision, _PUBLIC) or reader.owns(decision):
         return True
