@@ -13,6 +13,16 @@ import msgspec
 
 from events import play_decisions as p
 from events.decision import Decision
+from events.dispute_decisions import (
+    DisputeAnswered,
+    DisputeAppealed,
+    DisputeClosed,
+    DisputeEvidenced,
+    DisputeOpened,
+    DisputeOverdue,
+    DisputeProposed,
+    DisputeResolved,
+)
 from events.member_decisions import InvitationAllowed, InvitationRefused, MemberChose, MemberReminded
 from events.reasons import Fault, Reason
 
@@ -177,6 +187,7 @@ class RefundDue(Decision, tag="refund.due", kw_only=True):
         "order_refused",
         "not_confirmed",
         "price_by_size",
+        "dispute",
         "not_drawn",
     ]
     publisher: str
@@ -268,6 +279,14 @@ AnyDecision = (
     | p.AssistHeld
     | p.AssistRefused
     | p.AssistVoided
+    | DisputeOpened
+    | DisputeAnswered
+    | DisputeEvidenced
+    | DisputeProposed
+    | DisputeResolved
+    | DisputeAppealed
+    | DisputeOverdue
+    | DisputeClosed
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

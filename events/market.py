@@ -66,6 +66,23 @@ class Participation(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     spending: MoneyLimit | None = None
 
 
+class DisputeRules(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How long a claim, an answer, a resolution and an appeal may take, and when a second person must agree.
+
+    `claim_s` counts from the end of what is disputed, `answer_s` and `resolve_s` from the claim (after an appeal from
+    that), `appeal_s` from the resolution. `second_approver`: resolutions that void an assist, reinstate a member, or
+    belong to an incident wait for another person.
+    """
+
+    claim_s: DurationS = 30 * 86_400
+    answer_s: DurationS = 3 * 86_400
+    resolve_s: DurationS = 10 * 86_400
+    appeal_s: DurationS = 7 * 86_400
+    second_approver: Annotated[list[Literal["void", "reinstate", "bulk"]], msgspec.Meta(max_length=3)] = []
+    capacity: Capacity = 100_000
+    """How many disputes are remembered, each until its resolution is final."""
+
+
 AssistCap = Annotated[int, msgspec.Meta(ge=1, le=ASSISTS_PER_DAY_MAX)]
 
 
@@ -104,6 +121,8 @@ class MarketConfigured(Data, kw_only=True):
     """How many members' choices are kept: 0.4 KiB each."""
     new_member_s: DurationS = 7 * 86_400
     """How long a registered member counts as new."""
+    disputes: DisputeRules | None = None
+    """None: the defaults."""
     secret_commitment: Sha256Hex | None = None
     """SHA-256 of the secret behind the draws (`events.fair.secret_commitment`); without it no play opens."""
     assist_caps: AssistCaps | None = None

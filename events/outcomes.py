@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events import dispute_decisions as dd
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS, PlayTicketed
 from events.record import Entry, entry_id
 
@@ -25,12 +26,25 @@ class _Identified(msgspec.Struct):
 _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
+DISPUTED: Final = (
+    dd.DisputeOpened,
+    dd.DisputeAnswered,
+    dd.DisputeEvidenced,
+    dd.DisputeResolved,
+    dd.DisputeAppealed,
+    dd.DisputeOverdue,
+    dd.DisputeClosed,
+)
+"""What is told of a dispute; who proposed what stays with the operators until it is decided."""
 ABOUT_ORDERS: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
-PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS)
+PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS, *DISPUTED)
 # `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them, and
 # `choices` are what a member told others too.
 NOT_FOR_PUBLISHERS: Final = ("promoted", "choices")
-NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages", "score", "reasons")
+NOT_FOR_MEMBERS: Final = (
+    *NOT_FOR_PUBLISHERS,
+    *("publisher", "actor", "second", "ticket", "page", "pages", "score", "reasons"),
+)
 
 
 def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
@@ -38,8 +52,8 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
 
     `kind` and its fields are those of the decision that answers: a seat rather than the group that was opened
     for it. The others stand under `also`, without the seats of other members and without decisions about orders
-    of other publishers, who hear of them by `news_of`. `event_id` is used where the entry keeps no event
-    (malformed, personal data).
+    of other publishers, who hear of them by `news_of`; whoever resolves a dispute sees all that it brings about.
+    `event_id` is used where the entry keeps no event (malformed, personal data).
     """
     assert entry.decisions, "an entry has a decision"
     assert entry.publisher is not None, "timer work answers nobody"
@@ -50,7 +64,8 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
     also = [
         _for_publisher(decision)
         for decision in entry.decisions
-        if decision is not answering and _may_see(entry.publisher, own_order, decision)
+        if decision is not answering
+        and (isinstance(answering, dd.DisputeResolved) or _may_see(entry.publisher, own_order, decision))
     ]
     return {**head, **_for_publisher(answering), **({"also": also} if also else {})}
 

@@ -103,6 +103,26 @@ class Reason(StrEnum):
     NEW_MEMBERS_ONLY = "new_members_only"
     HELPER_DAY_CAP = "helper_day_cap"
     PAIR_WEEK_CAP = "pair_week_cap"
+    # Dispute
+    DISPUTE_EXISTS = "dispute_exists"
+    DISPUTE_UNKNOWN = "dispute_unknown"
+    DISPUTE_OVER = "dispute_over"
+    DISPUTE_NOT_OVER = "dispute_not_over"
+    SUBJECT_UNKNOWN = "subject_unknown"
+    NOT_CONCERNED = "not_concerned"
+    CLAIM_TOO_LATE = "claim_too_late"
+    ANSWER_TOO_LATE = "answer_too_late"
+    ANSWER_AWAITED = "answer_awaited"
+    APPEAL_TOO_LATE = "appeal_too_late"
+    APPEALED_BEFORE = "appealed_before"
+    EVIDENCE_KNOWN = "evidence_known"
+    SAME_ACTOR = "same_actor"
+    REMEDY_INCOMPLETE = "remedy_incomplete"
+    REMEDY_UNSUITED = "remedy_unsuited"
+    REMEDY_DONE = "remedy_done"
+    NOTHING_TO_REFUND = "nothing_to_refund"
+    REFUND_TOO_LARGE = "refund_too_large"
+    ORDER_STILL_SEATED = "order_still_seated"
 
 
 class Fault(StrEnum):
@@ -273,6 +293,31 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "pair_week_cap": (
         "The member has helped the same member as often this week as is allowed.",
         "该成员本周为同一成员助力的次数已达上限。",
+    ),
+    "dispute_exists": (
+        "A dispute with this id, or by this member about this, is known already.",
+        "该争议已存在，或该成员已就此提出过争议。",
+    ),
+    "dispute_unknown": ("No dispute with this id is known.", "没有该编号的争议。"),
+    "dispute_over": ("The dispute has already been resolved.", "该争议已有处理结果。"),
+    "dispute_not_over": ("The dispute has not been resolved yet.", "该争议尚未处理完毕。"),
+    "subject_unknown": ("What is disputed is not known here, or no longer.", "争议的对象不存在或已过保存期。"),
+    "not_concerned": ("What is disputed does not concern this member.", "争议的对象与该成员无关。"),
+    "claim_too_late": ("The claim period is over.", "已超过申诉期限。"),
+    "answer_too_late": ("The time for an answer is over.", "已超过答复期限。"),
+    "answer_awaited": ("The other side may still answer the claim.", "对方的答复期限尚未届满。"),
+    "appeal_too_late": ("The time for an appeal is over.", "已超过复议期限。"),
+    "appealed_before": ("The dispute has been appealed once already.", "该争议已复议过一次。"),
+    "evidence_known": ("The same evidence has been handed in before.", "该证据已提交过。"),
+    "same_actor": ("It takes a second, other person.", "须由另一人处理。"),
+    "remedy_incomplete": ("The remedy does not name what it is about.", "处理方式缺少必需的内容。"),
+    "remedy_unsuited": ("The remedy does not belong to what is disputed.", "处理方式与争议的对象不符。"),
+    "remedy_done": ("What the remedy would bring about holds already.", "该处理已生效，无需重复。"),
+    "nothing_to_refund": ("The order holds no money that could go back.", "该订单没有可退的款项。"),
+    "refund_too_large": ("The order holds less money than that.", "退款金额超过该订单可退的款项。"),
+    "order_still_seated": (
+        "The order still has a seat in an open group; release it, or wait until the group ends.",
+        "该订单仍在进行中的团内，请先退出或等待成团结束。",
     ),
     "not_utf8": ("The bytes are not UTF-8.", "内容不是 UTF-8 编码。"),
     "not_json": ("The bytes are not one JSON value.", "内容不是合法的 JSON。"),

@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from events import assist, clock, group, invitation, market, member, offer, order, play, refund
+from events import assist, clock, dispute, group, invitation, market, member, offer, order, play, refund
 from events.envelope import Event
 
 AnyEvent = (
@@ -30,6 +30,11 @@ AnyEvent = (
     | member.MemberPreferredEvent
     | member.MemberLimitedSelfEvent
     | invitation.InvitationRequestedEvent
+    | dispute.DisputeOpenedEvent
+    | dispute.DisputeAnsweredEvent
+    | dispute.DisputeEvidencedEvent
+    | dispute.DisputeResolvedEvent
+    | dispute.DisputeAppealedEvent
     | play.PlayOpenedEvent
     | play.PlayClosedEvent
     | assist.AssistGivenEvent

@@ -195,7 +195,7 @@ def _told(struct: type[msgspec.Struct], left_out: Iterable[str]) -> Schema:
 
 
 def _shared_definitions() -> Schema:
-    return {name: _of(d.AnyDecision)["$defs"][name] for name in ("Reason", "Fault")}
+    return {name: _of(d.AnyDecision)["$defs"][name] for name in ("Reason", "Fault", "Remedy")}
 
 
 def _references(definitions: Iterable[str]) -> list[Schema]:

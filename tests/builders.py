@@ -209,6 +209,36 @@ def ticked(**fields: Any) -> JsonEvent:
     return event("clock.ticked", **fields)
 
 
+def claimed(disputed: str, member: str, dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Open a dispute, by default about an order."""
+    named = {"about": "order", "actor": member, "reason": "not_received"}
+    return event("dispute.opened", dispute=dispute, disputed=disputed, member=member, **{**named, **fields})
+
+
+def answered(dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Answer a claim, as the merchant."""
+    return event("dispute.answered", **{"dispute": dispute, "party": "merchant", "actor": "shop.desk", **fields})
+
+
+def evidenced(evidence: str = "ab" * 32, dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Hand in a commitment to a file."""
+    named = {"dispute": dispute, "party": "member", "actor": "m-1"}
+    return event("dispute.evidenced", **{**named, "evidence": evidence, **fields})
+
+
+def resolved(kind: str = "none", dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Resolve a dispute with a remedy of a kind; `remedy` adds to what it names."""
+    remedy = {"kind": kind, **fields.pop("remedy", {})}
+    named = {"verdict": "rejected" if kind == "none" else "upheld", "actor": "cs-7", "reason": "looked_into"}
+    return event("dispute.resolved", dispute=dispute, remedy=remedy, **{**named, **fields})
+
+
+def appealed(dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Appeal against a resolution, as the member."""
+    named = {"party": "member", "actor": "m-1", "reason": "new_facts"}
+    return event("dispute.appealed", dispute=dispute, **{**named, **fields})
+
+
 def play_market(**fields: Any) -> JsonEvent:
     """Configure a market that has committed to the secret of its draws, and in which shops may open plays."""
     publishers = {SHOP: PLAY_FAMILIES, "shop-b": PLAY_FAMILIES}

@@ -10,22 +10,9 @@ _NO_MINOR_UNIT: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "RWF", "UG
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 # Shown in this order; what is not named here is left to --json.
 _FIELDS: Final = (
-    *(
-        "play",
-        "assist",
-        "form",
-        "offer",
-        "order",
-        "member",
-        "group",
-        "into",
-        "refund",
-        "status",
-        "original",
-        "of",
-        "sku",
-    ),
-    *("prize", "seed", "seed_sha256"),
+    *("dispute", "disputed", "verdict", "stage", "party"),
+    *("play", "assist", "form", "offer", "order", "member", "group", "into"),
+    *("refund", "status", "original", "of", "sku", "prize", "seed", "seed_sha256"),
     *("about", "invitation", "inviter", "invitee", "pool", "channel", "link", "limit", "consequence"),
 )
 _COUNTS: Final = (
@@ -64,6 +51,9 @@ def _describe_one(decision: Mapping[str, Any]) -> str:
     for end in ("deadline", "ends_at"):
         if end in decision:
             words.append(f"open until {moment(decision[end])}")
+    for name, what in (("answer_until", "answer"), ("resolve_until", "resolution"), ("appeal_until", "appeal")):
+        if name in decision:
+            words.append(f"{what} before {moment(decision[name])}")
     words += _why_words(decision)
     return " ".join(words).removesuffix(":")
 

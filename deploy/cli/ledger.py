@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
+from deploy.cli.ledger_disputes import add_dispute_commands
+from deploy.cli.ledger_dossier import add_dossier_commands
+from deploy.cli.ledger_log import KeyOption, WitnessOption, add_log_commands, tree_keys, witness_fault
 from deploy.cli.ledger_plays import add_play_commands
+from deploy.cli.ledger_witness import witness_command
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -56,11 +59,18 @@ UntilOption = Annotated[
 
 @ledger_app.command("verify")
 def verify_command(
-    key: KeyOption = None, data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
+    key: KeyOption = None,
+    witness: WitnessOption = None,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
-    with _ledger(data, market) as store, _progress("verifying") as progress:
-        report = verify(store, progress, tree_keys(store, data, key))
+    with open_ledger(data, market) as store, _progress("verifying") as progress:
+        keys = tree_keys(store, data, key)
+        report = verify(store, progress, keys)
+        if witness is not None and report.fault is None:
+            report.fault = witness_fault(store, keys, witness)
     if as_json:
         _print_json(report)
     elif report.fault is None:
@@ -87,7 +97,7 @@ def show_command(
 ) -> None:
     """Show every entry that concerns a group, a member, an order or a play, in order."""
     kind, name = _one_of(group=group, member=member, order=order, play=play)
-    with _ledger(data, market) as store:
+    with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
         count = _print_entries(entries, as_json=as_json)
     if count == 0:
@@ -103,7 +113,7 @@ def replay_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a group's state as it was: members, seats, deadline, status, money."""
-    with _ledger(data, market) as store:
+    with open_ledger(data, market) as store:
         state = replay_group(store, group, _until(until))
     if as_json:
         _print_json(state)
@@ -114,7 +124,7 @@ def replay_command(
 @ledger_app.command("audit")
 def audit_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
     """Recount everything and say what does not add up."""
-    with _ledger(data, market) as store, _progress("auditing") as progress:
+    with open_ledger(data, market) as store, _progress("auditing") as progress:
         report = audit(store, progress)
     if as_json:
         _print_json(report)
@@ -134,7 +144,7 @@ def refunds_command(
     as_json: JsonOption = False,
 ) -> None:
     """List what is owed back."""
-    with _ledger(data, market) as store, _progress("reading") as progress:
+    with open_ledger(data, market) as store, _progress("reading") as progress:
         found = refunds(store, unsettled=unsettled, progress=progress)
         if as_json:
             _print_json_list("refunds", found)
@@ -147,7 +157,7 @@ def refunds_command(
 
 
 @contextmanager
-def _ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
+def open_ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
     """Open a ledger for reading and turn what may go wrong into a sentence and an exit status."""
     address = read_address(data)
     name = market or (address.market if address is not None else DEFAULT_MARKET)
@@ -288,5 +298,8 @@ def _print_audit(report: AuditReport) -> None:
     _print("everything adds up" if report.clean else "the audit found what does not add up")
 
 
-add_log_commands(ledger_app, _ledger)
-add_play_commands(ledger_app, _ledger)
+add_log_commands(ledger_app, open_ledger)
+add_dossier_commands(ledger_app, open_ledger)
+add_dispute_commands(ledger_app, open_ledger)
+add_play_commands(ledger_app, open_ledger)
+ledger_app.command("witness")(witness_command)

@@ -20,7 +20,8 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `health_port` serves /healthz and /metrics on loopback; `http_port` is the gateway's public API.
     `peers` maps service names to their health URL; the gateway's own /healthz and /metrics sum them up.
     `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL. `log_host` begins the name under which the
-    ledger signs, HOST/groupbuy/MARKET; once something is signed it stays.
+    ledger signs, HOST/groupbuy/MARKET; once something is signed it stays. `witnesses` maps the URL of each witness
+    whom the ledger asks for cosignatures to its verifier key.
     """
 
     service: str
@@ -38,6 +39,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     peers: dict[str, str] = {}
     ledger_url: str = "sqlite:"
     log_host: str = "localhost"
+    witnesses: dict[str, str] = {}
 
     @property
     def inbox_prefix(self) -> str:

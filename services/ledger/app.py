@@ -1,5 +1,6 @@
 """The ledger's process: one place that wires broker, health, metrics and the archiver."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,11 +24,14 @@ def build(
 
     @asynccontextmanager
     async def running(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator[Archiver]:
+        # It tells of each request, one a second for each witness.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         archiver = Archiver(broker, config, trim or TrimPolicy())
         health = Health("ledger")
         health.add("journal", archiver.check)
         health.add("trimming", archiver.check_trimming)
         health.add("signing", archiver.check_signing)
+        health.add("witnesses", archiver.cosigning.check)
         # One reader: whoever follows the log must not take the processor from what writes it.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="log") as reading:
             routes = log_routes(archiver, reading)

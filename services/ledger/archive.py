@@ -155,6 +155,11 @@ class Archive:
         found = self._last_summary(lambda summary: summary.first_leaf <= leaf_index)
         return found if found is not None and leaf_index < found.first_leaf + found.entries else None
 
+    def record_before(self, at_ns: int) -> int:
+        """Return the sequence of the last record all of which was accepted before `at_ns`, 0 for none."""
+        found = self._last_summary(lambda summary: summary.last_at_ns < at_ns)
+        return found.record if found is not None else 0
+
     def entries_archived(self) -> int:
         """Return how many entries the archive holds."""
         return int(self.query("SELECT max(first_leaf + entries) FROM @records")[0][0] or 0)

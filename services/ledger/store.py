@@ -30,7 +30,14 @@ from services.ledger.postings import (
     split_page,
 )
 from services.ledger.recorders import IndexChange, LedgerRecorder, Summary
-from services.ledger.tree import CHECKPOINT_META, MARKET_KEY_META, GrowingTree, Growth, check_market_key
+from services.ledger.tree import (
+    CHECKPOINT_META,
+    COSIGNED_META,
+    MARKET_KEY_META,
+    GrowingTree,
+    Growth,
+    check_market_key,
+)
 
 FORMAT: Final = "1"
 _ATTEMPTS: Final = 3
@@ -204,10 +211,14 @@ class LedgerStore(Archive):
         """Return the last checkpoint that was signed, None when there is none."""
         return self.meta(CHECKPOINT_META)
 
-    def save_checkpoint(self, note: str) -> None:
+    def cosigned(self) -> str | None:
+        """Return the last checkpoint that a witness cosigned, None when there is none."""
+        return self.meta(COSIGNED_META)
+
+    def save_checkpoint(self, note: str, *, is_cosigned: bool = False) -> None:
         """Keep a checkpoint in place of the one before. Raises LedgerUnavailable when the database does not take it."""
         try:
-            self._note(CHECKPOINT_META, note)
+            self._note(COSIGNED_META if is_cosigned else CHECKPOINT_META, note)
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take the checkpoint: {error}") from error
 

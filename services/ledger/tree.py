@@ -20,6 +20,8 @@ MARKET_KEY_META: Final = "market_key"
 """Under this name stands which market key the leaves were made with, as its commitment."""
 CHECKPOINT_META: Final = "checkpoint"
 """Under this name stands the last checkpoint that was signed."""
+COSIGNED_META: Final = "cosigned"
+"""Under this name stands the last checkpoint that a witness cosigned, with the cosignatures."""
 BUILD_STEP_LEAVES: Final = 8_192
 
 

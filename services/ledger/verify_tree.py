@@ -10,7 +10,7 @@ from services.ledger.checkpointing import check_against_tree
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.leaves import LeafMaker
 from services.ledger.merkle import HASH_BYTES, leaf_hash
-from services.ledger.note import VerifierKey
+from services.ledger.note import NoteError, VerifierKey, open_note
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, Edge, Tile, last_tile, levels_of, split_hashes
 from services.ledger.tree import check_market_key
@@ -22,10 +22,11 @@ _SHAPE: Final = (
 
 
 class LogKeys(msgspec.Struct, frozen=True):
-    """What it takes to check a tree: the market's key, which makes the leaves, and the key that signs."""
+    """What it takes to check a tree: the market's key, which makes the leaves, the key that signs, the witnesses'."""
 
     maker: LeafMaker
     verifier: VerifierKey
+    witnesses: tuple[VerifierKey, ...] = ()
 
 
 class TreeReport(msgspec.Struct, kw_only=True, frozen=True):
@@ -92,13 +93,27 @@ class TreeCheck:
         return f"its hash of leaf {index} is not that of the entry which is archived there{where}"
 
     def _check_checkpoint(self) -> Checkpoint | None:
-        note = self._store.checkpoint()
+        note = self._store.cosigned()
+        cosigned = self._opened("the cosigned checkpoint", note)
+        if note is not None and self._keys.witnesses:
+            try:
+                open_note(note.encode(), self._keys.witnesses)
+            except NoteError as error:
+                raise LedgerBroken("the cosigned checkpoint", str(error)) from None
+        signed = self._opened("the checkpoint", self._store.checkpoint())
+        if cosigned is not None and (signed is None or signed.size < cosigned.size):
+            raise LedgerBroken(
+                "the checkpoint", f"it is older than the one that was cosigned, of {cosigned.size} leaves"
+            )
+        return signed
+
+    def _opened(self, place: str, note: str | None) -> Checkpoint | None:
         if note is None:
             return None
         try:
             signed = open_checkpoint(note.encode(), self._keys.verifier)
         except CheckpointError as error:
-            raise LedgerBroken("the checkpoint", str(error)) from None
+            raise LedgerBroken(place, str(error)) from None
         check_against_tree(self._store, signed)
         return signed
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from events import assist, clock, group, invitation, market, member, offer, order, play, refund
+from events import assist, clock, dispute, group, invitation, market, member, offer, order, play, refund
 from events.envelope import Data, Event
 from events.signals import Signals
 
@@ -199,6 +199,50 @@ FULL: Final[list[Event]] = [
         assist.AssistVoidedEvent,
         assist.AssistVoided(play="draw-1", assist="a-1", member="m-77aa01bc", verdict="count", **ACT),
     ),
+    example(
+        dispute.DisputeOpenedEvent,
+        dispute.DisputeOpened(
+            dispute="d-1",
+            about="order",
+            disputed="20261123100000123456",
+            play="p-1",
+            member="m-3f2a9c0d",
+            actor="m-3f2a9c0d",
+            reason="not_received",
+            ticket="T-2026-4711",
+            statement=TEXT_HASH,
+            happened_at=TIME,
+            incident="i-2026-11-23",
+        ),
+        source="//operator/desk",
+    ),
+    example(
+        dispute.DisputeAnsweredEvent,
+        dispute.DisputeAnswered(dispute="d-1", party="merchant", actor="shop-a.desk", statement=TEXT_HASH),
+    ),
+    example(
+        dispute.DisputeEvidencedEvent,
+        dispute.DisputeEvidenced(
+            dispute="d-1", party="member", actor="m-3f2a9c0d", evidence=TEXT_HASH, label="photo-of-parcel"
+        ),
+    ),
+    example(
+        dispute.DisputeResolvedEvent,
+        dispute.DisputeResolved(
+            dispute="d-1",
+            verdict="partly_upheld",
+            remedy=dispute.Remedy(kind="refund", order="20261123100000123456", amount_minor=1_000),
+            actor="cs-7",
+            reason="late_delivery",
+            statement=TEXT_HASH,
+        ),
+    ),
+    example(
+        dispute.DisputeAppealedEvent,
+        dispute.DisputeAppealed(
+            dispute="d-1", party="merchant", actor="shop-a.desk", reason="delivered_in_time", statement=TEXT_HASH
+        ),
+    ),
 ]
 """Every type once, every field given."""
 
@@ -230,6 +274,27 @@ BARE: Final[list[Event]] = [
     example(play.PlayClosedEvent, play.PlayClosed(play="cut-1", cause="early")),
     example(assist.AssistGivenEvent, assist.AssistGiven(play="cut-1", assist="a-1", member="m-1")),
     example(assist.AssistVoidedEvent, assist.AssistVoided(play="cut-1", assist="a-1", member="m-1", **ACT)),
+    example(
+        dispute.DisputeOpenedEvent,
+        dispute.DisputeOpened(
+            dispute="d-1", about="notice", disputed="n-1", member="m-1", actor="m-1", reason="not_wanted"
+        ),
+    ),
+    example(dispute.DisputeAnsweredEvent, dispute.DisputeAnswered(dispute="d-1", party="platform", actor="cs-7")),
+    example(
+        dispute.DisputeEvidencedEvent,
+        dispute.DisputeEvidenced(dispute="d-1", party="member", actor="m-1", evidence=TEXT_HASH),
+    ),
+    example(
+        dispute.DisputeResolvedEvent,
+        dispute.DisputeResolved(
+            dispute="d-1", verdict="rejected", remedy=dispute.Remedy(kind="none"), actor="cs-7", reason="no_ground"
+        ),
+    ),
+    example(
+        dispute.DisputeAppealedEvent,
+        dispute.DisputeAppealed(dispute="d-1", party="member", actor="m-1", reason="new_facts"),
+    ),
 ]
 """Types with fields that may be absent, without them."""
 
@@ -288,6 +353,49 @@ ADDED: Final[dict[str, Event]] = {
         invitation.InvitationRequestedEvent,
         invitation.InvitationRequested(
             invitation="i-1", inviter="m-3f2a9c0d", invitee="m-77aa01bc", channel="sse", play="p-1"
+        ),
+    ),
+    "disputes": example(
+        market.MarketConfiguredEvent,
+        market.MarketConfigured(
+            disputes=market.DisputeRules(
+                claim_s=604_800,
+                answer_s=86_400,
+                resolve_s=432_000,
+                appeal_s=172_800,
+                second_approver=["void", "reinstate", "bulk"],
+                capacity=1_000,
+            )
+        ),
+    ),
+    "assist": example(
+        dispute.DisputeResolvedEvent,
+        dispute.DisputeResolved(
+            dispute="d-2",
+            verdict="upheld",
+            remedy=dispute.Remedy(kind="assist_voided", play="p-1", assist="a-1", member="m-9"),
+            actor="cs-7",
+            reason="not_a_friend",
+        ),
+    ),
+    "sanction": example(
+        dispute.DisputeResolvedEvent,
+        dispute.DisputeResolved(
+            dispute="d-3",
+            verdict="upheld",
+            remedy=dispute.Remedy(kind="member_reinstated", member="m-1"),
+            actor="cs-7",
+            reason="wrong_signal",
+        ),
+    ),
+    "seat": example(
+        dispute.DisputeResolvedEvent,
+        dispute.DisputeResolved(
+            dispute="d-4",
+            verdict="upheld",
+            remedy=dispute.Remedy(kind="seat", order="o-1", group="g1041-0"),
+            actor="cs-7",
+            reason="outage",
         ),
     ),
 }

@@ -5,8 +5,10 @@ from typing import Final
 import msgspec
 
 from events import decisions as d
+from events import dispute_decisions as dd
 from events import member_decisions as m
 from events import play_decisions as p
+from events.dispute import Remedy
 from events.member import QuietHours
 from events.reasons import Fault, Reason
 from events.record import GENESIS, RECORD_FORMAT, Entry, Record, Through, encode_entry
@@ -23,6 +25,8 @@ SEATS: Final = [
     d.SeatRef(order="o-2", member="m-2", publisher="shop-b", quantity=2, price_minor=3980),
 ]
 REFUND: Final = "r-76226757333b36b812418fe85cfa4e9e"
+
+REMEDY: Final = Remedy(kind="refund", order="o-1", amount_minor=1_000)
 
 DECISIONS: Final[list[d.AnyDecision]] = [
     d.MarketSet(rule_version=1, tzdata="2026.1"),
@@ -316,6 +320,39 @@ DECISIONS: Final[list[d.AnyDecision]] = [
         ticket="T-2026-4711",
         publisher="shop-a",
     ),
+    dd.DisputeOpened(
+        dispute="d-1",
+        about="order",
+        disputed="o-1",
+        play="p-1",
+        member="m-1",
+        answer_until=AT_NS + 3 * 86_400 * 10**9,
+        resolve_until=AT_NS + 10 * 86_400 * 10**9,
+        order="o-1",
+        group="g1041-0",
+        offer="spring-tea",
+        publisher="shop-a",
+        incident="i-2026-11-23",
+    ),
+    dd.DisputeAnswered(dispute="d-1", party="merchant", member="m-1", publisher="shop-a"),
+    dd.DisputeEvidenced(dispute="d-1", party="member", evidence="ab" * 32, number=1, member="m-1", publisher="shop-a"),
+    dd.DisputeProposed(dispute="d-1", verdict="upheld", remedy=REMEDY, actor="cs-7", member="m-1", publisher="shop-a"),
+    dd.DisputeResolved(
+        dispute="d-1",
+        verdict="upheld",
+        remedy=REMEDY,
+        actor="cs-7",
+        second="cs-9",
+        appeal_until=AT_NS + 7 * 86_400 * 10**9,
+        order="o-1",
+        member="m-1",
+        publisher="shop-a",
+    ),
+    dd.DisputeAppealed(
+        dispute="d-1", party="member", resolve_until=AT_NS + 17 * 86_400 * 10**9, member="m-1", publisher="shop-a"
+    ),
+    dd.DisputeOverdue(dispute="d-1", stage="answer", member="m-1", publisher="shop-a"),
+    dd.DisputeClosed(dispute="d-1", member="m-1", publisher="shop-a"),
 ]
 """Every kind once, every field given."""
 

@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from deploy.cli.main import main
-from services.ledger.checkpoint import open_checkpoint, origin_of
+from services.ledger.checkpoint import Checkpoint, open_checkpoint, origin_of, sign_checkpoint
 from services.ledger.checkpointing import make_checkpoint
-from services.ledger.log_key import ensure_log_key, log_key_file
+from services.ledger.log_key import ensure_log_key, log_key_file, read_log_key
 from services.ledger.merkle import verify_inclusion
 from services.ledger.note import SigningKey, VerifierKey
 from services.ledger.store import ledger_file
@@ -142,3 +142,22 @@ def test_a_ledger_of_an_older_program_is_verified_without_a_tree(run: Run, data:
     status, _, err = run("prove", "1.0.0")
     assert status == 1
     assert "no tree yet" in err
+
+
+def test_verify_asks_what_a_witness_keeps_and_tells_when_the_end_is_missing_or_the_log_is_another(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    key = read_log_key(log_key_file(data, MARKET))
+    with open_store(data, read_only=True) as store:
+        note, size = store.checkpoint() or "", store.tiles.size()
+    kept = tmp_path / "kept"
+    for text, status, word in (
+        (note, 0, "what they were"),
+        (sign_checkpoint(key, Checkpoint(ORIGIN, size + 1, bytes(32))), 1, "its end is missing"),
+        (sign_checkpoint(key, Checkpoint(ORIGIN, size - 1, bytes(32))), 1, "it is not that log"),
+        ("nothing of the kind", 1, "no checkpoint of this log"),
+    ):
+        kept.write_text(text)
+        found, out, _ = run("verify", "--witness", str(kept))
+        assert (found, word in out) == (status, True), out
+    assert run("verify", "--witness", str(tmp_path / "nowhere"))[0] == 2

@@ -22,6 +22,8 @@ from events.record import Entry, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
 from events.subjects import MIXED
 from services.matcher.domain import alarms, configuring, due, evolve, gate, leaving, paying, seating
+from services.matcher.domain.disputes import deadlines as dispute_deadlines
+from services.matcher.domain.disputes.rules import RULES as DISPUTE_RULES
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
@@ -58,12 +60,16 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     member.MemberPreferredEvent: choosing.prefer,
     member.MemberLimitedSelfEvent: choosing.limit_self,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
+    **DISPUTE_RULES,
     **plays.RULES,
 }
 """The rule for each type of event but two: `market.configured` needs the zones, invitations the key of links."""
 
 alarms.SOURCES.append(plays.ALARMS)
 alarms.RULES.update(plays.ALARM_RULES)
+
+alarms.SOURCES.append(dispute_deadlines.alarms_of)
+alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
 
 
 class Engine:

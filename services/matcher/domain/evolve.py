@@ -7,6 +7,7 @@ from events import decisions as d
 from events import member_decisions as m
 from services.matcher.domain import group_changes, offer_changes, seat_changes
 from services.matcher.domain import state as s
+from services.matcher.domain.disputes.changes import CHANGES as DISPUTE_CHANGES
 from services.matcher.domain.members import choice_changes, invitation_changes, weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import changes as plays
@@ -59,6 +60,7 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     d.GroupDissolved: group_changes.group_unfilled,
     d.RefundDue: _refund_due,
     d.RefundClosed: _refund_closed,
+    **DISPUTE_CHANGES,
     m.MemberChose: choice_changes.chosen,
     m.MemberReminded: weeks.reminded,
     m.InvitationAllowed: invitation_changes.allowed,

@@ -15,14 +15,19 @@ from services.matcher.domain.state import Group, Order, State
 
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
-    """Seat a new order that has yet to pay, or restate one that changed."""
+    """Seat an order that has yet to pay, a new one or one that came back, or restate one that changed."""
     state, tree, event = moment.state, moment.tree, moment.event
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.HELD:
         _restate(moment, order, decision)
         return
-    assert order is None, "only a new order is held"
-    order = _new_order(state, decision, event)
+    is_new = order is None
+    if order is None:
+        order = _new_order(state, decision, event)
+    else:
+        _move_back_in(state, order, decision)
+        # What it paid before has been owed back: it pays anew.
+        order.payment, order.paid_minor = None, 0
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
@@ -32,7 +37,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     heapq.heappush(tree.holds, (order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
     _sit(state, tree, order, group)
     if state.members.watching:
-        weeks.seat_taken(moment, order, is_new=True)
+        weeks.seat_taken(moment, order, is_new=is_new)
 
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
@@ -91,7 +96,7 @@ def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyE
     return order
 
 
-def _move_back_in(state: State, order: Order, decision: d.SeatConfirmed) -> None:
+def _move_back_in(state: State, order: Order, decision: d.SeatHeld | d.SeatConfirmed) -> None:
     group = state.groups[decision.group]
     order.group = group.group
     order.leads = group.leader == order.order

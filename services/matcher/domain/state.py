@@ -12,6 +12,7 @@ import msgspec
 from events.decisions import Closing
 from events.market import MarketConfigured
 from events.offer import OfferTerms
+from services.matcher.domain.disputes.book import Disputes
 from services.matcher.domain.fifo import Fifo
 from services.matcher.domain.members.memory import Members
 from services.matcher.domain.plays.state import Plays
@@ -157,6 +158,7 @@ class State(msgspec.Struct, kw_only=True):
     ended_orders: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     ended_groups: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     settled_refunds: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
+    disputes: Disputes = msgspec.field(default_factory=Disputes)
     members: Members = msgspec.field(default_factory=Members)
     plays: Plays = msgspec.field(default_factory=Plays)
 

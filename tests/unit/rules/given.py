@@ -28,7 +28,7 @@ Input = JsonEvent | bytes | list[JsonEvent]
 CRASHES_TRIED = 8
 """After how many entries of each message, from none on, a crash is tried."""
 
-_OFFICES = {"market": "operator", "member": "operator", "clock": "matcher"}
+_OFFICES = {"market": "operator", "member": "operator", "dispute": "operator", "clock": "matcher"}
 _said: set[str] = set()
 
 

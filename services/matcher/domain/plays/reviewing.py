@@ -1,5 +1,7 @@
 """What a review makes of an assist that is counted or held (RULES.md section 9)."""
 
+from collections.abc import Callable
+
 from events import play_decisions as p
 from events.assist import AssistVoided, AssistVoidedEvent
 from events.reasons import Reason
@@ -14,7 +16,11 @@ from services.matcher.domain.turn import Turn
 
 def review(turn: Turn, event: AssistVoidedEvent) -> None:
     """Void an assist, or count one that was held."""
-    data = event.data
+    plan_review(turn, event.data)()
+
+
+def plan_review(turn: Turn, data: AssistVoided) -> Callable[[], None]:
+    """Return what decides a review, which cannot fail any more. Raises Refusal when there is nothing to review."""
     play = turn.state.plays.plays.get(data.play)
     if play is None:
         raise Refusal(Reason.PLAY_UNKNOWN)
@@ -27,11 +33,12 @@ def review(turn: Turn, event: AssistVoidedEvent) -> None:
     if status == ps.REFUSED:
         raise Refusal(Reason.ASSIST_REFUSED)
     if data.verdict == "void":
-        _void(turn, play, data, place, was_counted=status == ps.COUNTED)
-    elif status != ps.HELD:
+        return lambda: _void(turn, play, data, place, was_counted=status == ps.COUNTED)
+    if status != ps.HELD:
         raise Refusal(Reason.ASSIST_NOT_HELD)
-    else:
-        _count(turn, play, data, place)
+    if play.status == ps.OPEN and play.counted >= play.helper_limit:
+        raise Refusal(Reason.PLAY_FULL)
+    return lambda: _count(turn, play, data, place)
 
 
 def _void(turn: Turn, play: Play, data: AssistVoided, place: int, *, was_counted: bool) -> None:
@@ -74,8 +81,6 @@ def _count(turn: Turn, play: Play, data: AssistVoided, place: int) -> None:
     """Count a held assist; in a play that is over it changes nothing but what may be claimed."""
     rules = turn.tree.plays.rules(play)
     if play.status == ps.OPEN:
-        if play.counted >= play.helper_limit:
-            raise Refusal(Reason.PLAY_FULL)
         helped = rules.form.held_for(play, rules.terms, place)
         is_new = play.is_new(place)
         assisting.count(turn, play, rules, data.assist, data.member, helped, place=place, is_new=is_new, day=None)
