@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
+from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -30,7 +31,6 @@ from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFo
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntityKind
 from services.ledger.refunds import RefundState, refunds
-from services.ledger.replay import GroupState, SeatState, replay_group
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
@@ -44,13 +44,6 @@ ledger_app = typer.Typer(
     epilog="Exit status: 0 done, 1 the check failed or nothing was found, 2 unusable arguments or environment.",
     no_args_is_help=True,
 )
-
-UntilOption = Annotated[
-    str | None,
-    typer.Option(
-        "--until", metavar="POSITION|TIME", help="As of this entry (SEQ.INDEX.PART) or time (RFC 3339), included."
-    ),
-]
 
 
 @ledger_app.command("verify")
@@ -90,23 +83,6 @@ def show_command(
         count = _print_entries(entries, as_json=as_json)
     if count == 0:
         raise _found_nothing(f"nothing in the ledger concerns {kind} {name}")
-
-
-@ledger_app.command("replay")
-def replay_command(
-    group: Annotated[str, typer.Option("--group", help="The group.")],
-    until: UntilOption = None,
-    data: DataOption = DEFAULT_DATA,
-    market: MarketOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show a group's state as it was: members, seats, deadline, status, money."""
-    with _ledger(data, market) as store:
-        state = replay_group(store, group, _until(until))
-    if as_json:
-        _print_json(state)
-    else:
-        _print_group(state)
 
 
 @ledger_app.command("audit")
@@ -236,35 +212,6 @@ def _print_refund(refund: RefundState) -> bool:
     return True
 
 
-def _print_group(state: GroupState) -> None:
-    _print(
-        f"group {state.group} of offer {state.offer}, edition {state.edition}, as of entry {state.as_of} "
-        f"({format_time_ns(state.as_of_ns)})"
-    )
-    why = f" ({state.cause})" if state.cause else ""
-    into = f" into {state.merged_into}" if state.merged_into else ""
-    _print(
-        f"  {state.status}{into}{why}; opened {format_time_ns(state.opened_at_ns)}, "
-        f"deadline {format_time_ns(state.deadline_ns)}, order {state.leader} leads"
-    )
-    _print(f"  {state.seats_confirmed} seats confirmed, {state.seats_held} held")
-    for seat in state.seats:
-        _print(f"    {_seat_line(seat)}")
-    for seat in state.left:
-        _print(f"    {_seat_line(seat)}: {seat.left_because}")
-    money, currency = state.money, state.money.currency or ""
-    _print(
-        f"  money: {money_in_words(money.taken_minor, currency)} taken, {money.refunds_due_minor} due back, "
-        f"{money.refunds_settled_minor} of that settled"
-    )
-
-
-def _seat_line(seat: SeatState) -> str:
-    paid = f", paid with {seat.payment}" if seat.payment else ""
-    price = f", costs {seat.price_minor} in the end" if seat.price_minor is not None else ""
-    return f"{seat.status}  order {seat.order} of member {seat.member}: {seat.payable_minor}{paid}{price}"
-
-
 def _print_tree(tree: TreeReport | None) -> None:
     if tree is None:
         _print("There is no tree over them yet: it is built when the ledger is next started.")
@@ -287,3 +234,4 @@ def _print_audit(report: AuditReport) -> None:
 
 
 add_log_commands(ledger_app, _ledger)
+add_replay_commands(ledger_app, LedgerAccess(_ledger, _url, _progress))

@@ -74,10 +74,10 @@ def tree_keys(store: LedgerStore, data: Path, verifier_key: str | None = None) -
     except NoteError as error:
         raise BadQuestion(f"--key: {error}") from None
     verifier = given or read_log_key(log_key_file(data, store.market)).verifier
-    return LogKeys(LeafMaker(read_market_key(_market_key_file(data, store.market))), verifier)
+    return LogKeys(LeafMaker(read_market_key(market_key_file(data, store.market))), verifier)
 
 
-def _market_key_file(data: Path, market: str) -> Path:
+def market_key_file(data: Path, market: str) -> Path:
     """Return where the market's key is: where its service was told, else with the other keys."""
     path = config_directory(data) / "ledger.json"
     config = load_config(path) if path.is_file() else None

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ YOUNG_OBJECTS: Final = 50_000
 """Allocations between collections: what the rules allocate has no cycles."""
 
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 MODULE: Final = "services.ledger.replay_part"
 
 
@@ -40,8 +42,8 @@ class Difference(msgspec.Struct, kw_only=True, omit_defaults=True):
     entry: str
     record: int
     sentence: str
-    archived: msgspec.Raw = msgspec.Raw()
-    redone: msgspec.Raw = msgspec.Raw()
+    archived: str | None = None
+    redone: str | None = None
 
 
 class Part(msgspec.Struct):
@@ -100,7 +102,10 @@ class PartElsewhere:
 
     def __init__(self, task: Task) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         )
         assert self._process.stdin is not None, "a pipe"
         # Secrets go through the pipe: arguments and environment can be read by others.
@@ -151,8 +156,8 @@ def _difference(differs: Differs) -> Difference:
         entry=_name_in(named or b""),
         record=differs.record,
         sentence=differs.sentence,
-        archived=msgspec.Raw(differs.archived or b""),
-        redone=msgspec.Raw(differs.redone or b""),
+        archived=None if differs.archived is None else differs.archived.decode(errors="replace"),
+        redone=None if differs.redone is None else differs.redone.decode(errors="replace"),
     )
 
 
