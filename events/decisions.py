@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from events.decision import Decision
+from events.market_decisions import MarketRestored
 from events.reasons import Fault, Reason
 
 
@@ -243,6 +244,7 @@ AnyDecision = (
     | Refused
     | Duplicate
     | Malformed
+    | MarketRestored
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

@@ -24,6 +24,7 @@ AnyEvent = (
     | refund.RefundFailedEvent
     | member.MemberBlockedEvent
     | clock.ClockTickedEvent
+    | market.MarketRestoredEvent
 )
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)}

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
 from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
+from deploy.cli.ledger_restore import add_restore_command
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -235,3 +236,4 @@ def _print_audit(report: AuditReport) -> None:
 
 add_log_commands(ledger_app, _ledger)
 add_replay_commands(ledger_app, LedgerAccess(_ledger, _url, _progress))
+add_restore_command(ledger_app, LedgerAccess(_ledger, _url, _progress))

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from events import decisions as d
+from events.market_decisions import MarketRestored
 from events.reasons import Fault, Reason
 from events.record import GENESIS, RECORD_FORMAT, Entry, Record, Through, encode_entry
 from events.times import parse_time_ns
@@ -118,6 +119,15 @@ DECISIONS: Final[list[d.AnyDecision]] = [
     d.Refused(reason=Reason.PERSONAL_DATA, detail="data.note", size_bytes=311, keyed_hash="ab" * 32),
     d.Duplicate(of="1041.0.0", original="seat.held", reason=Reason.OUT_OF_STOCK, group="g1041-0"),
     d.Malformed(why=Fault.DUPLICATE_KEY, detail="order", size_bytes=311, keyed_hash="cd" * 32),
+    MarketRestored(
+        previous=INTAKE,
+        intake="7d793037a0760186574b0282f2f435e7",
+        through=1044,
+        lost_events=3,
+        actor="amy",
+        reason="disk_lost",
+        ticket="t-77",
+    ),
 ]
 """Every kind once, every field given."""
 

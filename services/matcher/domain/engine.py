@@ -15,12 +15,12 @@ from events.decision import Decision
 from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
 from events.envelope import Event
 from events.leaf import keyed_hash
-from events.market import MarketConfiguredEvent
+from events.market import MarketConfiguredEvent, MarketRestoredEvent
 from events.reasons import Fault, Reason
 from events.record import Entry, EntryBytes, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
 from events.subjects import GATEWAY, MIXED
-from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, seating
+from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, restoring, seating
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
@@ -49,6 +49,7 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     offer.OfferWithdrawnEvent: configuring.withdraw_offer,
     member.MemberBlockedEvent: configuring.block,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
+    MarketRestoredEvent: restoring.restore,
 }
 """The rule for each type of event but `market.configured`, which needs the zones."""
 
