@@ -4,6 +4,7 @@ import sys
 from typing import Final
 
 from tests.histories import FOLDER
+from tests.histories.scripts import SCRIPTS
 from tests.ledger_market import decided_records
 
 WANTED: Final = {
@@ -17,11 +18,12 @@ WANTED: Final = {
 
 def main() -> None:
     """Make what is missing."""
-    for name, (seed, messages, clock, taste) in WANTED.items():
+    for name in (*WANTED, *SCRIPTS):
         path = FOLDER / f"{name}.ndjson"
         if path.exists():
             continue
-        bodies = [record.body for record in decided_records(seed, messages, clock, taste)]
+        records = decided_records(*WANTED[name]) if name in WANTED else SCRIPTS[name]().records()
+        bodies = [record.body for record in records]
         assert all(b"\n" not in body for body in bodies), "a record is one line"
         path.write_bytes(b"\n".join(bodies) + b"\n")
         sys.stdout.write(f"made {path.name}: {len(bodies)} records\n")
