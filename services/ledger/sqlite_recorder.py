@@ -23,6 +23,7 @@ from services.ledger.recorders import (
     DELETE_RUN,
     DELETE_TILE,
     INDEX_COLUMNS,
+    UNCHECKED_COLUMN,
     IndexChange,
     Row,
     insert_into,
@@ -57,7 +58,7 @@ CREATE TABLE IF NOT EXISTS ledger_meta (name TEXT PRIMARY KEY, value TEXT NOT NU
 """
 _CREATE_RECORDS: Final = """
 CREATE TABLE IF NOT EXISTS ledger_records (
-    record INTEGER PRIMARY KEY, hash BLOB NOT NULL, journal_at INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+    record INTEGER PRIMARY KEY, hash BLOB NOT NULL, size_bytes INTEGER NOT NULL,
     first_leaf INTEGER NOT NULL, entries INTEGER NOT NULL,
     first_seq INTEGER NOT NULL, first_index INTEGER NOT NULL, first_part INTEGER NOT NULL, last_at INTEGER NOT NULL)
 """
@@ -146,6 +147,12 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         statements = super().construct_create_table_statements()
         kept = [statement for statement in statements if "stored_events" not in statement]
         return [_CREATE_EVENTS, *kept, *_CREATE_INDEX]
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute("SELECT 1 FROM pragma_table_info('ledger_records') WHERE name = ?", (UNCHECKED_COLUMN,))
+        if c.fetchone() is not None:
+            c.execute(f"ALTER TABLE ledger_records DROP COLUMN {UNCHECKED_COLUMN}")
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Write events, with `tracking` and `index`, in one transaction."""

@@ -243,9 +243,7 @@ class LedgerStore(Archive):
             size_bytes = len(arrival.body)
             count = len(record.entries)
             place = record.entries[0].position
-            summaries.append(
-                Summary(arrival.seq, own_hash, arrival.at_ns, size_bytes, first_leaf, count, *place, tip.at_ns)
-            )
+            summaries.append(Summary(arrival.seq, own_hash, size_bytes, first_leaf, count, *place, tip.at_ns))
             pairs += pairs_of(arrival.seq, record.entries)
         assert tip is not None, "there is at least one record"
         growth = None if self.tree is None else self.tree.growth([(each.seq, each.body) for each in arrivals])
