@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
+from deploy.cli.ledger_log import AgainstOption, KeyOption, add_log_commands, verifying_keys
 from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
 from deploy.cli.ledger_restore import add_restore_command
 from deploy.cli.output import (
@@ -49,11 +49,15 @@ ledger_app = typer.Typer(
 
 @ledger_app.command("verify")
 def verify_command(
-    key: KeyOption = None, data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
+    key: KeyOption = None,
+    against: AgainstOption = None,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
     with _ledger(data, market) as store, _progress("verifying") as progress:
-        report = verify(store, progress, tree_keys(store, data, key))
+        report = verify(store, progress, verifying_keys(store, data, key, against or []))
     if as_json:
         _print_json(report)
     elif report.fault is None:

@@ -114,11 +114,12 @@ class _Walk:
                 self._tree_check.add(record.seq, record.body)
             if run is None or (record.seq != run.first_record if begins else record.seq < run.first_record):
                 raise LedgerBroken(place_of_record(record.seq), "the index does not cover it, or not from there on")
+            begins = False
             pairs += pairs_of(record.seq, lean.entries)
             if record.seq == run.last_record:
                 self._check_run(run, pairs)
                 pairs, run = [], next(runs, None)
-            begins = not pairs
+                begins = True
         if pairs and run is not None:
             self._merged_from = min(self._merged_from, run.first_record)
         self._check_end(run)

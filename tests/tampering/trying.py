@@ -87,7 +87,7 @@ def try_one(made: Ledgers, seed: int) -> Tried:
     with made.copy() as copy:
         with copy.hands() as hands:
             before = content_hash(hands)
-        what = _done(manipulate, copy, chance, made.records)
+        what = done_with(manipulate, copy, chance, made.records)
         with copy.hands() as hands:
             assert content_hash(hands) != before, f"seed {seed}: {manipulate.__name__} ({what}) changed nothing"
         found = fault_of(copy, made.kept)
@@ -95,7 +95,7 @@ def try_one(made: Ledgers, seed: int) -> Tried:
     return Tried(seed=seed, manipulation=manipulate.__name__, what=what, place=place, sentence=sentence)
 
 
-def _done(manipulate: Manipulation, copy: Copy, chance: random.Random, records: list[BuiltRecord]) -> str:
+def done_with(manipulate: Manipulation, copy: Copy, chance: random.Random, records: list[BuiltRecord]) -> str:
     """Manipulate; where the database itself forbids what chance came up with, it comes up with something else."""
     while True:
         try:
