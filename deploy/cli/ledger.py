@@ -15,6 +15,7 @@ from rich.table import Table
 from deploy.cli.ledger_log import AgainstOption, KeyOption, add_log_commands, verifying_keys
 from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
 from deploy.cli.ledger_restore import add_restore_command
+from deploy.cli.ledger_why import add_why_command
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -239,5 +240,7 @@ def _print_audit(report: AuditReport) -> None:
 
 
 add_log_commands(ledger_app, _ledger)
-add_replay_commands(ledger_app, LedgerAccess(_ledger, _url, _progress))
-add_restore_command(ledger_app, LedgerAccess(_ledger, _url, _progress))
+_ACCESS = LedgerAccess(_ledger, _url, _progress)
+add_replay_commands(ledger_app, _ACCESS)
+add_why_command(ledger_app, _ACCESS)
+add_restore_command(ledger_app, _ACCESS)

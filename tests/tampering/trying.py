@@ -1,6 +1,7 @@
 """Trying manipulations, and what became of each: found, with the place, or missed."""
 
 import random
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tests.tampering.ledgers import Copy, PostgresLedgers, SqliteLedgers, conten
 from tests.tampering.manipulations import MANIPULATIONS, Manipulation
 
 MISSED_SHOWN_MAX: Final = 20
+_NUMBERS: Final = re.compile(r"'.*'|[0-9/]+")
 DATABASES: Final = ("sqlite", "postgresql")
 
 
@@ -123,7 +125,7 @@ def try_all(
             if tried.place is None:
                 missed.append(tried)
             else:
-                places[tried.place.split(" ")[0] if tried.place[-1].isdigit() else tried.place] += 1
+                places[_NUMBERS.sub("N", tried.place)] += 1
             progress(tried)
         untouched += _untouched(made)
     return Outcome(
