@@ -23,6 +23,7 @@ from deploy.cli.output import (
     JsonOption,
     MarketOption,
 )
+from deploy.replay_part import MODULE
 from events.record import parse_entry_id
 from services.ledger.diff import diff
 from services.ledger.faults import BadQuestion
@@ -30,8 +31,8 @@ from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntryPosition
 from services.ledger.leaves import read_market_key
 from services.ledger.replay import replay_group
-from services.ledger.replay_check import replay_check
-from services.ledger.replay_part import Source
+from services.ledger.replay_check import Elsewhere, replay_check
+from services.ledger.replay_part import Place, Source
 from services.ledger.replay_states import replay_member, replay_named, replay_order
 from services.ledger.store import LedgerStore
 from services.ledger.tree import check_market_key
@@ -118,8 +119,9 @@ def _check(
 ) -> None:
     with access.opened(data, market) as store, access.progress("deciding again") as progress:
         facts = read_facts(store, data, facts_file)
-        source = Source(access.url(data), store.market, str(data), facts, pinned_zones())
-        report = replay_check(store, source, start, progress, jobs=jobs)
+        place = Place(access.url(data), store.market, str(data))
+        elsewhere = Elsewhere(place, MODULE) if jobs > 1 else None
+        report = replay_check(store, Source(facts, pinned_zones()), start, progress, elsewhere)
     if as_json:
         print_json(report)
     else:

@@ -29,8 +29,8 @@ UNKEPT_REASONS: Final = frozenset(
     {Reason.PERSONAL_DATA, Reason.MARKET_NOT_CONFIGURED, Reason.WRONG_FAMILY, Reason.PUBLISHER_NOT_ALLOWED}
 )
 """Why an event may be refused whose bytes are not kept: it names a person, or had no right to be heard at all."""
-SECRET_KINDS: Final[list[bytes]] = []
-"""How decisions begin that follow from secrets which are not in the log yet; families that draw add theirs."""
+SECRET_KINDS: Final[list[bytes]] = [b'"seed_sha256":"', b'"seed":"', b'"cut_minor":', b'"kind":"play.won"']
+"""What stands in entries that follow from the market's secret: seeds, and what is drawn by them."""
 
 _ASTRAY: Final = f'"reason":"{Reason.WRONG_FAMILY}"'.encode()
 _MARKET_SET: Final = b'"kind":"market.set"'
@@ -86,7 +86,6 @@ class Redoing:
         self.engine = Engine(market, facts or Facts(market_key=bytes(32)), zones)
         self.done = Redone()
         self._has_facts = facts is not None
-        self._names = zones.names
         self._start = start
         self._made: list[bytes] = []
         """Entries that the rules led to and that no archived one has been compared with."""
@@ -244,7 +243,7 @@ class Redoing:
         for raw in decode_record(body).entries:
             for decision in decode_entry(raw).decisions if _MARKET_SET in bytes(raw) else ():
                 if isinstance(decision, d.MarketSet):
-                    self.engine.zones = Zones(version=decision.tzdata, names=self._names)
+                    self.engine.zones = msgspec.structs.replace(self.engine.zones, version=decision.tzdata)
                     if decision.tzdata not in self.done.tzdata:
                         self.done.tzdata.append(decision.tzdata)
 

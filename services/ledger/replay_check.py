@@ -13,7 +13,7 @@ import msgspec
 from services.ledger.faults import LedgerBroken, NotFound
 from services.ledger.lean import EntryPosition, name_of
 from services.ledger.redoing import Redone
-from services.ledger.replay_part import Difference, Part, PartElsewhere, Source, Task, redo_part
+from services.ledger.replay_part import Difference, Part, PartElsewhere, Place, Source, Task, redo_part
 from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
 
@@ -49,15 +49,23 @@ class ReplayReport(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.difference is None and self.not_checked == 0
 
 
+class Elsewhere(msgspec.Struct, frozen=True):
+    """Where another process finds the ledger, and the module that it runs: one that calls `replay_part.answer`."""
+
+    place: Place
+    module: str
+
+
 def replay_check(
     store: LedgerStore,
     source: Source,
     start: EntryPosition | None = None,
     progress: Progress | None = None,
-    *,
-    jobs: int = 2,
+    elsewhere: Elsewhere | None = None,
 ) -> ReplayReport:
     """Decide everything from `start` on again, or from the beginning, and compare it byte for byte.
+
+    With `elsewhere` another process does a part of it, where there is enough of it.
 
     Raises NotFound when `start` lies past the end, LedgerBroken when the archive cannot be read. A ledger that grows
     meanwhile is checked up to where it ended.
@@ -66,11 +74,13 @@ def replay_check(
     if start is not None and (store.tip is None or start > store.tip.position):
         last = name_of(store.tip.position) if store.tip is not None else "none"
         raise NotFound(f"position {name_of(start)} is past the end: the last entry is {last}")
-    middle = _middle(store, start, entries) if jobs > 1 and entries >= WORTH_TWO_ENTRIES else None
-    if middle is None:
+    middle = _middle(store, start, entries) if entries >= WORTH_TWO_ENTRIES else None
+    if elsewhere is None or middle is None:
         part = redo_part(store, source, start, None, end, progress)
     else:
-        part = _redo_both(store, source, start, middle, end, progress)
+        task = Task(elsewhere.place, source.facts, middle, end)
+        with PartElsewhere(task, elsewhere.module) as other:
+            part = _redo_both(store, source, start, task, other, progress)
     return _report(store, part, start)
 
 
@@ -90,16 +100,15 @@ def _redo_both(
     store: LedgerStore,
     source: Source,
     start: EntryPosition | None,
-    middle: EntryPosition,
-    end: int,
+    task: Task,
+    other: PartElsewhere,
     progress: Progress | None,
 ) -> Part:
-    with PartElsewhere(Task(source, middle, end)) as elsewhere:
-        first = redo_part(store, source, start, middle, end, progress)
-        if first.difference is not None:
-            return first
-        rest = elsewhere.result()
-    _check_seam(first, rest, middle)
+    first = redo_part(store, source, start, task.start, task.end, progress)
+    if first.difference is not None:
+        return first
+    rest = other.result()
+    _check_seam(first, rest, task.start)
     return Part(_sum(first.done, rest.done), rest.state_hash, rest.difference)
 
 

@@ -1,4 +1,4 @@
-"""One part of an archive decided again: here, or by `python -m services.ledger.replay_part` in a process of its own."""
+"""One part of an archive decided again: here, or in a process of its own."""
 
 import gc
 import hashlib
@@ -23,15 +23,19 @@ YOUNG_OBJECTS: Final = 50_000
 
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-MODULE: Final = "services.ledger.replay_part"
 
 
-class Source(msgspec.Struct, frozen=True):
-    """Where another process finds the same ledger, and what it decides with."""
+class Place(msgspec.Struct, frozen=True):
+    """Where another process finds the same ledger."""
 
     url: str
     market: str
     data_dir: str
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What is decided with: the market's secrets, if they are at hand, and the time zones."""
+
     facts: Facts | None
     zones: Zones
 
@@ -55,9 +59,10 @@ class Part(msgspec.Struct):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a process of its own is to do: the inputs from `start` on, up to record `end`."""
+    """What a process of its own is to do: the inputs from `start` on, up to record `end`; it has its own zones."""
 
-    source: Source
+    place: Place
+    facts: Facts | None
     start: EntryPosition
     end: int
 
@@ -98,11 +103,11 @@ def redo_part(
 
 
 class PartElsewhere:
-    """A part that another process decides again meanwhile; ended at the latest when this is left."""
+    """A part that another process, running `module`, decides again meanwhile; ended at the latest when this is left."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, module: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
@@ -138,12 +143,17 @@ class PartElsewhere:
         return answer.part
 
 
-def answer(task: Task) -> Answer:
-    """Do a task with nothing but what it says."""
-    source = task.source
+def answer(asked: bytes, zones: Zones) -> bytes:
+    """Do the task in `asked` with nothing but what it says, and return the answer to it."""
+    task, encode = msgspec.msgpack.decode(asked, type=Task), msgspec.msgpack.encode
+    return encode(_answer(task, zones))
+
+
+def _answer(task: Task, zones: Zones) -> Answer:
+    place = task.place
     try:
-        with LedgerStore.open(source.url, source.market, data_dir=Path(source.data_dir), read_only=True) as store:
-            return Answer(redo_part(store, source, task.start, None, task.end))
+        with LedgerStore.open(place.url, place.market, data_dir=Path(place.data_dir), read_only=True) as store:
+            return Answer(redo_part(store, Source(task.facts, zones), task.start, None, task.end))
     except LedgerBroken as broken:
         return Answer(place=broken.place, sentence=broken.sentence)
     except LedgerError as error:
@@ -167,8 +177,3 @@ def _name_in(raw: bytes) -> str:
     except BadRecord:
         return "unreadable"
     return entry_id(entry.seq, entry.index, entry.part)
-
-
-if __name__ == "__main__":
-    given = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(answer(given)))

@@ -11,13 +11,14 @@ from typing import Final
 
 import msgspec
 
+from deploy.replay_part import MODULE
 from events import decisions as d
 from events.record import GENESIS, Entry, Record, Through, encode_entry, encode_record, hash_bytes
 from services.ledger.leaves import LeafMaker
 from services.ledger.merkle import verify_inclusion
 from services.ledger.note import SigningKey
-from services.ledger.replay_check import replay_check
-from services.ledger.replay_part import Source
+from services.ledger.replay_check import Elsewhere, replay_check
+from services.ledger.replay_part import Place, Source
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import Edge, TiledTree
 from services.ledger.verify import verify
@@ -177,9 +178,9 @@ def _replay_check(entries: int) -> float:
             ingest(store, records)
         del records
         with LedgerStore.open("sqlite:", MARKET, data_dir=directory, read_only=True) as store:
-            source = Source("sqlite:", MARKET, str(directory), Facts(MARKET_KEY), pinned_zones())
+            elsewhere = Elsewhere(Place("sqlite:", MARKET, str(directory)), MODULE)
             begun_s = time.perf_counter()
-            report = replay_check(store, source)
+            report = replay_check(store, Source(Facts(MARKET_KEY), pinned_zones()), elsewhere=elsewhere)
             assert report.is_same, report
             return report.entries / (time.perf_counter() - begun_s)
 

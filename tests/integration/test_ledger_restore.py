@@ -97,8 +97,7 @@ def check_ledger(plan: StackPlan) -> None:
     with archive(plan.data, plan.market) as store:
         assert verify(store).fault is None
         assert audit(store).clean
-        source = Source("sqlite:", plan.market, str(plan.data), Facts(market_key=key), pinned_zones())
-        report = replay_check(store, source)
+        report = replay_check(store, Source(Facts(market_key=key), pinned_zones()))
         assert report.is_same, report
 
 

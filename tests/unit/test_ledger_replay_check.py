@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.replay_part import MODULE
 from events.decisions import AnyDecision
 from events.record import decode_entry, decode_record, hash_bytes, parse_entry_id
 from services.ledger import redoing, replay_check
 from services.ledger.faults import LedgerBroken, NotFound
 from services.ledger.replay_check import ReplayReport
-from services.ledger.replay_part import Source
+from services.ledger.replay_part import Place, Source
 from services.matcher.domain.facts import Facts
 from services.matcher.domain.terms import RULE_VERSIONS
 from tests.histories import histories, read_history, rule_version_of
@@ -28,9 +29,10 @@ def checked(
     """Archive records and decide them again."""
     with open_store(folder) as store:
         store.append(records)
-        source = Source("sqlite:", MARKET, str(folder), facts, ZONES)
+        place = Place("sqlite:", MARKET, str(folder))
+        elsewhere = replay_check.Elsewhere(place, MODULE) if jobs > 1 else None
         position = None if start is None else parse_entry_id(start)
-        return replay_check.replay_check(store, source, position, jobs=jobs)
+        return replay_check.replay_check(store, Source(facts, ZONES), position, elsewhere=elsewhere)
 
 
 def rewritten(records: list[BuiltRecord], number: int, change: Callable[[dict[str, Any]], None]) -> list[BuiltRecord]:

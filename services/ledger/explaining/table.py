@@ -4,12 +4,25 @@ from typing import Final
 
 from events.decision import Decision
 from events.reasons import SENTENCES
-from services.ledger.explaining import groups, refusals
+from services.ledger.explaining import conduct, disputes, groups, members, plays, refusals
 from services.ledger.explaining.words import Explanation
 
-DECISIONS: Final[dict[str, Explanation]] = {**groups.DECISIONS}
+DECISIONS: Final[dict[str, Explanation]] = {
+    **groups.DECISIONS,
+    **members.DECISIONS,
+    **plays.DECISIONS,
+    **conduct.DECISIONS,
+    **disputes.DECISIONS,
+}
 """By kind of decision, or kind/cause."""
-REASONS: Final[dict[str, Explanation]] = {**refusals.REASONS, **refusals.FAULTS}
+REASONS: Final[dict[str, Explanation]] = {
+    **refusals.REASONS,
+    **refusals.FAULTS,
+    **members.REASONS,
+    **plays.REASONS,
+    **conduct.REASONS,
+    **disputes.REASONS,
+}
 """By reason or fault."""
 
 

@@ -9,7 +9,9 @@ from events.times import format_time_ns
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
-_TIMES: Final = frozenset({"deadline", "hold_until", "at", "until"})
+_TIMES: Final = frozenset(
+    {"deadline", "hold_until", "at", "until", "week_ends", "answer_until", "resolve_until", "appeal_until"}
+)
 _MONEY: Final = frozenset({"payable_minor", "amount_minor", "price_minor"})
 _CENTS: Final = frozenset({"CNY", "USD", "EUR", "HKD", "GBP", "SGD", "TWD", "MYR", "THB"})
 """Currencies of which a hundred minor units are one; of others the amount is told in minor units."""
