@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deploy.cli.ledger_log import AgainstOption, KeyOption, add_log_commands, verifying_keys
+from deploy.cli.ledger_rebuild import add_rebuild_command
 from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
 from deploy.cli.ledger_restore import add_restore_command
 from deploy.cli.ledger_why import add_why_command
@@ -243,4 +244,5 @@ add_log_commands(ledger_app, _ledger)
 _ACCESS = LedgerAccess(_ledger, _url, _progress)
 add_replay_commands(ledger_app, _ACCESS)
 add_why_command(ledger_app, _ACCESS)
+add_rebuild_command(ledger_app, _ACCESS)
 add_restore_command(ledger_app, _ACCESS)

@@ -137,6 +137,11 @@ class LedgerPostgresRecorder(PostgresProcessRecorder):
                 self._write_index(cursor, index)
         return None
 
+    def put_index(self, index: IndexChange) -> None:
+        """Write a change of the index in a transaction of its own."""
+        with self.datastore.transaction(commit=True) as cursor:
+            self._write_index(cursor, index)
+
     def _write_index(self, cursor: Cursor[DictRow], index: IndexChange) -> None:
         for table in ("pages", "runs") if index.absorbed else ():
             cursor.executemany(self._translate(DELETE_RUN[table]), [(run,) for run in index.absorbed])

@@ -96,6 +96,9 @@ class LedgerRecorder(Protocol):
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
 
+    def put_index(self, index: IndexChange) -> None:
+        """Write a change of the index in a transaction of its own, without events."""
+
     def put_tiles(self, tiles: Mapping[Tile, bytes]) -> None:
         """Write tiles, each in place of what had its name, in a transaction of their own."""
 

@@ -165,13 +165,13 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         returning = super()._insert_events(c, stored_events, **kwargs)
         index: IndexChange | None = kwargs.get("index")
         if index is not None:
-            gone = [(run,) for run in index.absorbed]
-            for table in ("pages", "runs"):
-                c.executemany(_translate(DELETE_RUN[table]), gone)
-            c.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
-            for table, rows in index.rows().items():
-                c.executemany(_INSERT[table], rows)
+            _write_index(c, index)
         return returning
+
+    def put_index(self, index: IndexChange) -> None:
+        """Write a change of the index in a transaction of its own."""
+        with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
+            _write_index(cursor, index)
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
@@ -189,6 +189,15 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         """Run one statement in a transaction of its own."""
         with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
             cursor.execute(_translate(statement), parameters)
+
+
+def _write_index(cursor: SQLiteCursor, index: IndexChange) -> None:
+    gone = [(run,) for run in index.absorbed]
+    for table in ("pages", "runs"):
+        cursor.executemany(_translate(DELETE_RUN[table]), gone)
+    cursor.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
+    for table, rows in index.rows().items():
+        cursor.executemany(_INSERT[table], rows)
 
 
 class LedgerSQLiteFactory(SQLiteFactory):
