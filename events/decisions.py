@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from events.decision import Decision
+from events.member_decisions import InvitationAllowed, InvitationRefused, MemberChose, MemberReminded
 from events.reasons import Fault, Reason
 
 
@@ -243,6 +244,10 @@ AnyDecision = (
     | Refused
     | Duplicate
     | Malformed
+    | MemberChose
+    | MemberReminded
+    | InvitationAllowed
+    | InvitationRefused
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

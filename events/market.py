@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from events.envelope import Data, Event
-from events.ids import DurationS, Name, Sha256Hex
-from events.limits import PUBLISHERS_MAX
+from events.ids import AmountMinor, Currency, DurationS, Name, Sha256Hex
+from events.limits import INVITATIONS_PER_DAY_MAX, PUBLISHERS_MAX, WEEKLY_MAX
 from events.offer import OfferTerms
 
 Family = Literal[
@@ -27,6 +27,45 @@ ZoneName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_+/-]{1,64}$")]
 """A name of the time-zone database, e.g. Asia/Shanghai."""
 
 
+PerDay = Annotated[int, msgspec.Meta(ge=0, le=INVITATIONS_PER_DAY_MAX)]
+
+
+class InvitationRules(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How many invitations there may be in a calendar day, and what becomes of who keeps being refused.
+
+    The inviter's day and the invitee's are those of their own time zones, a pool's is the market's. `pause_s` lies
+    between two invitations from one inviter to one invitee. An inviter who is refused `warn_after` times within
+    `refusals_window_s` of the first is warned, and after `limit_after` may not invite for `limit_s`; 0: never.
+    """
+
+    inviter_per_day: PerDay = 20
+    invitee_per_day: PerDay = 3
+    pool_per_day: PerDay = 1_000
+    pause_s: DurationS = 86_400
+    useful_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
+    warn_after: PerDay = 5
+    limit_after: PerDay = 10
+    refusals_window_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
+    limit_s: DurationS = 7 * 86_400
+    capacity: Capacity = 5_000_000
+    """How many allowed invitations are remembered, each as long as its event could be sent again."""
+
+
+class MoneyLimit(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """An amount in minor units that a week's orders in this currency may come to."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class Participation(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Limits on a member's calendar week at which the member is reminded; only own limits refuse orders."""
+
+    groups: Annotated[int, msgspec.Meta(ge=1, le=WEEKLY_MAX)] | None = None
+    assists: Annotated[int, msgspec.Meta(ge=1, le=WEEKLY_MAX)] | None = None
+    spending: MoneyLimit | None = None
+
+
 class MarketConfigured(Data, kw_only=True):
     """Sets clock, limits, publishers and offer defaults of a market; the whole of it each time.
 
@@ -45,6 +84,13 @@ class MarketConfigured(Data, kw_only=True):
     offer_capacity: Capacity = 1_000_000
     order_memory_s: DurationS = 30 * 86_400
     key_commitment: Sha256Hex | None = None
+    invitations: InvitationRules | None = None
+    """None: the defaults."""
+    participation: Participation | None = None
+    member_capacity: Capacity = 5_000_000
+    """How many members' choices are kept."""
+    new_member_s: DurationS = 7 * 86_400
+    """How long a registered member counts as new."""
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""

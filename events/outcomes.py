@@ -25,8 +25,9 @@ _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
 PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
-# `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them.
-NOT_FOR_PUBLISHERS: Final = ("promoted",)
+# `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them, and
+# `choices` are what a member told others too.
+NOT_FOR_PUBLISHERS: Final = ("promoted", "choices")
 NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages")
 
 

@@ -66,6 +66,22 @@ class Reason(StrEnum):
     NOTHING_CONFIRMED = "nothing_confirmed"
     # Member
     SELF_BLOCK = "self_block"
+    BLOCK_UNCLEAR = "block_unclear"
+    MEMBER_REGISTERED = "member_registered"
+    SELF_LIMIT_GROUPS = "self_limit_groups"
+    SELF_LIMIT_ASSISTS = "self_limit_assists"
+    SELF_LIMIT_SPENDING = "self_limit_spending"
+    # Invitation
+    INVITATION_UNCLEAR = "invitation_unclear"
+    INVITATION_EXISTS = "invitation_exists"
+    INVITATION_OVER = "invitation_over"
+    SELF_INVITATION = "self_invitation"
+    NO_CONSENT = "no_consent"
+    CAPPED_INVITER = "capped_inviter"
+    CAPPED_INVITEE = "capped_invitee"
+    CAPPED_POOL = "capped_pool"
+    TOO_SOON = "too_soon"
+    RESTRICTED = "restricted"
 
 
 class Fault(StrEnum):
@@ -138,7 +154,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "group_of_other_offer": ("The group belongs to another offer.", "该团属于其他商品。"),
     "wrong_pool": ("The group belongs to another pool.", "该团属于其他范围。"),
     "already_in_group": ("The member already has a seat in this group.", "该成员已在团中。"),
-    "blocked": ("The member and someone in the group keep apart.", "该成员与团内成员互不相配。"),
+    "blocked": (
+        "The member keeps apart from someone concerned, or from the pool.",
+        "该成员与相关成员或范围互不相配。",
+    ),
     "withdrawal_not_allowed": ("The offer does not allow leaving at this stage.", "此阶段不允许退出。"),
     "leader_may_not_leave": ("The leader may not leave a group of this offer.", "团长不可退出。"),
     "nothing_to_change": ("The change leaves the order as it is.", "没有需要修改的内容。"),
@@ -153,6 +172,54 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "refund_settled": ("The refund has already been settled.", "该退款已完成。"),
     "nothing_confirmed": ("The group has no confirmed seat.", "该团没有已确认的名额。"),
     "self_block": ("A member cannot block itself.", "成员不能屏蔽自己。"),
+    "block_unclear": (
+        "A block names either another member or a pool.",
+        "屏蔽须指明另一成员或一个范围，二者取一。",
+    ),
+    "member_registered": ("This member is registered already.", "该成员已登记。"),
+    "self_limit_groups": (
+        "The member has joined as many groups this week as the member's own limit allows.",
+        "本周参团数已达到成员自设的上限。",
+    ),
+    "self_limit_assists": (
+        "The member has helped as often this week as the member's own limit allows.",
+        "本周助力次数已达到成员自设的上限。",
+    ),
+    "self_limit_spending": (
+        "The order would take the member past the own limit on spending this week.",
+        "该订单将超出成员自设的本周消费上限。",
+    ),
+    "invitation_unclear": (
+        "An invitation names exactly one of group, play and pool.",
+        "邀请须指明团、活动、范围三者之一。",
+    ),
+    "invitation_exists": ("Another invitation with this id exists.", "该编号的另一邀请已存在。"),
+    "invitation_over": (
+        "What the invitation is about is over before it could be sent.",
+        "邀请的有效时间已过。",
+    ),
+    "self_invitation": ("Nobody can invite oneself.", "成员不能邀请自己。"),
+    "no_consent": (
+        "The member has not agreed to such invitations by this channel.",
+        "该成员未同意通过此渠道接收此类邀请。",
+    ),
+    "capped_inviter": (
+        "The inviter has sent as many invitations today as one may send.",
+        "邀请人今日发出的邀请已达上限。",
+    ),
+    "capped_invitee": (
+        "The member has got as many invitations today as one may get.",
+        "该成员今日收到的邀请已达上限。",
+    ),
+    "capped_pool": (
+        "As many invitations as allowed have been sent for this pool today.",
+        "该范围今日的邀请已达上限。",
+    ),
+    "too_soon": (
+        "The inviter's last invitation to this member is too short a time ago.",
+        "距上次邀请该成员的时间过短。",
+    ),
+    "restricted": ("The member may not do this at present.", "该成员目前不可进行此操作。"),
     "not_utf8": ("The bytes are not UTF-8.", "内容不是 UTF-8 编码。"),
     "not_json": ("The bytes are not one JSON value.", "内容不是合法的 JSON。"),
     "too_deep": ("The JSON is nested too deeply.", "JSON 嵌套过深。"),

@@ -2,12 +2,14 @@
 
 from typing import Any, Final
 
-from events import clock, group, market, member, offer, order, refund
+from events import clock, group, invitation, market, member, offer, order, refund
 from events.envelope import Data, Event
 
 TIME: Final = "2026-11-23T10:00:00.125Z"
 LATER: Final = "2026-11-24T18:30:00+08:00"
 SOURCE: Final = "//shop-a/orders"
+TEXT_HASH: Final = "095b797ae33aec0e5800a31711b841d4821de984b371ac984051f414502bcf4f"
+"""SHA-256 of "May shop-a tell you of group buys that friends invite you to?"."""
 
 
 def example(kind: type[Event], data: Data | offer.OfferTerms, **envelope: Any) -> Event:
@@ -112,6 +114,54 @@ FULL: Final[list[Event]] = [
     ),
     example(member.MemberBlockedEvent, member.MemberBlocked(member="m-3f2a9c0d", other="m-77aa01bc", lifted=True)),
     example(clock.ClockTickedEvent, clock.ClockTicked(), source="//matcher"),
+    example(member.MemberRegisteredEvent, member.MemberRegistered(member="m-3f2a9c0d", registered_at=TIME)),
+    example(
+        member.MemberConsentedEvent,
+        member.MemberConsented(
+            member="m-3f2a9c0d",
+            purpose="invitation",
+            channel="wechat",
+            mechanism="platform_prompt",
+            text_hash=TEXT_HASH,
+            one_time=True,
+        ),
+    ),
+    example(
+        member.MemberWithdrewEvent, member.MemberWithdrew(member="m-3f2a9c0d", purpose="invitation", channel="wechat")
+    ),
+    example(
+        member.MemberPreferredEvent,
+        member.MemberPreferred(
+            member="m-3f2a9c0d",
+            purposes=["result", "invitation"],
+            kinds=["group", "bargain"],
+            labels=["green"],
+            language="zh",
+            timezone="Asia/Shanghai",
+            quiet=member.QuietHours(begins="22:00", ends="08:00"),
+        ),
+    ),
+    example(
+        member.MemberLimitedSelfEvent,
+        member.MemberLimitedSelf(
+            member="m-3f2a9c0d",
+            groups=5,
+            assists=20,
+            spending=market.MoneyLimit(amount_minor=20_000, currency="CNY"),
+            remove=["assists"],
+        ),
+    ),
+    example(
+        invitation.InvitationRequestedEvent,
+        invitation.InvitationRequested(
+            invitation="i-1",
+            inviter="m-3f2a9c0d",
+            invitee="m-77aa01bc",
+            channel="wechat",
+            group="g1041-0",
+            useful_until=LATER,
+        ),
+    ),
 ]
 """Every type once, every field given."""
 
@@ -127,8 +177,59 @@ BARE: Final[list[Event]] = [
     example(order.OrderPaidEvent, order.OrderPaid(order="o-1", payment="p-1", amount_minor=0, currency="CNY")),
     example(refund.RefundSettledEvent, refund.RefundSettled(refund="r-1")),
     example(member.MemberBlockedEvent, member.MemberBlocked(member="m-1", other="m-2")),
+    example(member.MemberRegisteredEvent, member.MemberRegistered(member="m-1")),
+    example(
+        member.MemberConsentedEvent,
+        member.MemberConsented(member="m-1", purpose="result", channel="email", mechanism="form", text_hash=TEXT_HASH),
+    ),
+    example(member.MemberWithdrewEvent, member.MemberWithdrew(member="m-1")),
+    example(member.MemberPreferredEvent, member.MemberPreferred(member="m-1")),
+    example(member.MemberLimitedSelfEvent, member.MemberLimitedSelf(member="m-1")),
+    example(
+        invitation.InvitationRequestedEvent,
+        invitation.InvitationRequested(invitation="i-1", inviter="m-1", invitee="m-2", channel="nats", play="p-1"),
+    ),
 ]
 """Types with fields that may be absent, without them."""
+
+ADDED: Final[dict[str, Event]] = {
+    "invitations": example(
+        market.MarketConfiguredEvent,
+        market.MarketConfigured(
+            invitations=market.InvitationRules(
+                inviter_per_day=10,
+                invitee_per_day=2,
+                pool_per_day=100,
+                pause_s=172_800,
+                useful_s=86_400,
+                warn_after=3,
+                limit_after=6,
+                refusals_window_s=86_400,
+                limit_s=259_200,
+                capacity=100_000,
+            ),
+            participation=market.Participation(
+                groups=20, assists=50, spending=market.MoneyLimit(amount_minor=100_000, currency="CNY")
+            ),
+            member_capacity=1_000_000,
+            new_member_s=86_400,
+        ),
+    ),
+    "pool": example(member.MemberBlockedEvent, member.MemberBlocked(member="m-3f2a9c0d", pool="hangzhou", lifted=True)),
+    "to_pool": example(
+        invitation.InvitationRequestedEvent,
+        invitation.InvitationRequested(
+            invitation="i-1", inviter="m-3f2a9c0d", invitee="m-77aa01bc", channel="email", pool="hangzhou"
+        ),
+    ),
+    "to_play": example(
+        invitation.InvitationRequestedEvent,
+        invitation.InvitationRequested(
+            invitation="i-1", inviter="m-3f2a9c0d", invitee="m-77aa01bc", channel="sse", play="p-1"
+        ),
+    ),
+}
+"""Fields that came after a type's first example, which never changes, or that exclude others; by a word for them."""
 
 
 def name_of(event: Event) -> str:

@@ -5,6 +5,8 @@ from typing import Final
 import msgspec
 
 from events import decisions as d
+from events import member_decisions as m
+from events.member import QuietHours
 from events.reasons import Fault, Reason
 from events.record import GENESIS, RECORD_FORMAT, Entry, Record, Through, encode_entry
 from events.times import parse_time_ns
@@ -118,6 +120,63 @@ DECISIONS: Final[list[d.AnyDecision]] = [
     d.Refused(reason=Reason.PERSONAL_DATA, detail="data.note", size_bytes=311, keyed_hash="ab" * 32),
     d.Duplicate(of="1041.0.0", original="seat.held", reason=Reason.OUT_OF_STOCK, group="g1041-0"),
     d.Malformed(why=Fault.DUPLICATE_KEY, detail="order", size_bytes=311, keyed_hash="cd" * 32),
+    m.MemberChose(
+        member="m-1",
+        about="limits",
+        changes_at=DEADLINE_NS,
+        choices=m.Choices(
+            registered_at=AT_NS,
+            consents=(
+                m.Consent(purpose="invitation", channel="wechat", granted=3, lapsed=2, withdrawn_at=AT_NS),
+                m.Consent(purpose="result", channel="email", standing=True),
+            ),
+            purposes=("result", "invitation"),
+            kinds=("group", "bargain"),
+            labels=("green",),
+            language="zh",
+            timezone="Asia/Shanghai",
+            quiet=QuietHours(begins="22:00", ends="08:00"),
+            pools_blocked=("hangzhou",),
+            limits=(
+                m.SelfLimit(name="groups", most=5, changes_at=DEADLINE_NS, then_most=8),
+                m.SelfLimit(name="spending", most=20_000, currency="CNY"),
+            ),
+        ),
+    ),
+    m.MemberReminded(
+        member="m-1",
+        limit="spending",
+        set_by="member",
+        used=20_000,
+        most=20_000,
+        currency="CNY",
+        week_ends=DEADLINE_NS,
+    ),
+    m.InvitationAllowed(
+        invitation="i-1",
+        inviter="m-1",
+        invitee="m-2",
+        channel="wechat",
+        group="g1041-0",
+        play="p-1",
+        pool="hangzhou",
+        useful_until=DEADLINE_NS,
+        link="bWFpbgppLTEKbS0x.dGhlIG1hcmtldCdzIG93bg",
+        grant=3,
+        publisher="shop-a",
+    ),
+    m.InvitationRefused(
+        invitation="i-1",
+        inviter="m-1",
+        invitee="m-2",
+        channel="wechat",
+        reason=Reason.NO_CONSENT,
+        detail="channel",
+        refusals=10,
+        consequence="limited",
+        until=DEADLINE_NS,
+        publisher="shop-a",
+    ),
 ]
 """Every kind once, every field given."""
 

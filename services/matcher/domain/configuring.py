@@ -8,6 +8,7 @@ from events.offer import OfferChangedEvent, OfferPublishedEvent, OfferStockedEve
 from events.reasons import Reason
 from services.matcher.domain import state as s
 from services.matcher.domain.facts import Zones
+from services.matcher.domain.members.choosing import block_pool
 from services.matcher.domain.state import Offer, State
 from services.matcher.domain.terms import RULE_VERSIONS, Refusal, overlay, resolve
 from services.matcher.domain.turn import Turn
@@ -80,8 +81,14 @@ def withdraw_offer(turn: Turn, event: OfferWithdrawnEvent) -> None:
 
 
 def block(turn: Turn, event: MemberBlockedEvent) -> None:
-    """Keep two members apart from now on."""
-    if event.data.member == event.data.other:
+    """Keep two members, or a member and a pool, apart from now on."""
+    data = event.data
+    if (data.other is None) == (data.pool is None):
+        raise Refusal(Reason.BLOCK_UNCLEAR)
+    if data.pool is not None:
+        block_pool(turn, data)
+        return
+    if data.member == data.other:
         raise Refusal(Reason.SELF_BLOCK)
     turn.emit(d.MemberNoted(member=event.data.member))
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from events import clock, group, member, offer, order, refund
+from events import clock, group, invitation, member, offer, order, refund
 from events import decisions as d
 from events.decision import Decision
 from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
 from events.envelope import Event
 from events.leaf import keyed_hash
+from events.link import link_key
 from events.market import MarketConfiguredEvent
 from events.reasons import Fault, Reason
 from events.record import Entry, decode_entry, encode_entry
@@ -25,6 +26,7 @@ from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
 from services.matcher.domain.index import Index
+from services.matcher.domain.members import choosing, invitations
 from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import State
@@ -48,9 +50,14 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     offer.OfferStockedEvent: configuring.restock,
     offer.OfferWithdrawnEvent: configuring.withdraw_offer,
     member.MemberBlockedEvent: configuring.block,
+    member.MemberRegisteredEvent: choosing.register,
+    member.MemberConsentedEvent: choosing.consent,
+    member.MemberWithdrewEvent: choosing.withdraw,
+    member.MemberPreferredEvent: choosing.prefer,
+    member.MemberLimitedSelfEvent: choosing.limit_self,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
 }
-"""The rule for each type of event but `market.configured`, which needs the zones."""
+"""The rule for each type of event but two: `market.configured` needs the zones, invitations the key of links."""
 
 
 class Engine:
@@ -62,9 +69,14 @@ class Engine:
         self.facts = facts
         self.zones = zones
         self.state = State() if state is None else state
-        self.tree = Index(self.state)
+        self.tree = Index(self.state, zones)
         self._forgetting = Forgetting(self.state, self.tree)
-        self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {**_RULES, MarketConfiguredEvent: self._configure}
+        self._link_key = link_key(facts.market_key)
+        self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {
+            **_RULES,
+            MarketConfiguredEvent: self._configure,
+            invitation.InvitationRequestedEvent: self._invite,
+        }
         self.tally: dict[type[Decision], int] = {}
         """Decided events by the kind of their outcome, since this engine was made."""
 
@@ -122,6 +134,9 @@ class Engine:
 
     def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
         configuring.configure(turn, event, self.zones)
+
+    def _invite(self, turn: Turn, event: invitation.InvitationRequestedEvent) -> None:
+        invitations.request(turn, event, self.market, self._link_key)
 
     # One event
 

@@ -8,6 +8,7 @@ from events import decisions as d
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import Index
+from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
@@ -54,25 +55,26 @@ def group_merged(moment: Moment, decision: d.GroupMerged) -> None:
 
 def group_filled(moment: Moment, decision: d.GroupFilled) -> None:
     """End the group and its seats as filled with the first page; later pages only tell."""
-    state, tree, now = moment.state, moment.tree, moment.now
+    state = moment.state
     group = state.groups[decision.group]
     if decision.page == 1:
-        _end_seats(state, tree, group, s.GROUP_FILLED, now)
+        _end_seats(moment, group, s.GROUP_FILLED)
     _turn_page(state, decision)
 
 
 def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) -> None:
     """End the group and its seats unfilled with the first page; later pages only tell."""
-    state, tree, now = moment.state, moment.tree, moment.now
+    state = moment.state
     if decision.page == 1:
         status = s.EXPIRED if type(decision) is d.GroupExpired else s.DISSOLVED
-        _end_seats(state, tree, state.groups[decision.group], status, now)
+        _end_seats(moment, state.groups[decision.group], status)
         if state.dissolving.peek() == decision.group:
             state.dissolving.drop()
     _turn_page(state, decision)
 
 
-def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -> None:
+def _end_seats(moment: Moment, group: Group, status: int) -> None:
+    state, tree, now = moment.state, moment.tree, moment.now
     offer = state.offers[group.offer]
     filled = status == s.GROUP_FILLED
     for order_id in group.seats:
@@ -81,6 +83,8 @@ def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -
             weigh(state, offer, order, -1)
         if not filled:
             take_stock(offer, order, 1)
+            if state.members.watching:
+                weeks.seat_lost(moment, order)
         order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else s.LOST)
         if filled and offer.weights is not None:
             weigh(state, offer, order, 1)

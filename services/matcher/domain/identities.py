@@ -5,6 +5,7 @@ import struct
 from typing import Final
 
 from events import decisions as d
+from events.member_decisions import InvitationRefused
 from events.reasons import Reason
 from events.record import entry_id
 from services.matcher.domain.state import State
@@ -36,7 +37,7 @@ def content_digest(raw: bytes) -> bytes:
 def remember(state: State, key: bytes, raw: bytes, answer: d.AnyDecision) -> None:
     """Remember the event at `state.position` and the decision that answered it."""
     assert key not in state.identities, "an identity is remembered once"
-    reason = getattr(answer, "reason", None) if type(answer) is d.Refused else None
+    reason = answer.reason if isinstance(answer, d.Refused | InvitationRefused) else None
     code = _REASON_CODE[reason] if reason is not None else 0
     seq, index, part = state.position
     state.identities[key] = _record.pack(

@@ -13,6 +13,7 @@ from events.offer import (
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import weigh
 from services.matcher.domain.index import Index
+from services.matcher.domain.members.choice_changes import watch
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import Offer, State
 from services.matcher.domain.terms import overlay, resolve
@@ -23,6 +24,7 @@ def market_set(moment: Moment, _: d.MarketSet) -> None:
     state, event = moment.state, moment.event
     assert isinstance(event, MarketConfiguredEvent)
     state.market = event.data
+    watch(state)
 
 
 def offer_listed(moment: Moment, decision: d.OfferListed) -> None:
@@ -96,6 +98,7 @@ def member_noted(moment: Moment, _: d.MemberNoted) -> None:
     state, event = moment.state, moment.event
     assert isinstance(event, MemberBlockedEvent)
     data = event.data
+    assert data.other is not None, "a block of a pool is a choice, not noted here"
     for one, other, side in ((data.member, data.other, s.BLOCKS), (data.other, data.member, s.IS_BLOCKED)):
         apart = state.blocks.setdefault(one, {})
         sides = apart.get(other, 0)

@@ -9,6 +9,7 @@ from events.times import NS_PER_S
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import add_weight, take_stock, weigh
 from services.matcher.domain.index import Index
+from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import Group, Order, State
 
@@ -18,7 +19,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     state, tree, event = moment.state, moment.tree, moment.event
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.HELD:
-        _restate(state, tree, order, decision, event)
+        _restate(moment, order, decision)
         return
     assert order is None, "only a new order is held"
     order = _new_order(state, decision, event)
@@ -30,6 +31,8 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     grace_s = s.terms_of(state, group).grace_s
     heapq.heappush(tree.holds, (order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
     _sit(state, tree, order, group)
+    if state.members.watching:
+        weeks.seat_taken(moment, order, is_new=True)
 
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
@@ -37,7 +40,7 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     state, tree, event = moment.state, moment.tree, moment.event
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.CONFIRMED:
-        _restate(state, tree, order, decision, event)
+        _restate(moment, order, decision)
         return
     if order is not None and order.status == s.HELD:
         _pay(order, decision)
@@ -45,12 +48,15 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
         group.confirmed += s.terms_of(state, group).weight(order.quantity)
         tree.file(group, state.offers[group.offer])
         return
+    is_new = order is None
     if order is None:
         order = _new_order(state, decision, event)
     else:
         _move_back_in(state, order, decision)
     _pay(order, decision)
     _sit(state, tree, order, state.groups[order.group])
+    if state.members.watching:
+        weeks.seat_taken(moment, order, is_new=is_new)
 
 
 def _pay(order: Order, decision: d.SeatConfirmed) -> None:
@@ -109,13 +115,8 @@ def _sit(state: State, tree: Index, order: Order, group: Group) -> None:
     tree.file(group, offer)
 
 
-def _restate(
-    state: State,
-    tree: Index,
-    order: Order,
-    decision: d.SeatHeld | d.SeatConfirmed,
-    event: AnyEvent | None,
-) -> None:
+def _restate(moment: Moment, order: Order, decision: d.SeatHeld | d.SeatConfirmed) -> None:
+    state, tree, event = moment.state, moment.tree, moment.event
     assert isinstance(event, OrderChangedEvent)
     group = state.groups[order.group]
     offer = state.offers[group.offer]
@@ -135,6 +136,8 @@ def _restate(
     if offer.weights is not None:
         weigh(state, offer, order, 1)
     tree.file(group, offer)
+    if state.members.watching:
+        weeks.order_changed(moment, order)
 
 
 def _or(changed: bool | None, now: bool) -> bool:
@@ -150,6 +153,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
     if offer.weights is not None:
         weigh(state, offer, order, -1)
     take_stock(offer, order, 1)
+    if state.members.watching:
+        weeks.seat_lost(moment, order)
     was_seated = group.status == s.OPEN
     if was_seated:
         _stand_up(state, order, group)

@@ -11,6 +11,7 @@ from events.times import NS_PER_S
 from services.matcher.domain import closing, matching
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
+from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
@@ -26,6 +27,8 @@ def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
     except Refusal as refusal:
         turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
         owe_back(turn, event.data)
+        if refusal.reason in limits.OWN_LIMITS:
+            limits.remind(turn, event.data.member, refusal.reason)
 
 
 def owe_back(turn: Turn, data: OrderPosted | OrderJoined) -> None:
@@ -69,11 +72,15 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     terms = offer.terms if group is None else s.terms_of(state, group)
     check_limits(offer, terms, data.member, terms.weight(data.quantity))
     payable_minor = terms.payable_minor(data.quantity, leads=group is None)
+    if state.members.watching:
+        limits.check_order(turn, data.member, payable_minor, terms.currency)
     _check_payment(turn, terms, data.order, data.payment, payable_minor)
     if group is None:
         group = open_group(turn, offer, data.order, data.member, data.pool)
     _seat(turn, group, terms, data, payable_minor)
     fill_if_complete(turn, group, terms)
+    if state.members.watching:
+        limits.remind(turn, data.member)
 
 
 def _same_again(turn: Turn, known: Order, data: OrderPosted | OrderJoined) -> d.Duplicate:
