@@ -17,9 +17,9 @@ from events.times import NS_PER_S
 from services.notifier.addresses import check_address
 from services.notifier.dispatch.courier import RETRY_S, Later, Message, Outcome, Refused, Taken
 from services.notifier.policy.judge import ChannelRules
-from services.notifier.policy.purposes import Kind
 from services.notifier.settings import EmailSettings
-from services.notifier.texts.texts import Text, Texts
+from services.notifier.texts.messages import text_of
+from services.notifier.texts.texts import Texts
 
 TIMEOUT_S: Final = 30.0
 PERMANENT: Final = 500
@@ -88,15 +88,6 @@ class EmailCourier:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(text.body)
         return mail
-
-
-def text_of(texts: Texts, message: Message) -> Text:
-    """Return what a message says in its member's language; a digest says all that its notices say."""
-    each = [texts.render(notice.kind, notice.fields, notice.member, message.language) for notice in message.notices]
-    if message.kind is not Kind.DIGEST:
-        return each[0]
-    items = [{"title": text.title, "body": text.body} for text in each]
-    return texts.render(Kind.DIGEST, {"items": items, "count": len(items)}, message.member, message.language)
 
 
 def _answered(code: int, text: str) -> Outcome:

@@ -4,6 +4,7 @@ from events.times import parse_time_ns
 from services.bus.config import ConfigError, ServiceConfig
 from services.bus.connect import ServiceBroker
 from services.notifier.channels.email import EmailCourier
+from services.notifier.channels.member_subject import MemberSubjectCourier
 from services.notifier.channels.webhook import GIVE_UP_AFTER_S, webhook_courier
 from services.notifier.channels.wechat import WechatCourier
 from services.notifier.dispatch.clock import Clock, SystemClock
@@ -22,13 +23,13 @@ def build_dispatcher(
     broker: ServiceBroker, config: ServiceConfig, settings: Settings, store: Store, clock: Clock | None = None
 ) -> Dispatcher:
     """Return the dispatcher of a market. Raises ConfigError, also for templates that cannot be used."""
-    lines = build_lines(settings, config.market)
+    lines = build_lines(settings, config.market, broker)
     return Dispatcher(
         broker, config.market, config.user, store, lines, _rules(settings), zone_of, clock or SystemClock()
     )
 
 
-def build_lines(settings: Settings, market: str) -> list[Line]:
+def build_lines(settings: Settings, market: str, broker: ServiceBroker) -> list[Line]:
     """Return every channel that a configuration names, texts and secrets checked. Raises ConfigError."""
     try:
         texts = Texts(settings.market.templates, settings.market.language)
@@ -37,6 +38,7 @@ def build_lines(settings: Settings, market: str) -> list[Line]:
             lines.append(_email(settings, texts, market))
         if settings.wechat is not None:
             lines.append(_wechat(settings, texts))
+        lines += [_own_subject(broker, market, texts, kind) for kind in ("nats", "sse")]
     except BadTemplate as error:
         raise ConfigError(str(error)) from None
     return lines
@@ -74,6 +76,13 @@ def _wechat(settings: Settings, texts: Texts) -> Line:
         address_kind="wechat",
     )
     return Line(courier, route, Pace(per_s=found.per_s))
+
+
+def _own_subject(broker: ServiceBroker, market: str, texts: Texts, kind: str) -> Line:
+    """Return the member's own subject as a channel: its results are there already, the rest is sent by request."""
+    courier = MemberSubjectCourier(broker, market, texts, kind)
+    purposes = {Purpose.INVITATION} if kind == "sse" else {Purpose.INVITATION, Purpose.REMINDER}
+    return Line(courier, Route(channel=kind, purposes=frozenset(purposes)))
 
 
 def _rules(settings: Settings) -> DispatchRules:

@@ -23,10 +23,11 @@ from services.notifier.dispatch.rows import EndpointState, Waiting
 from services.notifier.dispatch.store import Store
 from services.notifier.dispatch.worker import ChannelWorker, Pace
 from services.notifier.policy.choices import Choices
-from services.notifier.policy.judge import MarketRules, Verdict, ZoneOf, judge
+from services.notifier.policy.judge import MarketRules, Suppress, Verdict, judge
 from services.notifier.policy.known import Change, KnownMarket
 from services.notifier.policy.member_choices import choices_after, may_change_choices
-from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose
+from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose, Reason
+from services.notifier.policy.quiet import ZoneOf
 from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 
 ENTRIES_AT_A_TIME: Final = 100
@@ -225,6 +226,9 @@ class Dispatcher:
         kind = line.route.address_kind
 
         def verdict(row: Waiting, choices: Choices, now_ns: int) -> Verdict:
+            notice = row.notice
+            if notice.purpose is Purpose.INVITATION and notice.group and notice.group not in self._known.groups:
+                return Suppress(Reason.PAST_USEFULNESS)
             return judge(row.notice, choices, self._market_rules(), line.courier.rules, self._zone_of, now_ns)
 
         def address_of(member: str) -> str | None:

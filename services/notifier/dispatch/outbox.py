@@ -17,7 +17,7 @@ from services.notifier.policy.choices import NO_CHOICES, Choices, after_use
 from services.notifier.policy.facts import fact, notice_data, under
 from services.notifier.policy.judge import Defer, Suppress, Verdict
 from services.notifier.policy.known import Change
-from services.notifier.policy.purposes import Notice, Reason, digest_id
+from services.notifier.policy.purposes import Notice, Purpose, Reason, digest_id
 
 DIGEST_MAX_NOTICES: Final = 50
 CLAIM_LOOKED_AT_MAX: Final = 512
@@ -136,7 +136,8 @@ class Outbox:
         """Return the notices that go out with this one: those of its digest, or what may be gathered into one."""
         if row.digest is not None:
             return self._select("digest = ? ORDER BY id", (row.digest,))
-        if row.digest_key is None or row.attempts:
+        wanted = self.choices_of(row.notice.member).chosen.purposes
+        if row.digest_key is None or row.attempts or (wanted is not None and Purpose.DIGEST not in wanted):
             return [row]
         gathered = self._select(
             "digest_key = ? AND digest IS NULL AND attempts = 0 ORDER BY due_at LIMIT ?",
@@ -170,7 +171,7 @@ class Outbox:
             parcel_id = digest_id(rows[0].channel, member, [each.row.id for each in held])
             held = [Held(_sealed(connection, each.row, parcel_id), each.verdict) for each in held]
         assert address is not None, "without an address nothing is held"
-        return Parcel(parcel_id or held[0].row.id, tuple(held), address, choices.language or "")
+        return Parcel(parcel_id or held[0].row.id, tuple(held), address, choices.chosen.language or "")
 
     def _suppress(self, connection: sqlite3.Connection, row: Waiting, reason: Reason, now_ns: int) -> None:
         data = self._data(row)

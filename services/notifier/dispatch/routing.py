@@ -26,6 +26,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, notice: Notice) -> bool:
         """Tell whether a notice may go this way at all."""
+        if notice.via is not None and notice.via != self.channel.partition(":")[0]:
+            return False
         if notice.purpose not in self.purposes or (self.kinds is not None and notice.kind not in self.kinds):
             return False
         return not self.publishers or notice.publisher in self.publishers

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from events.notice import NoticeData, NoticeType
-from services.notifier.policy.choices import Consent
+from services.notifier.policy.choices import Permission
 from services.notifier.policy.judge import Send
 from services.notifier.policy.purposes import Notice, Reason
 
@@ -81,7 +81,7 @@ class EndKind(StrEnum):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a parcel, to be written down; `used` is the one-time consent that it took."""
+    """What became of a parcel, to be written down; `used` is the one-time grant that it took."""
 
     parcel: Parcel
     kind: EndKind
@@ -89,7 +89,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
     reason: Reason | None = None
     due_at_ns: int | None = None
-    used: Consent | None = None
+    used: Permission | None = None
 
 
 class Said(msgspec.Struct, frozen=True):

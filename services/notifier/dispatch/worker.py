@@ -223,8 +223,8 @@ class ChannelWorker:
     def _end(self, parcel: Parcel, kind: EndKind, *, why: str | None = None, reason: Reason | None = None) -> None:
         if kind is EndKind.DEAD:
             self.tally.dead += 1
-        consent = parcel.held[0].verdict.consent
-        used = consent if consent is not None and consent.uses_left is not None and kind is not EndKind.DEAD else None
+        permission = parcel.held[0].verdict.permission
+        used = permission if permission is not None and kind is not EndKind.DEAD else None
         self._write(
             Ended(
                 parcel=parcel,

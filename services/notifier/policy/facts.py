@@ -5,15 +5,7 @@ from events.subjects import PREFIX
 from events.times import format_time_ns
 from services.notifier.policy.judge import Send
 from services.notifier.policy.purposes import Notice
-from services.notifier.policy.quiet import QuietHours
-
-
-def quiet_text(quiet: QuietHours | None) -> str | None:
-    """Return quiet hours as `22:00-08:00`."""
-    if quiet is None:
-        return None
-    start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (quiet.start_min, quiet.end_min))
-    return f"{start}-{end}"
+from services.notifier.policy.quiet import quiet_text
 
 
 def notice_data(notice: Notice, notice_id: str, channel: str, as_of: int) -> NoticeData:
@@ -35,9 +27,15 @@ def notice_data(notice: Notice, notice_id: str, channel: str, as_of: int) -> Not
 
 def under(data: NoticeData, verdict: Send) -> NoticeData:
     """Write down what the permission to send rests on."""
-    data.consent_entry = verdict.consent.entry or None if verdict.consent is not None else None
+    data.permission = _permission_text(verdict)
     data.zone, data.quiet = verdict.zone, quiet_text(verdict.quiet)
     return data
+
+
+def _permission_text(verdict: Send) -> str | None:
+    if verdict.permission is None:
+        return None
+    return "standing" if verdict.permission.grant is None else f"grant {verdict.permission.grant}"
 
 
 def fact(market: str, kind: NoticeType, data: NoticeData, count: int, at_ns: int) -> NoticeFact:

@@ -1,20 +1,16 @@
 """Whether a notice may go out now: pure, asked again at the moment of sending. Deny wins."""
 
-from collections.abc import Callable
-from datetime import tzinfo
 from typing import Final
 
 import msgspec
 
 from events.times import NS_PER_S
-from services.notifier.policy.choices import Choices, Consent, consent_for
+from services.notifier.policy.choices import Choices, Permission, permission_for, was_withdrawn
 from services.notifier.policy.purposes import Kind, Notice, Purpose, Reason
-from services.notifier.policy.quiet import QuietHours, quiet_until_ns
+from services.notifier.policy.quiet import QuietHours, ZoneOf, quiet_until_ns
 
 LOOK_AGAIN_NS: Final = 3_600 * NS_PER_S
 """When the zone is not known, whether it has become known is looked at again this much later."""
-
-ZoneOf = Callable[[str], tzinfo | None]
 
 
 class MarketRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +34,9 @@ class ChannelRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """It may go out now, under this consent where one was needed; `zone` and `quiet` are what was looked at."""
+    """It may go out now, under this permission where there is one; `zone` and `quiet` are what was looked at."""
 
-    consent: Consent | None = None
+    permission: Permission | None = None
     zone: str | None = None
     quiet: QuietHours | None = None
 
@@ -75,26 +71,36 @@ def judge(
     forbidden = _forbidden(notice, choices, channel)
     if forbidden is not None:
         return Suppress(forbidden)
-    consent = consent_for(choices, notice.purpose, channel.kind)
-    if consent is None and channel.takes_grant:
+    permission = permission_for(choices, notice, channel.kind)
+    if permission is None and channel.takes_grant:
         return Suppress(Reason.NO_GRANT)
-    if consent is None and notice.purpose is Purpose.INVITATION:
+    if permission is None and notice.purpose is Purpose.INVITATION:
         return Suppress(Reason.NO_CONSENT)
-    return _in_time(notice, choices, market, channel, zone_of, now_ns, consent)
+    return _in_time(notice, choices, market, channel, zone_of, now_ns, permission)
 
 
 def _forbidden(notice: Notice, choices: Choices, channel: ChannelRules) -> Reason | None:
     """Return what the member has against it."""
-    if notice.inviter in choices.blocked_members or notice.pool in choices.blocked_pools:
+    chosen = choices.chosen
+    if notice.inviter in choices.blocked or notice.inviter in choices.blocked_by:
+        return Reason.BLOCKED
+    if notice.pool is not None and notice.pool in (chosen.pools_blocked or ()):
         return Reason.BLOCKED
     if notice.purpose is Purpose.RESULT and not channel.reaches_member:
         return None
-    if notice.purpose in choices.unwanted or notice.kind in choices.unwanted:
+    if was_withdrawn(choices, notice, channel.kind):
+        return Reason.NO_CONSENT
+    if chosen.purposes is not None and notice.purpose not in chosen.purposes:
         return Reason.NOT_WANTED
-    is_advertising = notice.purpose is Purpose.INVITATION
-    if is_advertising and choices.labels is not None and notice.labels and choices.labels.isdisjoint(notice.labels):
-        return Reason.NOT_WANTED
-    return None
+    return Reason.NOT_WANTED if notice.purpose is Purpose.INVITATION and not _is_of_interest(notice, choices) else None
+
+
+def _is_of_interest(notice: Notice, choices: Choices) -> bool:
+    """Tell whether a member wants to hear of this kind of activity and of what carries these labels."""
+    chosen = choices.chosen
+    if chosen.kinds is not None and notice.activity is not None and notice.activity not in chosen.kinds:
+        return False
+    return not chosen.labels or notice.labels is None or not set(chosen.labels).isdisjoint(notice.labels)
 
 
 def _in_time(
@@ -104,12 +110,13 @@ def _in_time(
     channel: ChannelRules,
     zone_of: ZoneOf,
     now_ns: int,
-    consent: Consent | None,
+    permission: Permission | None,
 ) -> Verdict:
     """Return whether it is time; everything else allows it."""
-    quiet = choices.quiet if choices.quiet is not None else market.quiet
-    name = choices.zone if choices.zone is not None else market.zone
-    send = Send(consent, name, quiet)
+    own_quiet, own_zone = choices.quiet, choices.chosen.timezone
+    quiet = own_quiet if own_quiet is not None else market.quiet
+    name = own_zone if own_zone is not None else market.zone
+    send = Send(permission, name, quiet)
     if quiet is None or not _minds_quiet_hours(notice, market, channel):
         return send
     zone = None if name is None else zone_of(name)

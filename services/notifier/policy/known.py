@@ -42,11 +42,12 @@ class KnownOffer(msgspec.Struct, frozen=True):
 
 
 class KnownGroup(msgspec.Struct, frozen=True, gc=False):
-    """An open group: its offer, the order that opened it, and its prices."""
+    """An open group: its offer, the order that opened it, its prices, and the labels of its offer."""
 
     offer: str
     leader: str
-    prices: Prices | None
+    prices: Prices | None = None
+    labels: tuple[str, ...] = ()
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -99,7 +100,9 @@ class KnownMarket:
 
     def _opened(self, decision: d.GroupOpened) -> Change:
         offer = self.offers.get(decision.offer)
-        group = KnownGroup(decision.offer, decision.order, offer.prices if offer is not None else None)
+        group = KnownGroup(decision.offer, decision.order)
+        if offer is not None:
+            group = KnownGroup(decision.offer, decision.order, offer.prices, offer.labels)
         self.groups[decision.group] = group
         return Change(_GROUP, decision.group, _encode(group))
 

@@ -89,7 +89,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `decision` is the entry and the index of the decision in it (`3.0.0/1`); (decision, member, purpose, channel)
     identifies it on its way. `at_ns` is the accepted time of the entry and `record` the journal record that holds it;
-    `fields` is what templates may name; `useful_until_ns` is from when on it is of no use any more.
+    `fields` is what templates may name; `useful_until_ns` is from when on it is of no use any more. Of an invitation,
+    `activity` and `labels` are what it is about, `via` the kind of channel that was asked for, and `grant` the one-time
+    grant that the matcher has taken for it.
     """
 
     decision: str
@@ -103,7 +105,10 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     publisher: str | None = None
     inviter: str | None = None
     pool: str | None = None
-    labels: tuple[str, ...] = ()
+    activity: str | None = None
+    labels: tuple[str, ...] | None = None
+    via: str | None = None
+    grant: int | None = None
 
     @property
     def purpose(self) -> Purpose:

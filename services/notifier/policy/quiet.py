@@ -1,15 +1,17 @@
 """Quiet hours: pure. A window of local time, which may wrap midnight, in a zone with all its changes of clock."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from events.times import NS_PER_S
+from services.matcher.domain import calendar
+from services.matcher.domain.facts import ZoneOffsets
 
 DAY_MINUTES: Final = 24 * 60
-_DAYS_AHEAD: Final = 3
+
+ZoneOf = Callable[[str], ZoneOffsets | None]
+"""Gives a time zone by its name, None when there is none of that name."""
 
 
 class QuietHours(msgspec.Struct, frozen=True):
@@ -23,13 +25,6 @@ class QuietHours(msgspec.Struct, frozen=True):
             if not 0 <= minutes < DAY_MINUTES:
                 raise ValueError(f"quiet hours at minute {minutes}: expected 0 to {DAY_MINUTES - 1}")
 
-    def covers(self, local: time) -> bool:
-        """Tell whether a local time of day is in the window."""
-        minute = local.hour * 60 + local.minute
-        if self.start_min <= self.end_min:
-            return self.start_min <= minute < self.end_min
-        return minute >= self.start_min or minute < self.end_min
-
 
 def parse_quiet_hours(text: str) -> QuietHours:
     """Return the window in `22:00-08:00`. Raises ValueError, with what was expected, when it is none."""
@@ -42,54 +37,20 @@ def parse_quiet_hours(text: str) -> QuietHours:
         raise ValueError(f"{text[:40]!r} are no quiet hours: expected HH:MM-HH:MM, e.g. 22:00-08:00") from None
 
 
-def quiet_until_ns(window: QuietHours, zone: tzinfo, now_ns: int) -> int | None:
-    """Return the first instant in ns, after `now_ns`, at which the local clock is out of the window.
-
-    None when it is out of it now. Where the clock jumps over the window's end, that is the instant of the jump; where
-    it is set back into the window, quiet begins anew.
-    """
-    now = datetime.fromtimestamp(now_ns // NS_PER_S, UTC)
-    if not _is_quiet(window, zone, now):
+def quiet_text(quiet: QuietHours | None) -> str | None:
+    """Return quiet hours as `22:00-08:00`."""
+    if quiet is None:
         return None
-    found = min(
-        instant for instant in _ends(window, zone, now) if instant > now and not _is_quiet(window, zone, instant)
-    )
-    return int(found.timestamp()) * NS_PER_S
+    start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (quiet.start_min, quiet.end_min))
+    return f"{start}-{end}"
 
 
-def _is_quiet(window: QuietHours, zone: tzinfo, instant: datetime) -> bool:
-    return window.covers(instant.astimezone(zone).time())
+def quiet_until_ns(window: QuietHours, zone: ZoneOffsets, now_ns: int) -> int | None:
+    """Return when the quiet hours that `now_ns` lies in are over, in ns; None where it lies in none.
 
-
-def _ends(window: QuietHours, zone: tzinfo, now: datetime) -> Iterator[datetime]:
-    """Yield every instant of the next days at which the window may end."""
-    today = now.astimezone(zone).date()
-    for ahead in range(_DAYS_AHEAD):
-        yield from _instants(today + timedelta(days=ahead), window, zone)
-
-
-def _instants(day: date, window: QuietHours, zone: tzinfo) -> Iterator[datetime]:
-    at = time(window.end_min // 60, window.end_min % 60)
-    # Where the clock is set back there are two instants of that name. Where it jumps ahead there is none: the two
-    # readings then lie on either side of the jump, the one with the old offset after it.
-    first, second = (datetime.combine(day, at, tzinfo=zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    if first > second:
-        yield _jump_between(second, first, zone)
-    else:
-        yield first
-        yield second
-
-
-def _jump_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
-    """Return the instant at which the offset changes, to the second."""
-    old_offset = before.astimezone(zone).utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = before + timedelta(seconds=int((after - before).total_seconds()) // 2)
-        if middle.astimezone(zone).utcoffset() == old_offset:
-            before = middle
-        else:
-            after = middle
-    return after
+    The same computation as the matcher's: an end that the clock skips is over when the clock jumps.
+    """
+    return calendar.quiet_until_ns(zone, now_ns, window.start_min, window.end_min)
 
 
 def _minutes(text: str) -> int:
@@ -99,4 +60,4 @@ def _minutes(text: str) -> int:
         raise ValueError(text)
     if int(hours) > 23 or int(minutes) > 59:
         raise ValueError(text)
-    return int(hours) * 60 + int(minutes)
+    return calendar.minute_of(f"{hours}:{minutes}")

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events import member_decisions as m
 from events.record import Entry, entry_id
 from events.times import NS_PER_S
 from services.notifier.policy.known import KnownMarket, Prices
@@ -66,12 +67,7 @@ def notices_of(source: Source, known: KnownMarket) -> Iterator[Notice]:
         else:
             read = _OTHERS.get(type(decision))
             if read is not None:
-                yield from read(source, index, decision)
-
-
-Reader = Callable[[Source, int, Any], Iterator[Notice]]
-_OTHERS: Final[dict[type, Reader]] = {}
-"""How decisions of other families are read, by their type."""
+                yield from read(source, index, decision, known)
 
 
 def _closing_orders(entry: Entry) -> frozenset[str]:
@@ -166,3 +162,46 @@ def _refund(source: Source, index: int, decision: d.RefundDue) -> Notice:
     return source.notice(
         index, decision.member, Kind.REFUND_DUE, fields, group=decision.group, publisher=decision.publisher
     )
+
+
+def _invited(source: Source, index: int, decision: m.InvitationAllowed, known: KnownMarket) -> Iterator[Notice]:
+    group = known.groups.get(decision.group) if decision.group is not None else None
+    fields = {
+        "inviter": decision.inviter,
+        "offer": group.offer if group is not None else None,
+        "group": decision.group,
+        "play": decision.play,
+        "pool": decision.pool,
+        "link": decision.link,
+    }
+    yield source.notice(
+        index,
+        decision.invitee,
+        Kind.INVITED,
+        fields,
+        ends_ns=decision.useful_until,
+        group=decision.group,
+        publisher=decision.publisher,
+        inviter=decision.inviter,
+        pool=decision.pool,
+        activity="group" if decision.group is not None else None,
+        labels=group.labels if group is not None else None,
+        via=decision.channel,
+        grant=decision.grant,
+    )
+
+
+def _reminded(source: Source, index: int, decision: m.MemberReminded, _: KnownMarket) -> Iterator[Notice]:
+    fields = {
+        "limit": decision.limit,
+        "set_by": decision.set_by,
+        "used": decision.used,
+        "most": decision.most,
+        "currency": decision.currency,
+    }
+    yield source.notice(index, decision.member, Kind.LIMIT_REACHED, fields, ends_ns=decision.week_ends)
+
+
+Reader = Callable[[Source, int, Any, KnownMarket], Iterator[Notice]]
+_OTHERS: Final[dict[type, Reader]] = {m.InvitationAllowed: _invited, m.MemberReminded: _reminded}
+"""How decisions of other families are read, by their type."""

@@ -33,8 +33,15 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
     },
     Kind.DRAW: {"play": "p-1", "won": True, "prize": "sample-tea"},
     Kind.DISPUTE: {"dispute": "d-1", "step": "resolved", "order": "o-1"},
-    Kind.INVITED: {"inviter": "m-2", "offer": "sample-tea", "group": "g3-0", "link": "token"},
-    Kind.LIMIT_REACHED: {"limit": "spending_week", "reached": 100, "allowed": 100},
+    Kind.INVITED: {
+        "inviter": "m-2",
+        "offer": "sample-tea",
+        "group": "g3-0",
+        "play": "p-1",
+        "pool": "pool-1",
+        "link": "token",
+    },
+    Kind.LIMIT_REACHED: {"limit": "spending", "set_by": "member", "used": 9_000, "most": 9_000, "currency": "CNY"},
     Kind.DIGEST: {"items": [{"title": "One", "body": "First.\n"}, {"title": "Two", "body": "Second.\n"}], "count": 2},
     Kind.ENDPOINT_DISABLED: {"channel": "webhook:shop-a", "since": "2026-01-01T00:00:00Z", "why": "status 500"},
 }
@@ -42,7 +49,8 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
 
 MAY_BE_NOTHING: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.FILLED: ("saved_minor",),
-    Kind.INVITED: ("group", "link"),
+    Kind.INVITED: ("offer", "group", "play", "pool"),
+    Kind.LIMIT_REACHED: ("currency",),
     Kind.DRAW: ("prize",),
     Kind.DISPUTE: ("order",),
     Kind.PRICE_CUT: ("offer",),
