@@ -72,7 +72,7 @@ class EmailSettings(_Strict, kw_only=True, frozen=True):
     tls: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password_file: Path | None = None
-    purposes: list[Purpose] = [Purpose.RESULT, Purpose.INVITATION, Purpose.REMINDER]
+    purposes: tuple[Purpose, ...] = (Purpose.RESULT, Purpose.INVITATION, Purpose.REMINDER)
     concurrency: Count = 8
     per_s: Rate | None = None
 
@@ -106,7 +106,7 @@ class WebhookSettings(_Strict, kw_only=True, frozen=True):
     name: str
     url: str
     secret_files: Annotated[list[Path], msgspec.Meta(min_length=1, max_length=5)]
-    purposes: list[Purpose] = [Purpose.RESULT]
+    purposes: tuple[Purpose, ...] = (Purpose.RESULT,)
     publishers: list[str] = []
     allow_private: bool = False
     concurrency: Count = 32

@@ -32,7 +32,7 @@ class Source(msgspec.Struct, frozen=True):
 
     entry: Entry
     record: int
-    useful_for_s: dict[Purpose, int] = USEFUL_FOR_S
+    useful_for_s: dict[Purpose, int]
 
     def notice(self, index: int, member: str, kind: Kind, fields: dict[str, Any], **more: Any) -> Notice:
         """Return a notice about the decision at `index`."""
