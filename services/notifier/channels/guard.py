@@ -72,12 +72,19 @@ def check_address_allowed(host: str, address: str, *, allow_private: bool) -> No
         )
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host. Raises OSError when there are none."""
-    try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        pass
+    if is_address(host):
+        return [host]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if not found:
         raise OSError(f"the name {host} has no address")

@@ -4,8 +4,6 @@
 same id, so a backend that remembers ids gets everything once.
 """
 
-import contextlib
-import ipaddress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -13,11 +11,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from events.times import NS_PER_S, format_time_ns
 from services.bus.config import ConfigError
-from services.notifier.channels.guard import ForbiddenAddress, GuardedTransport, check_address_allowed
+from services.notifier.channels.guard import ForbiddenAddress, GuardedTransport, check_address_allowed, is_address
 from services.notifier.dispatch.courier import Gone, Later, Message, Outcome, Refused, Taken
 from services.notifier.policy.judge import ChannelRules
 from services.notifier.policy.purposes import Notice
@@ -86,19 +84,19 @@ class WebhookCourier:
 def webhook_courier(settings: WebhookSettings, whole: Settings) -> WebhookCourier:
     """Return the courier of an endpoint, its secrets read from their files. Raises ConfigError."""
     host = urlsplit(settings.url).hostname or ""
-    # A name is looked up when something is sent; an address can be told here and now.
-    with contextlib.suppress(ValueError):
-        try:
-            check_address_allowed(host, str(ipaddress.ip_address(host)), allow_private=settings.allow_private)
-        except ForbiddenAddress as forbidden:
-            raise ConfigError(f"webhooks.{settings.name}.url: {forbidden}") from None
+    try:
+        # A name is looked up when something is sent; an address can be told here and now.
+        if is_address(host):
+            check_address_allowed(host, host, allow_private=settings.allow_private)
+    except ForbiddenAddress as forbidden:
+        raise ConfigError(f"webhooks.{settings.name}.url: {forbidden}") from None
     return WebhookCourier(settings, [whole.secret(path) for path in settings.secret_files])
 
 
 def _signer(secret: str, name: str) -> Webhook:
     try:
         signer = Webhook(secret)
-    except (ValueError, RuntimeError, WebhookVerificationError):
+    except (ValueError, RuntimeError, EmptyWebhookSecretError):
         raise ConfigError(f"webhooks.{name}: a secret is not of the form whsec_<base64>") from None
     if len(signer._whsecret) < SECRET_MIN_BYTES:
         raise ConfigError(f"webhooks.{name}: a secret is shorter than {SECRET_MIN_BYTES} bytes")
