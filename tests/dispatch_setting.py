@@ -229,9 +229,7 @@ def opened(seq: int, group: str = "g-1", order: str = "o-0") -> Entry:
     """A group is open."""
     return entry(
         seq,
-        d.GroupOpened(
-            group=group, offer="tea", edition=1, order=order, member="m-0", deadline=AT_NS + 10**15
-        ),
+        d.GroupOpened(group=group, offer="tea", edition=1, order=order, member="m-0", deadline=AT_NS + 10**15),
     )
 
 

@@ -82,7 +82,10 @@ class WebhookPeer:
 
     @asynccontextmanager
     async def up(self, port: int = 0) -> AsyncIterator["WebhookPeer"]:
-        routes = [Route("/hook", self._hook, methods=["POST"]), Route("/elsewhere", self._hook, methods=["GET", "POST"])]
+        routes = [
+            Route("/hook", self._hook, methods=["POST"]),
+            Route("/elsewhere", self._hook, methods=["GET", "POST"]),
+        ]
         server = HttpServer(Starlette(routes=routes), "127.0.0.1", port or self.port)
         await server.start()
         self.port = server.port

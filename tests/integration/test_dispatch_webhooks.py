@@ -96,7 +96,7 @@ async def test_tries_follow_the_schedule_with_the_same_id_until_it_is_dead_and_c
 
 async def _retries_are_written(setting: Setting, tally: object, tries: int) -> None:
     for _ in range(1_000):
-        if getattr(tally, "retried") >= tries and len(await facts_of(setting)) >= tries:
+        if tally.retried >= tries and len(await facts_of(setting)) >= tries:
             return
         await asyncio.sleep(0.01)
     pytest.fail(f"no {tries} retries")

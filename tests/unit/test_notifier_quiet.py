@@ -47,7 +47,9 @@ def test_equal_ends_are_no_quiet_hours() -> None:
     assert until(parse_quiet_hours("08:00-08:00"), "UTC", "2026-03-02T08:00:00Z") is None
 
 
-@pytest.mark.parametrize("text", ["22-08", "24:00-08:00", "22:00", "22:60-01:00", "a:b-c:d", "-1:00-02:00", "２２:00-08:00"])
+@pytest.mark.parametrize(
+    "text", ["22-08", "24:00-08:00", "22:00", "22:60-01:00", "a:b-c:d", "-1:00-02:00", "２２:00-08:00"]
+)
 def test_what_is_no_window_is_refused_with_what_was_expected(text: str) -> None:
     with pytest.raises(ValueError, match="expected HH:MM-HH:MM"):
         parse_quiet_hours(text)

@@ -1,11 +1,11 @@
 """What an entry says to whom: amounts exactly, and each thing once."""
 
-from services.notifier.policy.known import KnownMarket
-from services.notifier.policy.purposes import Kind, Notice
-from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 from events import decisions as d
 from events import member_decisions as m
 from events.record import Entry
+from services.notifier.policy.known import KnownMarket
+from services.notifier.policy.purposes import Kind, Notice
+from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 from tests.dispatch_setting import configured, entry, filled, invited, listed, opened, refund
 from tests.notifier_journal import AT_NS, SHOP
 
@@ -48,7 +48,9 @@ def test_without_a_price_for_buying_alone_nothing_is_said_of_saving() -> None:
 
 def test_a_group_counts_under_the_terms_that_it_opened_under() -> None:
     changed = {"specversion": "1.0", "type": "groupbuy.offer.changed.v1", "id": "e-c", "source": "/t"}
-    dearer = entry(4, d.OfferListed(offer="tea", edition=2), event={**changed, "data": {"offer": "tea", "solo_minor": 1}})
+    dearer = entry(
+        4, d.OfferListed(offer="tea", edition=2), event={**changed, "data": {"offer": "tea", "solo_minor": 1}}
+    )
     (one,) = read(configured(1), listed(2), opened(3), dearer, filled(5))
     assert one.fields["saved_minor"] == 2_000
 

@@ -39,7 +39,7 @@ def test_paths_are_relative_to_the_file_and_a_secret_is_read_from_its_own(tmp_pa
         ('[market]\ntimezone = "Mars/Olympus"', "market.timezone: there is no time zone 'Mars/Olympus'"),
         ('[market]\nurgent = ["advert"]', "Invalid enum value 'advert'"),
         ('[market]\nurgent = ["invited"]', "invitations are never urgent"),
-        ('[market.useful_for_s]\nadvert = 1', "advert"),
+        ("[market.useful_for_s]\nadvert = 1", "advert"),
         ('[market]\nsince = "yesterday"', "not an RFC 3339 time"),
         (f'{HOOK}url = "https://user:pass@shop.example/"', "webhooks.a.url holds credentials"),
         (f'{HOOK}url = "https://user@shop.example/"', "holds credentials"),
@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_file_and_a_secret_is_read_from_its_own(tmp_pa
         (f'{HOOK}url = "https://shop.example/ x"', "printable ASCII"),
         (f'{HOOK}url = "https://shop.example/#x"', "has a fragment"),
         (f'{HOOK}url = "https://shop.example/"\npurposes = ["advert"]', "Invalid enum value 'advert'"),
-        (f'{HOOK}url = "https://a.example/"\n\n{HOOK}url = "https://b.example/"', "twice there"),
+        (f'{HOOK}url = "https://a.example/"\n\n{HOOK}url = "https://b.example/"', "or not the only"),
         ('[email]\nhost = "h"\nsender = "a@b.c"\nsender_name = "A\\r\\nBcc: x@y.z"', "headers could be injected"),
         ("[market", "notifier.toml: "),
     ],
@@ -59,7 +59,9 @@ def test_what_cannot_be_is_refused_with_its_field(tmp_path: Path, text: str, com
     assert complaint in str(refused.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "[fe80::1]", "[::ffff:10.0.0.1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "[fe80::1]", "[::ffff:10.0.0.1]"]
+)
 def test_a_private_or_link_local_endpoint_is_refused_at_start(tmp_path: Path, host: str) -> None:
     (tmp_path / "a.secret").write_text(SECRET)
     found = load(tmp_path, f'{HOOK}url = "http://{host}/hook"')

@@ -56,7 +56,9 @@ def test_a_language_that_there_is_not_becomes_the_markets() -> None:
 
 
 def test_a_market_puts_its_own_template_in_place_and_keeps_the_others(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path, filled__txt="Hurray, {{ offer }}\n{{ saved_minor }}", filled__zh__txt="好 {{ offer }}")
+    folder = folder_with(
+        tmp_path, filled__txt="Hurray, {{ offer }}\n{{ saved_minor }}", filled__zh__txt="好 {{ offer }}"
+    )
     texts = Texts(folder)
     assert texts.render(Kind.FILLED, FILLED, "m-1", "en").title == "Hurray, sample-tea"
     assert texts.render(Kind.FILLED, FILLED, "m-1", "zh").title == "好 sample-tea"
