@@ -1,5 +1,6 @@
 """The notifier's process: one place that wires broker, health, metrics, and the two pipelines."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
@@ -51,6 +52,8 @@ async def _dispatching(
     config: ServiceConfig, broker: ServiceBroker, settings: Settings, health: Health, parts: AsyncExitStack
 ) -> Dispatcher:
     """Start the second pipeline, to be ended with `parts`."""
+    # It writes a line for each request, with the address: which for WeChat holds the access token.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     store = Store(config.data_dir, config.market)
     parts.push_async_callback(store.close)
     dispatcher = build_dispatcher(broker, config, settings, store)

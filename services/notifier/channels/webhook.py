@@ -4,6 +4,7 @@
 same id, so a backend that remembers ids gets everything once.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -45,7 +46,7 @@ class WebhookCourier:
         self._url = settings.url
         self._signers = [_signer(secret, settings.name) for secret in secrets]
         self._client = httpx2.AsyncClient(
-            transport=GuardedTransport(allow_private=settings.allow_private),
+            transport=GuardedTransport(allow_private=settings.allow_private, connections=settings.concurrency),
             timeout=TIMEOUT_S,
             follow_redirects=False,
             trust_env=False,
@@ -55,10 +56,12 @@ class WebhookCourier:
         """Post a message; any status of 2xx means that the backend has it."""
         body = _body(message)
         try:
-            answer = await self._client.post(self._url, content=body, headers=self._headers(message, body))
+            # The library's timeout counts anew for each piece that comes.
+            async with asyncio.timeout(TIMEOUT_S):
+                answer = await self._client.post(self._url, content=body, headers=self._headers(message, body))
         except ForbiddenAddress as forbidden:
             return Refused(str(forbidden))
-        except httpx2.TimeoutException:
+        except (httpx2.TimeoutException, TimeoutError):
             return Later(f"no answer within {TIMEOUT_S:.0f} s")
         except (httpx2.TransportError, OSError) as error:
             return Later(f"no connection: {str(error) or type(error).__name__}")
@@ -74,6 +77,7 @@ class WebhookCourier:
         signatures = [signer.sign(message_id, at, body.decode()) for signer in self._signers]
         return {
             "content-type": "application/json",
+            "accept-encoding": "identity",
             "user-agent": "groupbuy-notifier/1",
             "webhook-id": message_id,
             "webhook-timestamp": str(message.at_ns // NS_PER_S),

@@ -19,7 +19,8 @@ from services.notifier.atomic import FenceLost, Outgoing, PublishFailed, publish
 from services.notifier.dispatch.store import Store
 
 FACTS_AT_A_TIME: Final = 500
-GATHER_S: Final = 0.02
+GATHER_S: Final = 0.05
+FORGOTTEN_AT_A_TIME: Final = 2_000
 POLL_S: Final = 1.0
 PAUSE_S: Final = 1.0
 STRAYS_LOOKED_BACK_MAX: Final = 1_000
@@ -38,8 +39,14 @@ class FactPublisher:
         self._woken = asyncio.Event()
         # The stream's end, and the last of our facts in it; None before it has been looked at, or when in doubt.
         self._end: tuple[int, int] | None = None
+        self._to_forget = 0
         self.published = 0
         self.trouble: str | None = None
+
+    @property
+    def through(self) -> int | None:
+        """The number of the last fact that the stream holds, None while that is in doubt."""
+        return None if self._end is None else self._end[1]
 
     def wake(self) -> None:
         """Have it look for something to publish."""
@@ -71,6 +78,8 @@ class FactPublisher:
         last_seq, through = self._end
         facts = await self._store.do(lambda: self._store.outbox.facts_after(through, FACTS_AT_A_TIME))
         if not facts:
+            if self._to_forget:
+                await self._forget(through)
             return False
         identity = self._store.outbox.store_id
         messages = [Outgoing(self._subject, body, {HEADER_FACT: f"{identity} {n}"}) for n, body in facts]
@@ -79,8 +88,15 @@ class FactPublisher:
         last = facts[-1][0]
         self._end = last_seq, last
         self.published += len(facts)
-        await self._store.do(lambda: self._store.outbox.forget_facts(last))
+        self._to_forget += len(facts)
+        if self._to_forget >= FORGOTTEN_AT_A_TIME:
+            await self._forget(last)
         return len(facts) == FACTS_AT_A_TIME
+
+    async def _forget(self, through: int) -> None:
+        """Drop what the stream holds: not each time, since each costs a write to the disk."""
+        await self._store.do(lambda: self._store.outbox.forget_facts(through))
+        self._to_forget = 0
 
     async def _look(self) -> tuple[int, int]:
         """Return where the stream ends, and the number of the last of our facts that it holds."""

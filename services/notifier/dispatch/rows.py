@@ -30,10 +30,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A waiting notice that may go out now, and what that rests on."""
+    """A waiting notice that may go out now, what that rests on, and the record through which choices were known."""
 
     row: Waiting
     verdict: Send
+    as_of: int
 
 
 class Parcel(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ and what comes next is taken in the same visit to the disk.
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -25,6 +26,8 @@ from services.notifier.policy.purposes import Kind, Purpose, Reason
 POLL_S: Final = 1.0
 PAUSE_MIN_S: Final = 1.0
 PAUSE_MAX_S: Final = 300.0
+CLAIMED_AHEAD: Final = 2
+STALE_S: Final = 2.0
 JITTER: Final = 0.1
 WHY_MAX_CHARS: Final = 300
 DAY_S: Final = 86_400.0
@@ -78,7 +81,9 @@ class ChannelWorker:
         self._pace = pace
         self._chance = chance
         self._woken = asyncio.Event()
+        # What was taken from the outbox and is not written down yet; of these, what waits for its turn.
         self._sending: dict[str, Parcel] = {}
+        self._ready: deque[tuple[Parcel, int]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: list[Ended] = []
         self._returned: list[Parcel] = []
@@ -104,7 +109,9 @@ class ChannelWorker:
             claim = await self._visit()
             now_ns = self._clock.now_ns()
             for parcel in claim.parcels:
-                self._launch(parcel, now_ns)
+                self._sending[parcel.id] = parcel
+                self._ready.append((parcel, now_ns))
+            self._launch_ready()
             if not self._ended and not self._returned:
                 await self._clock.wait(self._next_look_ns(claim, now_ns), self._woken)
 
@@ -155,9 +162,10 @@ class ChannelWorker:
         if self._pause_s:
             # After a pause one message tries whether the channel works again.
             return 1 if sending == 0 else 0
-        room = self.courier.concurrency - sending
         if self._pace.per_s is None:
-            return room
+            # Ahead of what can be sent at once, so that nothing waits for the disk.
+            return CLAIMED_AHEAD * self.courier.concurrency - sending
+        room = self.courier.concurrency - sending
         self._slots = min(
             max(1.0, self._pace.per_s), self._slots + (now_ns - self._slots_at_ns) / NS_PER_S * self._pace.per_s
         )
@@ -177,8 +185,19 @@ class ChannelWorker:
 
     # Sending.
 
+    def _launch_ready(self) -> None:
+        """Begin to send what was taken, as far as the channel's concurrency allows."""
+        while self._ready and len(self._tasks) < self.courier.concurrency:
+            parcel, claimed_at_ns = self._ready.popleft()
+            now_ns = self._clock.now_ns()
+            if now_ns - claimed_at_ns > STALE_S * NS_PER_S or now_ns < self._paused_until_ns:
+                # Whether it may be sent is asked anew.
+                self._returned.append(parcel)
+                self._woken.set()
+            else:
+                self._launch(parcel, now_ns)
+
     def _launch(self, parcel: Parcel, now_ns: int) -> None:
-        self._sending[parcel.id] = parcel
         if self._pace.per_s is not None:
             self._slots -= 1
         if self.state.disabled_at_ns is not None:
@@ -186,7 +205,12 @@ class ChannelWorker:
             return
         task = asyncio.create_task(self._send(parcel, now_ns), name=f"notifier sending {self.name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._launch_ready()
 
     async def _send(self, parcel: Parcel, now_ns: int) -> None:
         outcome = await self._carried(parcel, now_ns)
