@@ -26,7 +26,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def first_configuration(publishers: Sequence[str]) -> MarketConfigured:
     """Return the configuration that a new market starts with; the operator changes it by an event."""
     return MarketConfigured(
-        publishers={publisher: ["offer", "order", "group", "refund"] for publisher in publishers},
+        publishers={publisher: ["offer", "order", "group", "refund", "invitation"] for publisher in publishers},
         offer_defaults=OfferTerms(currency="CNY", group_ttl_s=86_400, hold_s=900),
     )
 

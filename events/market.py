@@ -6,7 +6,7 @@ import msgspec
 
 from events.envelope import Data, Event
 from events.ids import AmountMinor, Currency, DurationS, Name, Sha256Hex
-from events.limits import INVITATIONS_PER_DAY_MAX, PUBLISHERS_MAX, WEEKLY_MAX
+from events.limits import ASSISTS_PER_DAY_MAX, INVITATIONS_PER_DAY_MAX, PUBLISHERS_MAX, WEEKLY_MAX
 from events.offer import OfferTerms
 
 Family = Literal[
@@ -66,6 +66,19 @@ class Participation(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     spending: MoneyLimit | None = None
 
 
+AssistCap = Annotated[int, msgspec.Meta(ge=1, le=ASSISTS_PER_DAY_MAX)]
+
+
+class AssistCaps(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How often a member may help: on one day of the market's time zone, and the same member in one ISO week.
+
+    Counted over all plays of the market; absent, there is no cap. A play may set its own.
+    """
+
+    per_helper_day: AssistCap | None = None
+    per_pair_week: AssistCap | None = None
+
+
 class MarketConfigured(Data, kw_only=True):
     """Sets clock, limits, publishers and offer defaults of a market; the whole of it each time.
 
@@ -91,6 +104,11 @@ class MarketConfigured(Data, kw_only=True):
     """How many members' choices are kept."""
     new_member_s: DurationS = 7 * 86_400
     """How long a registered member counts as new."""
+    secret_commitment: Sha256Hex | None = None
+    """SHA-256 of the secret behind the draws (`events.fair.secret_commitment`); without it no play opens."""
+    assist_caps: AssistCaps | None = None
+    play_capacity: Capacity = 5_000_000
+    assist_capacity: Capacity = 20_000_000
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""

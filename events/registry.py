@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from events import clock, group, invitation, market, member, offer, order, refund
+from events import assist, clock, group, invitation, market, member, offer, order, play, refund
 from events.envelope import Event
 
 AnyEvent = (
@@ -30,6 +30,10 @@ AnyEvent = (
     | member.MemberPreferredEvent
     | member.MemberLimitedSelfEvent
     | invitation.InvitationRequestedEvent
+    | play.PlayOpenedEvent
+    | play.PlayClosedEvent
+    | assist.AssistGivenEvent
+    | assist.AssistVoidedEvent
 )
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)}

@@ -9,8 +9,11 @@ from events.times import format_time_ns
 _NO_MINOR_UNIT: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"})
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 # Shown in this order; what is not named here is left to --json.
-_FIELDS: Final = ("offer", "order", "member", "group", "into", "refund", "status", "original", "of", "sku")
-_COUNTS: Final = ("missing", "seats", "edition", "rule_version")
+_FIELDS: Final = (
+    *("offer", "order", "member", "group", "into", "refund", "status", "original", "of", "sku"),
+    *("about", "invitation", "inviter", "invitee", "play", "pool", "channel", "link", "limit", "consequence"),
+)
+_COUNTS: Final = ("missing", "seats", "edition", "rule_version", "used", "most", "grant")
 
 
 def money(amount_minor: int, currency: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `groupbuy up | demo | publish | watch | import | ledger | bench`."""
+"""The command line: `groupbuy up | demo | publish | watch | import | ledger | member | bench`."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from deploy.cli.bench import bench_app
 from deploy.cli.demo import demo
 from deploy.cli.import_records import import_app
 from deploy.cli.ledger import ledger_app
+from deploy.cli.member import member_app
 from deploy.cli.output import EXIT_INTERRUPTED, EXIT_UNUSABLE, CommandError, say
 from deploy.cli.publish import publish
 from deploy.cli.up import up
@@ -50,6 +51,7 @@ app.command()(publish)
 app.command()(watch)
 app.add_typer(import_app, name="import")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(member_app, name="member")
 app.add_typer(bench_app, name="bench")
 
 

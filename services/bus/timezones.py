@@ -44,9 +44,7 @@ def names() -> frozenset[str]:
 @lru_cache(maxsize=1024)
 def offsets(name: str) -> OffsetTable:
     """Return the offsets of the zone `name` from 1970 to 2199. Raises KeyError when there is no such zone."""
-    if name not in names():
-        raise KeyError(name)
-    raw = resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+    raw = file(name)
     first_s, changes = _explicit(raw)
     changes += _ruled(raw, changes[-1][0] if changes else 0)
     kept: list[tuple[int, int]] = []
@@ -56,6 +54,24 @@ def offsets(name: str) -> OffsetTable:
         elif offset_s != (kept[-1][1] if kept else first_s):
             kept.append((at_s, offset_s))
     return OffsetTable(tuple(at_s for at_s, _ in kept), (first_s, *(offset_s for _, offset_s in kept)))
+
+
+def local_date(name: str, at_ns: int) -> int:
+    """Return the calendar date in the zone `name` at `at_ns`, as days since 1970-01-01, the plain way."""
+    moment = (_EPOCH + timedelta(seconds=at_ns // NS_PER_S)).astimezone(_zone(name))
+    return moment.toordinal() - _EPOCH.toordinal()
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo.from_file(BytesIO(file(name)))
+
+
+def file(name: str) -> bytes:
+    """Return the TZif file of the zone `name`. Raises KeyError when there is no such zone."""
+    if name not in names():
+        raise KeyError(name)
+    return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
 
 
 def _explicit(raw: bytes) -> tuple[int, list[tuple[int, int]]]:

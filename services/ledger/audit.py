@@ -11,6 +11,7 @@ from events.registry import AnyEvent
 from services.ledger.audit_accounts import Check, CheckResult, Recount, Totals
 from services.ledger.audit_fold import SeatRecount
 from services.ledger.audit_inputs import InputRecount
+from services.ledger.audit_invitations import InvitationRecount
 from services.ledger.audit_money import MoneyRecount
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
@@ -45,7 +46,7 @@ def audit(store: LedgerStore, progress: Progress | None = None) -> AuditReport:
     with closing(scratch_database()) as scratch:
         checks = {check: CheckResult() for check in Check}
         recount, inputs = Recount(checks, scratch), InputRecount(checks, scratch)
-        walk = _Walk(store, recount, inputs, progress)
+        walk = _Walk(store, recount, inputs, InvitationRecount(checks, scratch), progress)
         walk.run()
         walk.finish()
         return AuditReport(
@@ -63,10 +64,18 @@ def audit(store: LedgerStore, progress: Progress | None = None) -> AuditReport:
 class _Walk:
     """One pass over the archive."""
 
-    def __init__(self, store: LedgerStore, recount: Recount, inputs: InputRecount, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        recount: Recount,
+        inputs: InputRecount,
+        invitations: InvitationRecount,
+        progress: Progress | None,
+    ) -> None:
         self._store = store
         self._recount = recount
         self._inputs = inputs
+        self._invitations = invitations
         self._seats = SeatRecount(recount)
         self._money = MoneyRecount(recount)
         self._progress = progress
@@ -90,6 +99,7 @@ class _Walk:
         self._inputs.entry(found)
         self._money.entry(found.entry, event)
         self._seats.entry(found.entry, event, answered_at_ns)
+        self._invitations.entry(found.name, found.entry, event)
         self._recount.settle()
         if self._progress is not None and self.entries % _REPORT_EVERY == 0:
             self._progress(self.entries, max(self._total, self.entries))

@@ -27,6 +27,9 @@ class Check(StrEnum):
     NO_OUTCOME = "inputs_without_outcome"
     TWO_OUTCOMES = "inputs_with_two_outcomes"
     DUPLICATES = "duplicates_of_nothing"
+    INVITED_WITHOUT_CONSENT = "invitations_without_consent"
+    INVITED_AGAINST_BLOCK = "invitations_against_block"
+    INVITED_OVER_CAP = "invitations_over_cap"
 
 
 class Example(msgspec.Struct, frozen=True):

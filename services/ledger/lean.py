@@ -35,6 +35,8 @@ class LeanDecision(msgspec.Struct, gc=False):
     order: Any = None
     promoted: Any = None
     member: Any = None
+    inviter: Any = None
+    invitee: Any = None
     offer: Any = None
     seats: list[LeanSeat] | int = []
     """The seats that a closing names; a merge only counts them."""
@@ -48,6 +50,8 @@ class LeanData(msgspec.Struct, gc=False):
     member: Any = None
     via: Any = None
     other: Any = None
+    inviter: Any = None
+    invitee: Any = None
     offer: Any = None
 
 
@@ -118,7 +122,8 @@ def entities_of(entries: Sequence[LeanEntry]) -> Iterator[Entity]:
     named: dict[EntityKind, list[Any]] = {
         "group": [d.group for d in decisions] + [d.into for d in decisions] + [e.group for e in data],
         "order": [d.order for d in decisions] + [d.promoted for d in decisions] + [e.order for e in data],
-        "member": [d.member for d in decisions] + [name for e in data for name in (e.member, e.via, e.other)],
+        "member": [name for d in decisions for name in (d.member, d.inviter, d.invitee)]
+        + [name for e in data for name in (e.member, e.via, e.other, e.inviter, e.invitee)],
         "offer": [d.offer for d in decisions] + [e.offer for e in data],
     }
     named["order"] += [seat.order for seat in seats]

@@ -7,6 +7,7 @@ from events.envelope import Event
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
+from services.ledger.member_words import MemberDecision, member_decision_in_words
 
 _CAUSES: Final = {
     "target": "it reached its target",
@@ -19,12 +20,17 @@ _CAUSES: Final = {
     "offer_withdrawn": "its offer was withdrawn",
 }
 
+_NAMED: Final = (
+    *("order", "invitation", "member", "inviter", "invitee", "other"),
+    *("group", "play", "pool", "offer", "refund", "purpose", "channel"),
+)
+
 
 def event_in_words(event: Event, publisher: str | None) -> str:
     """Return what a publisher reported."""
     kind = str(event.__struct_config__.tag).removeprefix("groupbuy.").removesuffix(".v1")
     data = getattr(event, "data", None)
-    named = [f"{n} {v}" for n in ("order", "member", "group", "offer", "refund") if (v := getattr(data, n, None))]
+    named = [f"{n} {v}" for n in _NAMED if (v := getattr(data, n, None))]
     return f"{publisher or 'somebody'} reported {kind}{': ' if named else ''}{', '.join(named)} (event {event.id})"
 
 
@@ -48,6 +54,8 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _refund_in_words(decision)
     if isinstance(decision, d.Refused | d.Duplicate | d.Malformed):
         return _refusal_in_words(decision)
+    if isinstance(decision, MemberDecision):
+        return member_decision_in_words(decision)
     return _other_in_words(decision)
 
 

@@ -5,8 +5,8 @@ from services.matcher.domain.facts import ZoneOffsets, Zones
 
 
 def pinned_zones() -> Zones:
-    """Return the names, the offsets and the version of the time zones in the pinned `tzdata` package."""
-    return Zones(version=timezones.VERSION, names=timezones.names(), offsets=_offsets)
+    """Return the time zones in the pinned `tzdata` package."""
+    return Zones(version=timezones.VERSION, names=timezones.names(), file=timezones.file, offsets=_offsets)
 
 
 def _offsets(name: str) -> ZoneOffsets:

@@ -1,4 +1,4 @@
-"""Days, weeks and quiet hours by a zone's own clock (RULES.md section 10), pure: the offsets are handed in.
+"""Days, weeks and quiet hours by a zone's own clock (RULES.md section 8.4), pure: the offsets are handed in.
 
 A day ends at the first instant of a later date. So a day has 23 or 25 hours where the clock is changed, a date that a
 zone skipped has no instant, and an hour that comes twice around midnight still ends one day once.

@@ -9,6 +9,7 @@ from services.matcher.domain import group_changes, offer_changes, seat_changes
 from services.matcher.domain import state as s
 from services.matcher.domain.members import choice_changes, invitation_changes, weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import changes as plays
 
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
@@ -62,4 +63,5 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     m.MemberReminded: weeks.reminded,
     m.InvitationAllowed: invitation_changes.allowed,
     m.InvitationRefused: invitation_changes.refused,
+    **plays.CHANGES,
 }

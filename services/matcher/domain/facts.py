@@ -12,6 +12,10 @@ class Facts(msgspec.Struct, frozen=True):
     market_key: bytes
 
 
+def _no_file(name: str) -> bytes:
+    raise KeyError(f"no time zone {name}")
+
+
 class ZoneOffsets(msgspec.Struct, frozen=True):
     """Seconds a zone's clock is ahead of UTC: `offsets_s[i]` before `changes_s[i]` (s since 1970), the last after."""
 
@@ -34,14 +38,17 @@ def _only_utc(name: str) -> ZoneOffsets:
 
 
 class Zones(msgspec.Struct, frozen=True):
-    """The time zones known, and the version of the database that they are from.
+    """The time zones known, the version of the database that they are from, and two ways to ask it about one by name.
 
-    `offsets` returns the offsets of a zone by name: a pure function of the database, which is too large to read whole.
+    Both are pure functions of the database, which is too large to be handed in whole.
     """
 
     version: str
     names: frozenset[str]
+    file: Callable[[str], bytes] = _no_file
+    """Returns the compiled rules (TZif, RFC 8536) of a zone; UTC needs none."""
     offsets: Callable[[str], ZoneOffsets] = _only_utc
+    """Returns when a zone's offset changes, and to what."""
 
 
 UTC_ONLY: Final = Zones(version="none", names=frozenset({"UTC"}))

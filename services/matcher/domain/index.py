@@ -8,6 +8,7 @@ from sortedcontainers import SortedList
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
 from services.matcher.domain.facts import UTC_ONLY, Zones
+from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
 _MEMBERS_INDEXED_FROM: Final = 8
@@ -17,8 +18,9 @@ K = TypeVar("K")
 class Index:
     """Deadlines, ends of holds, groups with room, groups that may merge, members of large groups."""
 
-    def __init__(self, state: State, zones: Zones = UTC_ONLY) -> None:
+    def __init__(self, state: State, plays: PlayIndex, zones: Zones = UTC_ONLY) -> None:
         """Build the indexes of `state`."""
+        self.plays = plays
         self.zones = zones
         """Here, so that rules and changes have them without an argument through the way of every order."""
         self.deadlines: list[Group] = []

@@ -1,4 +1,4 @@
-"""Rules for what members choose: consent, preferences, pools kept away from, own limits (RULES.md section 8)."""
+"""Rules for what members choose: consent, preferences, pools kept away from, own limits (RULES.md section 8.1)."""
 
 from typing import Final, Literal
 

@@ -1,4 +1,4 @@
-"""Rules for invitations (RULES.md section 9): the invitee's word first, then the inviter's standing, then the caps."""
+"""Rules for invitations (RULES.md section 8.2): the invitee's word, then the inviter's standing, then the caps."""
 
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
@@ -15,6 +15,8 @@ from services.matcher.domain.index import sits_in
 from services.matcher.domain.members.choices import allows, consent_to, grant_to_take, objection
 from services.matcher.domain.members.invitation_changes import BROUGHT_ABOUT_BY_OTHERS, digest_of, pair_of, rules_of
 from services.matcher.domain.members.memory import Invited, Members
+from services.matcher.domain.plays import state as plays
+from services.matcher.domain.plays.hashed import NOTHING, helper_key
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
 
@@ -30,11 +32,8 @@ class Subject(NamedTuple):
     ends_ns: int | None
 
 
-PLAYS: Final[list[Callable[[Turn, str, str], Subject | None]]] = []
-"""What looks a play up for (turn, play, invitee), refuses one that nobody can help any more, and returns None for one
-that it does not know."""
 MAY_INVITE: Final[list[Callable[[Turn, str], bool]]] = []
-"""Further conditions on an inviter's standing. All three are filled by `engine`, where the families are registered."""
+"""Further conditions on an inviter's standing. Both are filled by `engine`, where the families are registered."""
 ON_REFUSAL: Final[list[Callable[[Turn, InvitationRefused], None]]] = []
 """What else follows for an inviter who is warned or limited."""
 
@@ -123,12 +122,18 @@ def _group(turn: Turn, group_id: str, invitee: str) -> Subject:
     return Subject("group", group_id, "group", labels, group.pool, group.deadline)
 
 
-def _play(turn: Turn, play: str, invitee: str) -> Subject:
-    for look_up in PLAYS:
-        subject = look_up(turn, play, invitee)
-        if subject is not None:
-            return subject
-    return Subject("play", play, None, None, None, None)
+def _play(turn: Turn, play_id: str, invitee: str) -> Subject:
+    play = turn.state.plays.plays.get(play_id)
+    if play is None:
+        raise Refusal(Reason.PLAY_UNKNOWN)
+    if play.status != plays.OPEN:
+        raise Refusal(Reason.PLAY_OVER)
+    if invitee == play.member:
+        raise Refusal(Reason.SELF_HELP)
+    if play.keys.get(helper_key(invitee)) != NOTHING:
+        raise Refusal(Reason.ALREADY_HELPED)
+    labels = () if play.offer is None else turn.state.offers[play.offer].terms.labels
+    return Subject("play", play_id, play.form, labels, None, play.ends_ns)
 
 
 def _useful_until(turn: Turn, data: InvitationRequested, subject: Subject) -> int:

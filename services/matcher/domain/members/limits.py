@@ -1,4 +1,4 @@
-"""Sensible participation: limits on a member's calendar week, the member's own and the market's (RULES.md section 10).
+"""Sensible participation: limits on a member's calendar week, the member's own and the market's (RULES.md section 8.3).
 
 Nothing here runs while nobody has a limit: who takes a seat asks `state.members.watching` first. A week's count begins
 with the limit, and only what is limited is counted.
@@ -6,6 +6,7 @@ with the limit, and only what is limited is counted.
 
 from typing import Final
 
+from events import decisions as d
 from events.member import LimitName
 from events.member_decisions import MemberReminded
 from events.reasons import Reason
@@ -13,12 +14,11 @@ from services.matcher.domain.members.weeks import end_of_week_ns, market_limits,
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
 
-_REFUSALS: Final[dict[LimitName, Reason]] = {
-    "groups": Reason.SELF_LIMIT_GROUPS,
-    "assists": Reason.SELF_LIMIT_ASSISTS,
-    "spending": Reason.SELF_LIMIT_SPENDING,
+OWN_LIMITS: Final[dict[Reason, LimitName]] = {
+    Reason.SELF_LIMIT_GROUPS: "groups",
+    Reason.SELF_LIMIT_ASSISTS: "assists",
+    Reason.SELF_LIMIT_SPENDING: "spending",
 }
-OWN_LIMITS: Final = {reason: name for name, reason in _REFUSALS.items()}
 """The limit behind each refusal for a limit of the member's own."""
 
 
@@ -27,7 +27,7 @@ def check_order(turn: Turn, member: str, payable_minor: int, currency: str) -> N
     week = week_of(turn.state.members, member, turn.now)
     for limit in own_limits(turn.state, member, turn.now):
         if limit.name == "groups" and week.groups + 1 > limit.most:
-            raise Refusal(_REFUSALS["groups"])
+            raise Refusal(Reason.SELF_LIMIT_GROUPS)
     check_spending(turn, member, payable_minor, currency)
 
 
@@ -36,19 +36,22 @@ def check_spending(turn: Turn, member: str, more_minor: int, currency: str) -> N
     spent_minor = week_of(turn.state.members, member, turn.now).spent.get(currency, 0)
     for limit in own_limits(turn.state, member, turn.now):
         if limit.currency == currency and spent_minor + more_minor > limit.most and more_minor > 0:
-            raise Refusal(_REFUSALS["spending"])
+            raise Refusal(Reason.SELF_LIMIT_SPENDING)
 
 
-def check_assist(turn: Turn, member: str) -> None:
-    """Raise Refusal when one more assist would take `member` past a limit of the member's own."""
+def refuses_assist(turn: Turn, member: str) -> bool:
+    """Tell whether one more assist would take `member` past a limit of the member's own; refuse it, if so."""
     week = week_of(turn.state.members, member, turn.now)
-    for limit in own_limits(turn.state, member, turn.now):
-        if limit.name == "assists" and week.assists + 1 > limit.most:
-            raise Refusal(_REFUSALS["assists"])
+    limits = own_limits(turn.state, member, turn.now)
+    is_past = any(limit.name == "assists" and week.assists + 1 > limit.most for limit in limits)
+    if is_past:
+        turn.emit(d.Refused(reason=Reason.SELF_LIMIT_ASSISTS))
+        remind(turn, member, Reason.SELF_LIMIT_ASSISTS)
+    return is_past
 
 
 def remind(turn: Turn, member: str, refused: Reason | None = None) -> None:
-    """Remind `member` of every limit reached for the first time in this week, or that an order was `refused` for."""
+    """Remind `member` of every limit reached for the first time in this week, or that something was `refused` for."""
     week = week_of(turn.state.members, member, turn.now)
     past = OWN_LIMITS.get(refused) if refused is not None else None
     for limit in [*own_limits(turn.state, member, turn.now), *market_limits(turn.state)]:

@@ -1,4 +1,4 @@
-"""How far members have come in their calendar week, counted where anything is limited (RULES.md section 10)."""
+"""How far members have come in their calendar week, counted where anything is limited (RULES.md section 8.3)."""
 
 from collections.abc import Iterator
 from operator import attrgetter
@@ -39,7 +39,7 @@ def reminded(moment: Moment, decision: MemberReminded) -> None:
 
 def seat_taken(moment: Moment, order: Order, *, is_new: bool) -> None:
     """Count an order that took a seat, if anything of its member's is limited; one that came back is no new group."""
-    if not _is_limited(moment.state, order.member):
+    if not _is_limited(moment.state, order.member, moment.now):
         return
     week = _running_week(moment, order.member)
     week.groups += is_new
@@ -73,7 +73,7 @@ def price_cut(moment: Moment, order: Order, by_minor: int) -> None:
 
 def assist_counted(moment: Moment, member: str) -> None:
     """Count an assist, if anything of the member's is limited."""
-    if _is_limited(moment.state, member):
+    if _is_limited(moment.state, member, moment.now):
         _running_week(moment, member).assists += 1
 
 
@@ -140,9 +140,9 @@ def market_limits(state: State) -> Iterator[Limit]:
         yield Limit("market", "spending", set_by_market.spending.currency, set_by_market.spending.amount_minor)
 
 
-def _is_limited(state: State, member: str) -> bool:
+def _is_limited(state: State, member: str, now_ns: int) -> bool:
     assert state.market is not None
-    return state.market.participation is not None or bool(state.members.of(member).limits)
+    return state.market.participation is not None or any(own_limits(state, member, now_ns))
 
 
 def used(week: Week, limit: Limit) -> int:
