@@ -34,7 +34,7 @@ class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One notice, identified by (`decision`, `member`, `purpose`, `channel`), and what became of it.
 
     `record` is the journal record that holds the decision, `as_of` the last one that was known when it was decided
-    whether to send. `permission` is what it was sent under: `standing`, or `grant` and the number of a one-time
+    whether to send, and `judged_at_ns` when that was. `permission` is what it was sent under: `standing`, or `grant` and the number of a one-time
     grant; `zone` and `quiet` are the time zone and the quiet hours that were looked at. `digest` is the message in
     which it went out together with others; `round` counts from 2 when it was sent again, and `first` is the fact of
     its first failure.
@@ -55,6 +55,7 @@ class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     reason: str | None = None
     why: str | None = None
     until_ns: int | None = None
+    judged_at_ns: int | None = None
     permission: str | None = None
     zone: str | None = None
     quiet: str | None = None

@@ -39,7 +39,9 @@ async def main(folder: Path, count: int, again: bool) -> None:
                 )
                 for at in range(first, first + CHUNK)
             ]
-            await store.do(lambda rows=rows, first=first: store.outbox.take_in(JournalPosition(first + 1, "0" * 64), rows))
+            await store.do(
+                lambda rows=rows, first=first: store.outbox.take_in(JournalPosition(first + 1, "0" * 64), rows)
+            )
     parcels = 1
     while parcels or not again:
         claim = await store.do(

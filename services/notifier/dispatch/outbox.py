@@ -163,13 +163,13 @@ class Outbox:
             elif isinstance(verdict, Defer):
                 self._defer(connection, row, verdict, now_ns)
             else:
-                held.append(Held(row, verdict, self.position.seq))
+                held.append(Held(row, verdict, now_ns, self.position.seq))
         if not held:
             return None
         parcel_id = held[0].row.digest
         if parcel_id is None and len(held) > 1:
             parcel_id = digest_id(rows[0].channel, member, [each.row.id for each in held])
-            held = [Held(_sealed(connection, each.row, parcel_id), each.verdict, each.as_of) for each in held]
+            held = [msgspec.structs.replace(each, row=_sealed(connection, each.row, parcel_id)) for each in held]
         assert address is not None, "without an address nothing is held"
         return Parcel(parcel_id or held[0].row.id, tuple(held), address, choices.chosen.language or "")
 
@@ -204,7 +204,8 @@ class Outbox:
     def _end(self, connection: sqlite3.Connection, ended: Ended, held: Held) -> None:
         row, at_ns = held.row, ended.at_ns
         data = under(self._data(row), held.verdict)
-        data.as_of, data.attempts, data.why = held.as_of, row.attempts + 1, ended.why
+        data.as_of, data.judged_at_ns = held.as_of, held.judged_at_ns
+        data.attempts, data.why = row.attempts + 1, ended.why
         data.digest = row.digest
         match ended.kind:
             case EndKind.RETRY:

@@ -30,10 +30,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A waiting notice that may go out now, what that rests on, and the record through which choices were known."""
+    """A waiting notice that may go out, what that rests on, when it was judged, and through which record."""
 
     row: Waiting
     verdict: Send
+    judged_at_ns: int
     as_of: int
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from events import decisions as d
 from events import member_decisions as m
+from events import play_decisions as p
 from events.record import Entry, entry_id
 from events.times import NS_PER_S
 from services.notifier.policy.known import KnownMarket, Prices
@@ -202,6 +203,30 @@ def _reminded(source: Source, index: int, decision: m.MemberReminded, _: KnownMa
     yield source.notice(index, decision.member, Kind.LIMIT_REACHED, fields, ends_ns=decision.week_ends)
 
 
+def _price_cut(source: Source, index: int, decision: p.PriceCut, _: KnownMarket) -> Iterator[Notice]:
+    fields = {
+        "play": decision.play,
+        "cut_minor": decision.cut_minor,
+        "price_minor": decision.price_minor,
+        "remains_minor": decision.remaining_minor,
+        "helpers_left": decision.helpers_left,
+        "currency": decision.currency,
+    }
+    yield source.notice(index, decision.member, Kind.PRICE_CUT, fields, publisher=decision.publisher)
+
+
+def _won(source: Source, index: int, decision: p.PlayWon, _: KnownMarket) -> Iterator[Notice]:
+    if decision.member is None:
+        return
+    fields = {"play": decision.play, "prize": decision.prize, "drawn": decision.draw is not None}
+    yield source.notice(index, decision.member, Kind.DRAW, fields, publisher=decision.publisher)
+
+
 Reader = Callable[[Source, int, Any, KnownMarket], Iterator[Notice]]
-_OTHERS: Final[dict[type, Reader]] = {m.InvitationAllowed: _invited, m.MemberReminded: _reminded}
+_OTHERS: Final[dict[type, Reader]] = {
+    m.InvitationAllowed: _invited,
+    m.MemberReminded: _reminded,
+    p.PriceCut: _price_cut,
+    p.PlayWon: _won,
+}
 """How decisions of other families are read, by their type."""

@@ -25,13 +25,13 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
     Kind.REFUND_DUE: {"refund": "r-1", "order": "o-1", "refund_minor": 8_000, "currency": "CNY", "cause": "withdrawn"},
     Kind.PRICE_CUT: {
         "play": "p-1",
-        "offer": "sample-tea",
         "cut_minor": 500,
         "price_minor": 7_500,
         "remains_minor": 2_500,
+        "helpers_left": 5,
         "currency": "CNY",
     },
-    Kind.DRAW: {"play": "p-1", "won": True, "prize": "sample-tea"},
+    Kind.DRAW: {"play": "p-1", "prize": "sample-tea", "drawn": True},
     Kind.DISPUTE: {"dispute": "d-1", "step": "resolved", "order": "o-1"},
     Kind.INVITED: {
         "inviter": "m-2",
@@ -51,9 +51,7 @@ MAY_BE_NOTHING: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.FILLED: ("saved_minor",),
     Kind.INVITED: ("offer", "group", "play", "pool"),
     Kind.LIMIT_REACHED: ("currency",),
-    Kind.DRAW: ("prize",),
     Kind.DISPUTE: ("order",),
-    Kind.PRICE_CUT: ("offer",),
 }
 """Of these names, those that may be None."""
 
