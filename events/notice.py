@@ -34,10 +34,10 @@ class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One notice, identified by (`decision`, `member`, `purpose`, `channel`), and what became of it.
 
     `record` is the journal record that holds the decision, `as_of` the last one that was known when it was decided
-    whether to send, and `judged_at_ns` when that was. `permission` is what it was sent under: `standing`, or `grant` and the number of a one-time
-    grant; `zone` and `quiet` are the time zone and the quiet hours that were looked at. `digest` is the message in
-    which it went out together with others; `round` counts from 2 when it was sent again, and `first` is the fact of
-    its first failure.
+    whether to send, and `judged_at_ns` when that was. `permission` is what it was sent under: `standing`, or `grant`
+    and the number of a one-time grant; `zone` and `quiet` are the time zone and the quiet hours that were looked at.
+    `digest` is the message in which it went out together with others; `round` counts from 2 when it was sent again,
+    and `first` is the fact of its first failure.
     """
 
     notice: str

@@ -131,7 +131,7 @@ class Dispatching:
 
     async def is_done(self, *, waiting: int = 0) -> None:
         """Wait until no more than so many notices wait and every fact is published."""
-        for _ in range(20_000):
+        for _ in range(4_000):
             left = await self.store.do(lambda: sum(self.store.outbox.waiting().values()))
             through = self.dispatcher.publisher.through
             facts = await self.store.do(lambda through=through or 0: len(self.store.outbox.facts_after(through, 500)))

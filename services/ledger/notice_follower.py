@@ -36,6 +36,7 @@ class NoticeFollower:
         self._archiver = archiver
         self._stream = subjects.notices_stream(archiver.market)
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
         self.archived = 0
         self.strays = 0
         self.missing = 0
@@ -55,12 +56,14 @@ class NoticeFollower:
 
     async def stop(self) -> None:
         """Stop after what is being written."""
+        # A cancellation alone can get lost: nats-py swallows one that meets it while it flushes.
+        self._ending = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._ending:
             try:
                 await self._follow()
             except (*AWAY, LedgerError) as error:
@@ -80,7 +83,7 @@ class NoticeFollower:
         self.trouble = None
         if known + 1 < first_seq:
             self.missing += first_seq - known - 1
-        while known >= last_seq:
+        while known >= last_seq and not self._ending:
             await asyncio.sleep(LOOK_S)
             state = await self._look()
             if state is None or state[0] != identity:
@@ -111,7 +114,7 @@ class NoticeFollower:
         subject = subjects.notices(self._archiver.market)
         reader = await self._broker.jetstream.pull_subscribe(subject, stream=self._stream, config=config)
         try:
-            while True:
+            while not self._ending:
                 messages = await reader.fetch(FETCH_MESSAGES, timeout=FETCH_TIMEOUT_S)
                 arrived = [Arrived(parse_reply(message.reply)[0], message.data) for message in messages]
                 fresh = [each for each in arrived if each.seq > known]

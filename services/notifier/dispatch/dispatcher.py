@@ -145,7 +145,10 @@ class Dispatcher:
         """Stop; what is on the way is sent again after the next start, unless it has been written down."""
         if self._follower is not None:
             await self._follower.stop()
+        self.publisher.stop()
         tasks, self._tasks = self._tasks, []
+        for worker in self.workers:
+            worker.end()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

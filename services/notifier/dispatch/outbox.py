@@ -112,25 +112,39 @@ class Outbox:
         What is gathered into a digest stays together for good.
         """
         parcels: list[Parcel] = []
+        looked_at = 0
         with self.database.transaction() as connection:
             seen, members = set(busy.notices), set(busy.members)
-            for row in self._due(channel, now_ns, min(CLAIM_LOOKED_AT_MAX, limit + len(seen))):
-                if row.id in seen or len(parcels) == limit or row.notice.member in members:
-                    continue
-                if busy.one_per_member:
-                    members.add(row.notice.member)
-                rows = self._together(row, seen)
-                seen.update(each.id for each in rows)
-                parcel = self._parcel(connection, rows, now_ns, judge, address_of)
-                if parcel is not None:
-                    parcels.append(parcel)
+            while rows := self._due(channel, now_ns, limit - len(parcels), seen, members):
+                for row in rows:
+                    if row.id in seen or row.notice.member in members:
+                        continue
+                    together = self._together(row, seen)
+                    seen.update(each.id for each in together)
+                    looked_at += len(together)
+                    parcel = self._parcel(connection, together, now_ns, judge, address_of)
+                    if parcel is not None:
+                        parcels.append(parcel)
+                        if busy.one_per_member:
+                            members.add(parcel.member)
+                if looked_at >= CLAIM_LOOKED_AT_MAX:
+                    # Others want the disk too: the rest at the next visit, at once.
+                    return Claim(parcels, now_ns)
         found = self.database.connection.execute(
             "SELECT min(due_at) FROM notices WHERE channel = ? AND due_at > ?", (channel, now_ns)
         ).fetchone()
         return Claim(parcels, found[0])
 
-    def _due(self, channel: str, now_ns: int, limit: int) -> list[Waiting]:
-        return self._select("channel = ? AND due_at <= ? ORDER BY due_at LIMIT ?", (channel, now_ns, limit))
+    def _due(self, channel: str, now_ns: int, limit: int, seen: set[str], members: set[str]) -> list[Waiting]:
+        """Return the first that are due and not among those seen, nor of these members."""
+        if limit <= 0:
+            return []
+        others = f"AND member NOT IN ({', '.join('?' * len(members))}) " if members else ""
+        rows = self._select(
+            f"channel = ? AND due_at <= ? {others}ORDER BY due_at LIMIT ?",
+            (channel, now_ns, *members, limit + len(seen)),
+        )
+        return [row for row in rows if row.id not in seen][:limit]
 
     def _together(self, row: Waiting, seen: set[str]) -> list[Waiting]:
         """Return the notices that go out with this one: those of its digest, or what may be gathered into one."""

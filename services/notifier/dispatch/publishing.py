@@ -40,6 +40,7 @@ class FactPublisher:
         # The stream's end, and the last of our facts in it; None before it has been looked at, or when in doubt.
         self._end: tuple[int, int] | None = None
         self._to_forget = 0
+        self._ending = False
         self.published = 0
         self.trouble: str | None = None
 
@@ -48,13 +49,18 @@ class FactPublisher:
         """The number of the last fact that the stream holds, None while that is in doubt."""
         return None if self._end is None else self._end[1]
 
+    def stop(self) -> None:
+        """End before the next publish: a cancellation alone can get lost, nats-py swallows one while it flushes."""
+        self._ending = True
+        self._woken.set()
+
     def wake(self) -> None:
         """Have it look for something to publish."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Publish until cancelled, whatever happens to the broker."""
-        while True:
+        """Publish until stopped, whatever happens to the broker."""
+        while not self._ending:
             self._woken.clear()
             try:
                 more = await self.publish_some()

@@ -28,6 +28,7 @@ PAUSE_MIN_S: Final = 1.0
 PAUSE_MAX_S: Final = 300.0
 CLAIMED_AHEAD: Final = 2
 STALE_S: Final = 2.0
+STOP_TIMEOUT_S: Final = 3.0
 JITTER: Final = 0.1
 WHY_MAX_CHARS: Final = 300
 DAY_S: Final = 86_400.0
@@ -91,6 +92,8 @@ class ChannelWorker:
         self._pause_s = 0.0
         self._slots = pace.per_s or 0.0
         self._slots_at_ns = clock.now_ns()
+        # A cancellation alone can get lost in a library.
+        self._ending = False
         self.trouble: str | None = None
 
     @property
@@ -103,8 +106,8 @@ class ChannelWorker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
+        """Send until stopped."""
+        while not self._ending:
             self._woken.clear()
             claim = await self._visit()
             now_ns = self._clock.now_ns()
@@ -115,9 +118,17 @@ class ChannelWorker:
             if not self._ended and not self._returned:
                 await self._clock.wait(self._next_look_ns(claim, now_ns), self._woken)
 
+    def end(self) -> None:
+        """Begin nothing more."""
+        self._ending = True
+        self._woken.set()
+
     async def stop(self) -> None:
-        """Let go of what is on the way; it is sent again after the next start, unless it was written down."""
-        for task in self._tasks:
+        """Wait a little for what is on the way and write it down; the rest is sent again after the next start."""
+        self.end()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT_S)
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._ended:
@@ -187,7 +198,7 @@ class ChannelWorker:
 
     def _launch_ready(self) -> None:
         """Begin to send what was taken, as far as the channel's concurrency allows."""
-        while self._ready and len(self._tasks) < self.courier.concurrency:
+        while not self._ending and self._ready and len(self._tasks) < self.courier.concurrency:
             parcel, claimed_at_ns = self._ready.popleft()
             now_ns = self._clock.now_ns()
             if now_ns - claimed_at_ns > STALE_S * NS_PER_S or now_ns < self._paused_until_ns:
