@@ -136,6 +136,17 @@ async def test_a_configuration_that_cannot_be_ends_the_process_with_one_sentence
     assert sentence in errors and b"Traceback" not in errors
 
 
+async def test_without_a_configuration_nothing_of_the_second_pipeline_is_even_made(setting: Setting) -> None:
+    port = free_port()
+    await setting.write(confirmed(1))
+    async with process(setting, port) as running:
+        health = json.loads(await asked(port, "/healthz", 200))
+        assert health["checks"].keys() == {"notifier"}
+        running.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(running.wait(), 60) == 0
+    assert not (setting.config().data_dir / "notifier").exists()
+
+
 async def test_the_ledger_archives_every_fact_once_across_its_own_restarts(
     setting: Setting, tmp_path: Path, connect: Connect
 ) -> None:
