@@ -161,6 +161,8 @@ def _notifier(market: str) -> Permissions:
             subjects.outcome(market, "*"),
             subjects.notices(market),
             *_reading(subjects.journal_stream(market)),
+            # Members' event streams are read from it.
+            *_reading(subjects.results_stream(market)),
             *(subject for stream in written for subject in _looking_up(stream)),
         ),
         (subjects.checkpoint(market),),

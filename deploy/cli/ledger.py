@@ -44,6 +44,7 @@ from services.ledger.audit import AuditReport, audit
 from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFound
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntityKind
+from services.ledger.notices import ShownNotice, notices_of_member
 from services.ledger.refunds import RefundState, refunds
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
@@ -99,11 +100,12 @@ def show_command(
     market: MarketOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every entry that concerns a group, a member, an order or a play, in order."""
+    """Show every entry that concerns a group, member, order or play, in order; of a member also what it was told."""
     kind, name = _one_of(group=group, member=member, order=order, play=play)
     with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
-        count = _print_entries(entries, as_json=as_json)
+        notices = notices_of_member(store, name) if kind == "member" else None
+        count = _print_story(entries, notices, as_json=as_json)
     if count == 0:
         raise _found_nothing(f"nothing in the ledger concerns {kind} {name}")
 
@@ -205,11 +207,18 @@ def _print_json(document: msgspec.Struct) -> None:
 
 def _print_json_list(name: str, items: Iterable[Any]) -> int:
     """Print an object with one list, an element at a time, and return how many there were."""
+    sys.stdout.write("{")
+    count = _print_list(name, items)
+    sys.stdout.write("}\n")
+    return count
+
+
+def _print_list(name: str, items: Iterable[Any]) -> int:
     count = 0
-    sys.stdout.write(f'{{"{name}":[')
+    sys.stdout.write(f'"{name}":[')
     for count, item in enumerate(items, start=1):
         sys.stdout.write(f"{',' if count > 1 else ''}\n{msgspec.json.encode(item).decode()}")
-    sys.stdout.write("]}\n")
+    sys.stdout.write("]")
     return count
 
 
@@ -217,6 +226,26 @@ def _print_entries(entries: Iterable[ShownEntry], *, as_json: bool) -> int:
     if as_json:
         return _print_json_list("entries", entries)
     return sum(1 for entry in entries if _print_entry(entry))
+
+
+def _print_story(entries: Iterable[ShownEntry], notices: Iterable[ShownNotice] | None, *, as_json: bool) -> int:
+    """Print entries, and what a member was told of them; return how many there were in all."""
+    if notices is None:
+        return _print_entries(entries, as_json=as_json)
+    if not as_json:
+        count = _print_entries(entries, as_json=False)
+        return count + sum(1 for notice in notices if _print_notice(notice))
+    counts = []
+    for name, items in (("entries", entries), ("notices", notices)):
+        sys.stdout.write("{" if name == "entries" else ",")
+        counts.append(_print_list(name, items))
+    sys.stdout.write("}\n")
+    return sum(counts)
+
+
+def _print_notice(notice: ShownNotice) -> bool:
+    _print(f"{notice.at}  entry {notice.entry}  {notice.sentence}")
+    return True
 
 
 def _print_entry(entry: ShownEntry) -> bool:

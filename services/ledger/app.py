@@ -11,6 +11,7 @@ from services.bus.health import Health, serve_health
 from services.ledger.archiver import Archiver
 from services.ledger.log_http import log_routes
 from services.ledger.metrics import LedgerMetrics
+from services.ledger.notice_follower import NoticeFollower
 from services.ledger.trim import TrimPolicy
 
 
@@ -32,14 +33,18 @@ def build(
         health.add("trimming", archiver.check_trimming)
         health.add("signing", archiver.check_signing)
         health.add("witnesses", archiver.cosigning.check)
+        notices = NoticeFollower(broker, archiver)
+        health.add("notices", notices.check)
         # One reader: whoever follows the log must not take the processor from what writes it.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="log") as reading:
             routes = log_routes(archiver, reading)
             server = await serve_health(health, LedgerMetrics(archiver).metrics, config.health_port, routes=routes)
             await archiver.start()
+            notices.start()
             try:
                 yield archiver
             finally:
+                await notices.stop()
                 # The log is read from the archiver's store: nobody may ask any more when that is closed.
                 await server.stop()
                 await archiver.stop()

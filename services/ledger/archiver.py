@@ -120,6 +120,11 @@ class Archiver:
             return Check(Status.OK, "nothing is signed before the ledger is open")
         return self._checkpointer.check()
 
+    async def in_store(self, call: Callable[[LedgerStore], T]) -> T | None:
+        """Call something with the archive, in its one thread; None before the archive is open."""
+        store = self._store
+        return None if store is None or self._is_ending else await self._in_thread(lambda: call(store))
+
     async def start(self) -> None:
         """Begin; the store is opened and the journal followed in the background, waiting for what is away."""
         assert not self._tasks, "an archiver is started once"

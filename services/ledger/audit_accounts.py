@@ -32,6 +32,9 @@ class Check(StrEnum):
     INVITED_WITHOUT_CONSENT = "invitations_without_consent"
     INVITED_AGAINST_BLOCK = "invitations_against_block"
     INVITED_OVER_CAP = "invitations_over_cap"
+    SENT_WITHOUT_CONSENT = "invitations_sent_without_consent"
+    SENT_OVER_CAP = "invitations_sent_over_cap"
+    SENT_IN_QUIET_HOURS = "invitations_sent_in_quiet_hours"
 
 
 class Example(msgspec.Struct, frozen=True):

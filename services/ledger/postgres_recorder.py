@@ -57,8 +57,27 @@ _CREATE_TILES: Final = """
 CREATE TABLE IF NOT EXISTS @tiles (
     level bigint NOT NULL, tile bigint NOT NULL, body bytea STORAGE EXTERNAL NOT NULL, PRIMARY KEY (level, tile))
 """
+_CREATE_NOTICES: Final = """
+CREATE TABLE IF NOT EXISTS @notices (
+    stream text NOT NULL, seq bigint NOT NULL, at bigint NOT NULL, as_of bigint NOT NULL, member text NOT NULL,
+    entry text NOT NULL, kind text NOT NULL, body bytea NOT NULL, PRIMARY KEY (stream, seq))
+"""
+_INDEX_NOTICES: Final = (
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_member ON @notices (member, at)",
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_entry ON @notices (entry)",
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_kind ON @notices (kind, as_of)",
+)
 _INDEX_RUNS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_runs_by_record ON @runs (last_record)"
-_CREATE_INDEX: Final = (_CREATE_META, _CREATE_RECORDS, _CREATE_RUNS, _CREATE_PAGES, _CREATE_TILES, _INDEX_RUNS)
+_CREATE_INDEX: Final = (
+    _CREATE_META,
+    _CREATE_RECORDS,
+    _CREATE_RUNS,
+    _CREATE_PAGES,
+    _CREATE_TILES,
+    _CREATE_NOTICES,
+    *_INDEX_NOTICES,
+    _INDEX_RUNS,
+)
 
 
 class _Copy(NamedTuple):

@@ -12,7 +12,7 @@ from services.ledger.tiles import Tile
 
 Row = tuple[Any, ...]
 
-TABLES: Final = ("events", "tracking", "meta", "records", "runs", "pages", "tiles")
+TABLES: Final = ("events", "tracking", "meta", "records", "runs", "pages", "tiles", "notices")
 """Statements name tables `@events`, `@records` and so on, and parameters `?`, in either database."""
 
 INDEX_COLUMNS: Final[dict[str, tuple[str, ...]]] = {

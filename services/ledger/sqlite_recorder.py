@@ -44,6 +44,7 @@ _TABLES: Final = {
     "runs": "ledger_runs",
     "pages": "ledger_pages",
     "tiles": "ledger_tiles",
+    "notices": "ledger_notices",
 }
 # The library leaves positions to the implicit rowid, which VACUUM may renumber and which uses the ids of a
 # deleted tail again. The column keeps the name under which the library reads it.
@@ -74,6 +75,16 @@ _CREATE_TILES: Final = """
 CREATE TABLE IF NOT EXISTS ledger_tiles (
     level INTEGER NOT NULL, tile INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (level, tile))
 """
+_CREATE_NOTICES: Final = """
+CREATE TABLE IF NOT EXISTS ledger_notices (
+    stream TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, as_of INTEGER NOT NULL, member TEXT NOT NULL,
+    entry TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (stream, seq)) WITHOUT ROWID
+"""
+_INDEX_NOTICES: Final = (
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_member ON ledger_notices (member, at)",
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_entry ON ledger_notices (entry)",
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_kind ON ledger_notices (kind, as_of)",
+)
 _INDEX_RUNS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_runs_by_record ON ledger_runs (last_record)"
 _INDEX_PAGES: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_pages_by_pair ON ledger_pages (run, first_pair)"
 _CREATE_INDEX: Final = (
@@ -82,6 +93,8 @@ _CREATE_INDEX: Final = (
     _CREATE_RUNS,
     _CREATE_PAGES,
     _CREATE_TILES,
+    _CREATE_NOTICES,
+    *_INDEX_NOTICES,
     _INDEX_RUNS,
     _INDEX_PAGES,
 )

@@ -30,7 +30,7 @@ from services.ledger.postings import (
     pairs_of,
     split_page,
 )
-from services.ledger.recorders import IndexChange, LedgerRecorder, Summary
+from services.ledger.recorders import IndexChange, LedgerRecorder, Row, Summary
 from services.ledger.tree import (
     CHECKPOINT_META,
     COSIGNED_META,
@@ -254,6 +254,13 @@ class LedgerStore(Archive):
             self._note(COSIGNED_META if is_cosigned else CHECKPOINT_META, note)
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take the checkpoint: {error}") from error
+
+    def execute(self, statement: str, parameters: Row) -> None:
+        """Run one statement in a transaction of its own. Raises LedgerUnavailable when that does not work."""
+        try:
+            self._application.recorder_in_use.execute(statement, parameters)
+        except PersistenceError as error:
+            raise LedgerUnavailable(f"the ledger's database does not take it: {error}") from error
 
     def _note(self, name: str, value: str) -> None:
         self._application.recorder_in_use.execute(
