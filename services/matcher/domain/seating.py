@@ -29,7 +29,7 @@ def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
         turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
         owe_back(turn, event.data)
         if refusal.reason in limits.OWN_LIMITS:
-            limits.remind(turn, event.data.member, refusal.reason)
+            limits.remind(turn, event.data.member, refusal.reason, refusal.detail)
 
 
 def owe_back(turn: Turn, data: OrderPosted | OrderJoined) -> None:

@@ -96,6 +96,13 @@ def test_an_order_that_would_pass_the_own_limit_on_spending_is_refused_and_the_m
     story.when(posted("o3", "m1")).then_refused(Reason.SELF_LIMIT_SPENDING)
 
 
+@covers(Reason.SELF_LIMIT_SPENDING)
+def test_a_refusal_in_one_currency_reminds_of_the_limit_in_that_currency_alone() -> None:
+    story = _limited(spending=_cny(100)).when(limited_self("m1", spending={"amount_minor": 100, "currency": "USD"}))
+    story.when(posted("o1", "m1")).then_refused(Reason.SELF_LIMIT_SPENDING, "member.reminded")
+    assert story.one("member.reminded")["currency"] == story.decisions[0]["detail"] == "CNY"
+
+
 def test_exactly_the_limit_may_be_spent_and_in_another_currency_it_says_nothing() -> None:
     story = _limited(spending=_cny(8_000)).when(offer("usd", currency="USD"))
     story.when(posted("o1", "m1")).then("group.opened", "seat.held", "member.reminded")
