@@ -41,7 +41,7 @@ class Delivery:
     __slots__ = ("_raw", "consumer_seq", "message")
 
     def __init__(self, raw: Msg) -> None:
-        stream_seq, self.consumer_seq, at_ns, _ = parse_reply(raw.reply)
+        stream_seq, self.consumer_seq, at_ns, _ = parse_reply(raw.reply.encode())
         message_id = raw.headers.get(subjects.HEADER_MESSAGE_ID) if raw.headers else None
         self.message = JournalMessage(stream_seq, at_ns, message_id, raw.data)
         self._raw = raw
@@ -92,12 +92,12 @@ class JournalConsumer:
             self._deliver(Delivery(message.raw_message))
 
 
-def parse_reply(reply: str) -> tuple[int, int, int, int]:
+def parse_reply(reply: bytes) -> tuple[int, int, int, int]:
     """Return (stream sequence, consumer sequence, timestamp in ns, messages still pending) of a delivery.
 
     The library's own metadata has microseconds only. The subject has two forms, with and without domain.
     """
-    tokens = reply.split(".")
+    tokens = reply.split(b".")
     first = 5 if len(tokens) == _SHORT_REPLY_TOKENS else 7
     return int(tokens[first]), int(tokens[first + 1]), int(tokens[first + 2]), int(tokens[first + 3])
 
