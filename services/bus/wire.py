@@ -6,6 +6,7 @@ parser is replaced by one that hands the messages of chosen subscriptions to a f
 authorising, reconnecting, pinging and every other message stay the library's, by its own code.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,7 @@ class Wire:
         self._client = client
         self._parser = _ShortParser(client, self)
         client._ps = self._parser
+        self._is_flush_planned = False
         self.asker: Asker | None = None
         """What asks by this way, once somebody has."""
 
@@ -53,13 +55,12 @@ class Wire:
             take(early.subject.encode(), early.reply.encode(), header_block(early.headers or {}), early.data)
         return WireSubscription(subscription, lambda: self._parser.takers.pop(sid, None))
 
-    def send(self, subject: str, body: bytes, reply: str = "", head: bytes = b"", more: bool = False) -> None:
-        """Publish at once, in the order of the calls. `head` is a header block, as `header_block` makes it.
+    def send(self, subject: str, body: bytes, reply: str = "", head: bytes = b"") -> None:
+        """Publish in the order of the calls. `head` is a header block, as `header_block` makes it.
 
-        With `more` it waits for the next call without: a thousand messages are one write to the socket.
-
-        Without a connection it is kept and sent after reconnecting, as the library does it: who needs to know
-        asks first. Raises MaxPayloadError, and ConnectionClosedError when the connection was given up.
+        What one turn of the event loop sends is one write to the socket, at its end; `flush` does not wait for that.
+        Without a connection it is kept and sent after reconnecting, as the library does it: who needs to know asks
+        first. Raises MaxPayloadError, and ConnectionClosedError when the connection was given up.
         """
         client = self._client
         size_bytes = len(head) + len(body)
@@ -74,19 +75,18 @@ class Wire:
             command = b"PUB %b %d\r\n%b\r\n" % (address.encode(), size_bytes, body)
         client._pending.append(command)
         client._pending_data_size += len(command)
-        if not more:
-            self._write()
+        if not self._is_flush_planned:
+            self._is_flush_planned = True
+            asyncio.get_running_loop().call_soon(self.flush)
 
-    def _write(self) -> None:
-        """Hand what is pending to the socket, which gathers what one turn of the event loop writes.
-
-        The library's flusher needs a future and three turns for the same.
-        """
+    def flush(self) -> None:
+        """Hand what is pending to the socket. The library's flusher needs a future and three turns for the same."""
+        self._is_flush_planned = False
         client = self._client
-        if client.is_connected and client._transport:
+        if client._pending and client.is_connected and client._transport:
             pending, client._pending, client._pending_data_size = client._pending, [], 0
             try:
-                client._transport.writelines(pending)
+                client._transport.write(b"".join(pending))
             except (OSError, RuntimeError) as error:
                 # The connection is gone: the library's reader notices too, and whoever waits for an answer.
                 _log.info("nothing can be written: %s", error)

@@ -13,7 +13,7 @@ from events import subjects
 from events.record import hash_bytes
 from services.bus.asking import asker_of, decode_ack
 from services.bus.connect import ServiceBroker
-from services.bus.wire import header_block
+from services.bus.wire import header_block, wire_of
 
 PUBLISH_TIMEOUT_S: Final = 5.0
 RETRY_S: Final = 0.2
@@ -52,7 +52,10 @@ class JournalWriter:
         while True:
             try:
                 asker = await asker_of(self._broker.client)
-                ack = decode_ack(await asker.ask(self._subject, body, self._fence(own_hash), PUBLISH_TIMEOUT_S))
+                answer = asker.ask(self._subject, body, self._fence(own_hash), PUBLISH_TIMEOUT_S)
+                # Before the rules go on, which would hold it up for milliseconds.
+                wire_of(self._broker.client).flush()
+                ack = decode_ack(await answer)
             except (*_AWAY, msgspec.DecodeError) as error:
                 # The record may be in the journal, or on its way, or lost: the same bytes under the same fence
                 # are published again, and at most one of them gets in.

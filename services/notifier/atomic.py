@@ -122,7 +122,7 @@ def send_chain(
         headers[subjects.HEADER_MESSAGE_ID] = id_before = _message_id(message)
         head = header_block(headers)
         if message is not messages[-1]:
-            wire.send(message.subject, message.body, head=head, more=True)
+            wire.send(message.subject, message.body, head=head)
     return asker.ask(messages[-1].subject, messages[-1].body, head, ACK_TIMEOUT_S), id_before
 
 
@@ -139,7 +139,7 @@ def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last
         headers = {**message.headers, HEADER_BATCH_ID: batch_id, HEADER_BATCH_SEQUENCE: str(at)}
         if at == 1:
             headers[subjects.HEADER_LAST_SEQUENCE] = str(last_seq)
-        wire.send(message.subject, message.body, head=header_block(headers), more=True)
+        wire.send(message.subject, message.body, head=header_block(headers))
     closing = {
         **messages[-1].headers,
         HEADER_BATCH_ID: batch_id,
