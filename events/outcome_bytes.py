@@ -1,7 +1,7 @@
 """The documents of `events.outcomes` as bytes, spliced from encoded decisions where that is the same.
 
-Most entries seat one member, and perhaps fill the group. For them no document is built: 14 us an entry became 6, of
-which gateway and notifier each pay their part. Whatever has another form takes the long way, and a test compares the two.
+Most entries seat one member, and perhaps fill the group. For them no document is built, neither in the gateway nor in
+the notifier. Whatever has another form takes the long way, and a test compares the two.
 """
 
 from collections.abc import Iterator
