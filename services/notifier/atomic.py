@@ -33,7 +33,7 @@ BATCH_MAX_MESSAGES: Final = 1_000
 BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
 CHAIN_MAX_MESSAGES: Final = 12
 ACK_TIMEOUT_S: Final = 10.0
-BATCH_ID_BYTES: Final = 16
+BATCH_ID_BYTES: Final = 8
 
 HEADER_BATCH_ID: Final = "Nats-Batch-Id"
 HEADER_BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
@@ -135,11 +135,12 @@ def _message_id(message: Outgoing) -> str:
 
 def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> "asyncio.Future[bytes]":
     wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
+    first_line = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
     for at, message in enumerate(messages[:-1], start=1):
-        headers = {**message.headers, HEADER_BATCH_ID: batch_id, HEADER_BATCH_SEQUENCE: str(at)}
-        if at == 1:
-            headers[subjects.HEADER_LAST_SEQUENCE] = str(last_seq)
-        wire.send(message.subject, message.body, head=header_block(headers))
+        lines = "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
+        head = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: {at}\r\n{first_line}{lines}\r\n"
+        wire.send(message.subject, message.body, head=head.encode())
+        first_line = ""
     closing = {
         **messages[-1].headers,
         HEADER_BATCH_ID: batch_id,

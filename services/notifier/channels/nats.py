@@ -1,9 +1,9 @@
 """The channel into a JetStream stream, one subject an addressee; the stream itself holds how far it has come.
 
-Each message names its place (see `place`), so after a crash at any instant the last one says what is still to be
-sent, and the fence on the stream's last sequence keeps two notifiers, or a late try of a dead one, from sending
-anything twice. What names no place, or another's, is a stray: a publisher can have the broker's answers to it delivered
-to any subject (copies of its own outcomes are refused by the fence that they still carry).
+Each message that can be the last one names its place (see `place`), so after a crash at any instant that says what is
+still to be sent, and the fence on the stream's last sequence keeps two notifiers, or a late try of a dead one, from
+sending anything twice. What stands at the end and names no place, or another's, is a stray: a publisher can have the
+broker's answers to it delivered to any subject (copies of its own outcomes are refused by the fence that they carry).
 
 Records that say nothing through this channel leave nothing in the stream: after a restart they are read again, at
 most SILENT_MAX_RECORDS of them, since then the position alone is written.
@@ -262,7 +262,12 @@ class NatsChannel:
         return reached.ordinal
 
     async def _publish(self, items: Sequence[Item]) -> None:
-        messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=self._last_seq + 1)]
+        if len(items) <= CHAIN_MAX_MESSAGES:
+            messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=self._last_seq + 1)]
+        else:
+            # A batch is stored whole or not at all: its last message speaks for all of it.
+            messages = [Outgoing(self._subject_of(item.letter.addressee), item.letter.body, {}) for item in items[:-1]]
+            messages.append(self._outgoing(self._last_seq + len(items), items[-1]))
         await self._store(messages, items[-1].reached)
         self.tally.told += sum([item.letter.tells for item in items])
 
