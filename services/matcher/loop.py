@@ -32,8 +32,6 @@ SNAPSHOT_IDLE_ENTRIES: Final = 20_000
 SNAPSHOT_IDLE_S: Final = 10.0
 FENCE_PAUSE_S: Final = 0.5
 RETRY_S: Final = 0.5
-YOUNG_OBJECTS: Final = 50_000
-"""Allocations between collections: what the rules allocate has no cycles, so that collecting finds nothing."""
 
 _AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
 _log: Final = logging.getLogger("groupbuy.matcher")
@@ -81,7 +79,6 @@ class Matcher:
 
     async def run(self) -> None:
         """Recover, decide and commit until stopped, or until the logs do not fit together any more."""
-        gc.set_threshold(YOUNG_OBJECTS, 50, 1_000)
         while not self._ending:
             try:
                 await self._lead()
