@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from events import decisions as d
-from events.outcomes import news_of, outcome_of, results_of
+from events.outcomes import _seat_fields, news_of, outcome_of, results_of
 from events.record import Entry, entry_id
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -88,13 +88,7 @@ def _is_plain(entry: Entry) -> bool:
 def _told_seats(entry: Entry, filled: d.GroupFilled) -> Iterator[tuple[d.SeatRef, bytes]]:
     shared = b"{%b,%b," % (_place(entry), _shared(filled)[1:-1])
     for seat in filled.seats:
-        own = {
-            "order": seat.order,
-            "member": seat.member,
-            "quantity": seat.quantity,
-            "price_minor": seat.price_minor,
-        }
-        yield seat, shared + _encode(own)[1:]
+        yield seat, shared + _encode(_seat_fields(seat))[1:]
 
 
 def _shared(decision: d.AnyDecision) -> bytes:

@@ -22,6 +22,7 @@ WAITING_MAX_BYTES: Final = 64 * 1024 * 1024
 ROUND_MESSAGES: Final = 1_000
 ROUND_RECORDS: Final = 256
 AHEAD_MAX_ROUNDS: Final = 32
+AHEAD_MAX_BYTES: Final = 16 * 1024 * 1024
 RETRY_MIN_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
 STALLED_S: Final = 15.0
@@ -131,6 +132,11 @@ class Lane:
     def _has_failed(self) -> bool:
         return any(sent.stored.done() and not _is_well(sent.stored) for sent in self._sent)
 
+    @property
+    def _is_far_ahead(self) -> bool:
+        size_bytes = sum([_size_bytes(bundle) for sent in self._sent for bundle in sent.bundles])
+        return len(self._sent) >= AHEAD_MAX_ROUNDS or size_bytes > AHEAD_MAX_BYTES
+
     async def _gather(self) -> None:
         """Wait for company, where there is room for more."""
         wait_s = self._sent_at_s + self._gather_s - time.monotonic()
@@ -152,7 +158,7 @@ class Lane:
 
     async def _send(self, bundles: list[Bundle]) -> None:
         self._in_hand = len(bundles)
-        while len(self._sent) >= AHEAD_MAX_ROUNDS and not self._has_failed:
+        while self._is_far_ahead and not self._has_failed:
             await asyncio.wait({self._sent[0].stored})
         stored = None if self._has_failed or not bundles else self._begin(bundles)
         if stored is None:

@@ -157,8 +157,11 @@ async def test_when_one_round_fails_all_after_it_are_told_again_in_order_once_no
     assert stream.rounds == [2]
 
 
-async def test_no_more_rounds_are_on_their_way_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane_module, "AHEAD_MAX_ROUNDS", 2)
+@pytest.mark.parametrize(("limit", "value"), [("AHEAD_MAX_ROUNDS", 2), ("AHEAD_MAX_BYTES", 3)])
+async def test_no_more_rounds_are_on_their_way_than_may_be(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(lane_module, limit, value)
     stream = Stream()
     async with running(Lane(stream, stream.begin)) as lane:
         for seq in (1, 2, 3):
