@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from typing import Any, Final
+from typing import Final
 
 from tests.simulation.loop import BEGIN_NS, SimulationLoop
 from tests.simulation.network import Link, Network
@@ -189,7 +189,9 @@ class SimulatedBroker:
         now_s = self.loop.time()
         if is_stored and self._synced_until_s <= now_s:
             self._synced_until_s = now_s + SYNC_MIN_S + self._chance.random() * SYNC_MEAN_S
-        self._network.after(max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, reply, answer, is_stored, sender)
+        self._network.after(
+            max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, reply, answer, is_stored, sender
+        )
 
     def _acknowledge_stored(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
         if not self.is_up:
@@ -270,7 +272,10 @@ class SimulatedBroker:
             return
         for consumer in list(self.store.consumers.values()):
             if consumer.config.get("idle_heartbeat") and not consumer.is_silent:
-                last = {"Nats-Last-Consumer": str(consumer.consumer_seq), "Nats-Last-Stream": str(consumer.next_seq - 1)}
+                last = {
+                    "Nats-Last-Consumer": str(consumer.consumer_seq),
+                    "Nats-Last-Stream": str(consumer.next_seq - 1),
+                }
                 self._send_to(consumer, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b"")
 
     def _note(self, *what: str | bytes) -> None:

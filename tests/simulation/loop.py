@@ -147,7 +147,11 @@ class SimulationLoop(base_events.BaseEventLoop):
 
 
 def _as_node(
-    loop: SimulationLoop, node: Node, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context
+    loop: SimulationLoop,
+    node: Node,
+    callback: Callable[..., object],
+    args: tuple[Any, ...],
+    context: contextvars.Context,
 ) -> None:
     """Do what a process would do now: nothing when it is dead, later when it is stopped.
 

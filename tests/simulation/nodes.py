@@ -2,11 +2,11 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tests.simulation.loop import NODE, KilledError, SimulationLoop
-from tests.simulation.network import Link, Network
+from tests.simulation.network import Network
 
 T = TypeVar("T")
 
@@ -23,9 +23,9 @@ class SimulatedNode:
         self.is_paused = False
         self.clock_skew_ns = 0
         self._deferred: list[Callable[[], None]] = []
-        self._tasks: list[asyncio.Task[Any]] = []
-        self.links: list[Link] = []
         self.error: BaseException | None = None
+        self.matcher: Any = None
+        self.on_end: Callable[[], None] = lambda: None
 
     def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin the process with `main`."""
@@ -48,6 +48,7 @@ class SimulatedNode:
         for link in self._network.links.all():
             if link.node is self:
                 link.cut()
+        self.on_end()
 
     def pause(self) -> None:
         """Stop, as SIGSTOP does."""
@@ -79,6 +80,3 @@ class SimulatedNode:
         if self.is_dead:
             raise KilledError
         return call()
-
-
-Service = Callable[[], Awaitable[None]]

@@ -79,6 +79,8 @@ class Stream:
         first_seq = int(config.get("first_seq") or 1)
         self.first_seq = first_seq
         self.messages: deque[Stored] = deque()
+        self.history: list[Stored] = []
+        """Everything that was ever stored, for the checks: what is trimmed or lost stays here."""
         self.last_seq = first_seq - 1
         self.size_bytes = 0
         self.batches: dict[str, list[tuple[str, bytes, bytes, dict[str, str]]]] = {}
@@ -166,7 +168,9 @@ class Stream:
 
     def _store(self, subject: str, head: bytes, body: bytes, headers: dict[str, str], now_ns: int) -> int:
         self.last_seq += 1
-        self.messages.append(Stored(self.last_seq, subject, head, body, now_ns))
+        stored = Stored(self.last_seq, subject, head, body, now_ns)
+        self.messages.append(stored)
+        self.history.append(stored)
         self.size_bytes += len(head) + len(body)
         if "Nats-Msg-Id" in headers:
             self._ids[headers["Nats-Msg-Id"]] = (self.last_seq, now_ns)
