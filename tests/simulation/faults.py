@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from events import subjects
 
+from tests.simulation.streams import Stream
+
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
@@ -193,3 +195,52 @@ KINDS: Final[dict[str, Callable[[Faults], None]]] = {
     "lost_snapshots": Faults.lost_snapshots,
 }
 """Faults after which nothing may be lost and everything goes on."""
+
+
+class Losses:
+    """Faults in which the broker loses what it had acknowledged: the system must notice, or nothing may be missing."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._chance = world.chance
+
+    def strike(self) -> str:
+        """Do one, between a stop and a start of the broker; return what was lost."""
+        broker = self._world.broker
+        broker.stop()
+        what = self._chance.choice((self._cut_tail, self._recreate, self._flip))()
+        self._world.later(self._chance.uniform(0.1, 5.0), broker.start)
+        return what
+
+    def _stream(self) -> Stream:
+        names = (subjects.intake_stream("main"), subjects.journal_stream("main"), subjects.results_stream("main"))
+        return self._world.broker.store.streams[self._chance.choice(names)]
+
+    def _cut_tail(self) -> str:
+        stream = self._stream()
+        # What nobody has read yet can be lost unseen, in the intake: so more than that is.
+        keep = self._chance.randrange(stream.first_seq - 1, max(stream.first_seq, stream.last_seq - 3) + 1)
+        lost = stream.cut_tail(keep)
+        return f"{stream.name} lost its last {len(lost)} messages"
+
+    def _recreate(self) -> str:
+        stream = self._stream()
+        identity = {subjects.IDENTITY_METADATA: "another"}
+        fresh = Stream({**stream.config, "metadata": identity}, self._world.broker.now_ns())
+        fresh.history = stream.history
+        self._world.broker.store.streams[stream.name] = fresh
+        return f"{stream.name} was made anew"
+
+    def _flip(self) -> str:
+        stream = self._world.broker.store.streams[subjects.journal_stream("main")]
+        if not stream.messages:
+            return "nothing"
+        place = self._chance.randrange(len(stream.messages))
+        message = stream.messages[place]
+        body = bytearray(message.body)
+        body[self._chance.randrange(len(body))] ^= 1 << self._chance.randrange(8)
+        stream.messages[place] = message._replace(body=bytes(body))
+        # It is noticed by whoever reads it again: here a matcher without snapshots.
+        Faults(self._world).lost_snapshots()
+        self._world.kill("matcher")
+        return f"a bit of message {message.seq} of {stream.name} is another"

@@ -17,6 +17,7 @@ from events import subjects
 from services.bus.client import GroupBuyClient
 from tests.builders import encode
 from tests.simulation.checks import CHECKS, Violation, read_journal
+from tests.simulation.faults import Losses
 from tests.simulation.loop import BEGIN_S, simulated_time
 from tests.simulation.nodes import SimulatedNode
 from tests.simulation.workload import Story, initial, publish_story
@@ -25,6 +26,8 @@ from tests.simulation.world import MARKET, PUBLISHERS, URL, World, production_in
 EVENTS_MAX: Final = 60
 PAUSE_S: Final = 2.0
 FAULTS_MAX: Final = 10
+LOSSY_EVERY: Final = 8
+"""Of so many seeds one lets the broker lose what it had acknowledged."""
 QUIET_S: Final = 120.0
 GIVE_UP_S: Final = 1_800.0
 DISK_KEPT_EVERY_S: Final = 7.0
@@ -78,6 +81,9 @@ def _run(world: World) -> tuple[str | None, int]:
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_live(world))
+        if world.lost is not None and world.alarms():
+            # It was noticed, and the one to mend it is the operator: nothing more is promised.
+            return None, 0
         journal = read_journal(world)
         for check in CHECKS:
             try:
@@ -105,6 +111,11 @@ async def _live(world: World) -> None:
             raise AssertionError(f"a publisher failed: {publisher.error!r}") from publisher.error
     wrecking.cancel()
     world.faults.heal()
+    if world.seed % LOSSY_EVERY == 0:
+        await asyncio.sleep(world.chance.uniform(0.0, 10.0))
+        world.lost = Losses(world).strike()
+        world.faults.counts["loss"] = 1
+        await _publish_more(world)
     await _until_quiet(world)
 
 
@@ -126,14 +137,15 @@ async def _set_up(world: World) -> None:
     await client.close()
 
 
-def _publisher(world: World, name: str) -> SimulatedNode:
-    chance = random.Random(f"{world.seed} {name}")
-    story = Story(name, chance, world.loop)
+def _publisher(world: World, name: str, part: str = "") -> SimulatedNode:
+    chance = random.Random(f"{world.seed} {name}{part}")
+    story = Story(name, chance, world.loop, part)
     node = SimulatedNode(name, world.loop, world.network, lambda _: None)
 
     async def main() -> None:
         client = await GroupBuyClient.connect(URL, market=MARKET, publisher=name)
-        await client.publish_batch(story.offers())
+        if not part:
+            await client.publish_batch(story.offers())
         await publish_story(client, story, world.promises, chance.randrange(5, EVENTS_MAX), PAUSE_S)
 
     node.run(main)
@@ -148,11 +160,22 @@ async def _wreck(world: World) -> None:
         world.faults.strike()
 
 
+async def _publish_more(world: World) -> None:
+    """Have business go on after a loss: what is told now must not contradict what was told before."""
+    node = _publisher(world, PUBLISHERS[0], part="more")
+    until_s = world.loop.time() + GIVE_UP_S
+    while not node.is_dead and world.loop.time() < until_s:
+        await asyncio.sleep(1.0)
+    node.kill()
+
+
 async def _until_quiet(world: World) -> None:
     """Wait until everything is decided, archived and told, and stays so; liveness is that this ends."""
     until_s = world.loop.time() + GIVE_UP_S
     quiet_since_s, last = world.loop.time(), None
     while world.loop.time() - quiet_since_s < QUIET_S:
+        if world.lost is not None and world.alarms():
+            return
         if world.loop.time() > until_s:
             raise Violation(f"liveness: after the faults had ended it still went on or hung: {world.trouble()}")
         await asyncio.sleep(5.0)

@@ -8,6 +8,7 @@ import base64
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 WRONG_LAST_SEQUENCE: Final = 10071
@@ -19,11 +20,16 @@ STREAM_NOT_FOUND: Final = 10059
 NO_MESSAGE: Final = 10037
 CONSUMER_NOT_FOUND: Final = 10014
 BEFORE_FIRST: Final = 10078
-_LIMITS: Final = dict.fromkeys(
-    ("max_memory", "max_storage", "max_streams", "max_consumers", "max_ack_pending", "memory_max_stream_bytes")
-    + ("storage_max_stream_bytes",),
-    -1,
-) | {"max_bytes_required": False}
+_UNLIMITED: Final = (
+    "max_memory",
+    "max_storage",
+    "max_streams",
+    "max_consumers",
+    "max_ack_pending",
+    "memory_max_stream_bytes",
+    "storage_max_stream_bytes",
+)
+_LIMITS: Final = {**dict.fromkeys(_UNLIMITED, -1), "max_bytes_required": False}
 _CALLS: Final = {"total": 0, "errors": 0}
 NS_PER_S: Final = 1_000_000_000
 
@@ -58,6 +64,7 @@ def make_head(headers: dict[str, str], status: str = "") -> bytes:
     return f"NATS/1.0{' ' + status if status else ''}\r\n{lines}\r\n".encode()
 
 
+@lru_cache(maxsize=65_536)
 def matches(pattern: str, subject: str) -> bool:
     """Tell whether a subject fits a pattern with `*` and `>`."""
     wanted, given = pattern.split("."), subject.split(".")

@@ -18,8 +18,9 @@ PRICE_MINOR: Final = 8_000
 class Story:
     """One publisher's stream of events, from a seed: plausible as a whole, and wrong in places."""
 
-    def __init__(self, publisher: str, chance: random.Random, loop: SimulationLoop) -> None:
+    def __init__(self, publisher: str, chance: random.Random, loop: SimulationLoop, part: str = "") -> None:
         self.publisher = publisher
+        self._name = publisher + part
         self._chance = chance
         self._loop = loop
         self._orders: list[str] = []
@@ -70,7 +71,7 @@ class Story:
 
     def _event(self, event: Event) -> Event:
         self._made += 1
-        return {**event, "id": f"{self.publisher}-{self._made}", "time": format_time_ns(self._loop.now_ns())}
+        return {**event, "id": f"{self._name}-{self._made}", "time": format_time_ns(self._loop.now_ns())}
 
     def _plain(self) -> Event:
         chance = self._chance
@@ -79,9 +80,7 @@ class Story:
             return self._order()
         order = chance.choice(self._orders[-20:])
         if kind < 0.80:
-            return make.paid(
-                order, chance.choice((PRICE_MINOR,) * 6 + (1,)), payment=f"p-{self.publisher}-{self._made}"
-            )
+            return make.paid(order, chance.choice((PRICE_MINOR,) * 6 + (1,)), payment=f"p-{self._name}-{self._made}")
         if kind < 0.85:
             return make.withdrawn(order)
         if kind < 0.89:
@@ -98,11 +97,11 @@ class Story:
 
     def _order(self) -> Event:
         chance = self._chance
-        order = f"o-{self.publisher}-{self._made}"
+        order = f"o-{self._name}-{self._made}"
         self._orders.append(order)
         fields: dict[str, Any] = {"offer": self._offer(), "merge": chance.random() < 0.7}
         if chance.random() < 0.5:
-            fields["payment"] = make.payment(PRICE_MINOR, payment=f"p-{self.publisher}-{self._made}")
+            fields["payment"] = make.payment(PRICE_MINOR, payment=f"p-{self._name}-{self._made}")
         if chance.random() < 0.2 and self._groups:
             return make.joined(order, self._member(), group=chance.choice(self._groups), **fields)
         if chance.random() < 0.3:

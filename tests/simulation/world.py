@@ -70,6 +70,8 @@ class World:
         """What killed processes held: it must not be collected, which would run their `finally`, before the end."""
         self.running: dict[str, Any] = {}
         self.faults = Faults(self)
+        self.lost: str | None = None
+        """What the broker lost although it had acknowledged it, in the seeds where it does."""
         self.promises = Promises()
         self._services: dict[str, Running] = {}
         self._outside = contextvars.copy_context()
@@ -164,6 +166,19 @@ class World:
                 check = self._check_of(made)
                 if check.status != Status.OK:
                     found.append(f"{name}: {check.sentence}")
+        return found
+
+    def alarms(self) -> list[str]:
+        """Return what services say that only an operator can mend."""
+        found = []
+        for name, node in self.nodes.items():
+            broken = node.matcher.broken if node.matcher is not None else None
+            made = self.running.get(name)
+            if broken is None and made is not None and node.matcher is None:
+                check = self._check_of(made)
+                broken = check.sentence if check.status == Status.UNHEALTHY else None
+            if broken is not None:
+                found.append(f"{name}: {broken}")
         return found
 
     def _check_of(self, made: Any) -> Check:
