@@ -26,7 +26,6 @@ class NotifierMetrics(Collector):
         yield _gauge("alarm", "1 while nothing can be sent; /healthz says why.", int(notifier.alarm is not None))
         yield _count("records", "Records told.", notifier.progress.records)
         yield _count("unaddressable", "Results and outcomes for names that are none.", notifier.progress.unaddressable)
-        yield _count("delivery_seconds", "Time spent in waiting for the broker to store.", notifier.progress.delivery_s)
         yield from self._of_channels()
 
     def _of_channels(self) -> Iterable[Metric]:

@@ -91,9 +91,8 @@ async def gateway(
     async with AsyncExitStack() as parts:
         await follower.start()
         parts.push_async_callback(follower.stop)
-        made.gatherer.start()
-        # Doors close first, then what is inside is finished, then its answers go out.
-        parts.push_async_callback(made.nats_door.finish)
+        await made.gatherer.start()
+        # Doors close first, then what is inside is finished.
         parts.push_async_callback(made.gatherer.stop)
         health_server = await serve_health(made.health, made.figures.metrics, config.health_port, _LOOPBACK)
         parts.push_async_callback(health_server.stop)
