@@ -109,6 +109,8 @@ class SimulatedBroker:
         self._sessions: list[Session] = []
         self.skew_ns = 0
         """How far the broker's clock is off; it may go backwards."""
+        self.tick_ns = 1
+        """The step in which its clock moves: a coarse one has many events meet a deadline to the nanosecond."""
         self.store = Store(self.now_ns)
         self.trace = hashlib.sha256()
         self._synced_until_s = 0.0
@@ -121,7 +123,7 @@ class SimulatedBroker:
 
     def now_ns(self) -> int:
         """Return the broker's wall clock."""
-        return self.loop.now_ns() + self.skew_ns
+        return (self.loop.now_ns() + self.skew_ns) // self.tick_ns * self.tick_ns
 
     def start(self) -> None:
         """Take connections."""

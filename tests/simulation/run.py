@@ -24,7 +24,8 @@ from tests.simulation.workload import Story, initial, publish_story
 from tests.simulation.world import MARKET, PUBLISHERS, URL, World, production_in_simulation
 
 EVENTS_MAX: Final = 60
-PAUSE_S: Final = 2.0
+PAUSES_S: Final = (1.0, 3.0, 10.0, 60.0)
+"""Mean times between a publisher's requests: from a rush to a quiet day."""
 FAULTS_MAX: Final = 10
 LOSSY_EVERY: Final = 8
 """Of so many seeds one lets the broker lose what it had acknowledged."""
@@ -140,13 +141,14 @@ async def _set_up(world: World) -> None:
 def _publisher(world: World, name: str, part: str = "") -> SimulatedNode:
     chance = random.Random(f"{world.seed} {name}{part}")
     story = Story(name, chance, world.loop, part)
+    pause_s = PAUSES_S[world.seed % len(PAUSES_S)]
     node = SimulatedNode(name, world.loop, world.network, lambda _: None)
 
     async def main() -> None:
         client = await GroupBuyClient.connect(URL, market=MARKET, publisher=name)
         if not part:
             await client.publish_batch(story.offers())
-        await publish_story(client, story, world.promises, chance.randrange(5, EVENTS_MAX), PAUSE_S)
+        await publish_story(client, story, world.promises, chance.randrange(5, EVENTS_MAX), pause_s)
 
     node.run(main)
     return node

@@ -1,7 +1,7 @@
 """What publishers do in a simulation: real clients that retry, with mixes of events that meant no good or came twice."""
 
+import asyncio
 import random
-from collections.abc import Iterator
 from typing import Any, Final
 
 from events.times import format_time_ns
@@ -20,7 +20,8 @@ class Story:
 
     def __init__(self, publisher: str, chance: random.Random, loop: SimulationLoop, part: str = "") -> None:
         self.publisher = publisher
-        self._name = publisher + part
+        # Orders and payments are unique; ids of events are only so within a publisher, and that must be enough.
+        self._name, self._part = publisher + part, part
         self._chance = chance
         self._loop = loop
         self._orders: list[str] = []
@@ -71,7 +72,7 @@ class Story:
 
     def _event(self, event: Event) -> Event:
         self._made += 1
-        return {**event, "id": f"{self._name}-{self._made}", "time": format_time_ns(self._loop.now_ns())}
+        return {**event, "id": f"e{self._part}-{self._made}", "time": format_time_ns(self._loop.now_ns())}
 
     def _plain(self) -> Event:
         chance = self._chance
@@ -138,7 +139,7 @@ async def publish_story(client: GroupBuyClient, story: Story, promises: Promises
         for together in families.values():
             sent += len(together)
             await _send(client, story, promises, together, asks=chance.random() < 0.5)
-        await _sleep(chance.expovariate(1 / pause_s))
+        await asyncio.sleep(chance.expovariate(1 / pause_s))
 
 
 async def _send(client: GroupBuyClient, story: Story, promises: Promises, events: list[Event], *, asks: bool) -> None:
@@ -155,17 +156,6 @@ async def _send(client: GroupBuyClient, story: Story, promises: Promises, events
         promises.gave_up += 1
 
 
-async def _sleep(wait_s: float) -> None:
-    import asyncio
-
-    await asyncio.sleep(wait_s)
-
-
 def initial(publishers: tuple[str, ...]) -> Event:
     """Return the configuration of the market."""
     return make.market(publishers=dict.fromkeys(publishers, make.ORDER_FAMILIES))
-
-
-def both(stories: list[Story]) -> Iterator[Story]:
-    """Yield the stories."""
-    yield from stories

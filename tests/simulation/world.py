@@ -64,6 +64,7 @@ class World:
         self.loop = SimulationLoop()
         self.network = Network(self.loop, random.Random(seed ^ 0x5EED))
         self.broker = SimulatedBroker(self.loop, self.network, random.Random(seed ^ 0xB0B))
+        self.broker.tick_ns = self.chance.choice((1, 1, 1_000_000, 1_000_000_000))
         self.folder = folder
         self.nodes: dict[str, SimulatedNode] = {}
         self.graveyard: list[object] = []
