@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from events import subjects
-
 from tests.simulation.streams import Stream
 
 if TYPE_CHECKING:

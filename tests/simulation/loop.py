@@ -173,10 +173,13 @@ def simulated_time(loop: SimulationLoop) -> Iterator[None]:
         node = NODE.get()
         return loop.now_ns() + (0 if node is None else node.clock_skew_ns)
 
+    def wall_s() -> float:
+        return wall_ns() / 1e9
+
     with (
         mock.patch("time.monotonic", loop.time),
         mock.patch("time.perf_counter", loop.time),
         mock.patch("time.time_ns", wall_ns),
-        mock.patch("time.time", lambda: wall_ns() / 1e9),
+        mock.patch("time.time", wall_s),
     ):
         yield

@@ -29,6 +29,7 @@ PAUSES_S: Final = (1.0, 3.0, 10.0, 60.0)
 FAULTS_MAX: Final = 10
 LOSSY_EVERY: Final = 8
 """Of so many seeds one lets the broker lose what it had acknowledged."""
+HEARTBEAT_S: Final = 3.0
 QUIET_S: Final = 120.0
 GIVE_UP_S: Final = 1_800.0
 DISK_KEPT_EVERY_S: Final = 7.0
@@ -105,6 +106,7 @@ async def _live(world: World) -> None:
     world.start_services()
     publishers = [_publisher(world, name) for name in PUBLISHERS]
     wrecking = world.loop.create_task(_wreck(world))
+    beating = world.loop.create_task(_beat(world))
     for publisher in publishers:
         while not publisher.is_dead:
             await asyncio.sleep(1.0)
@@ -118,6 +120,7 @@ async def _live(world: World) -> None:
         world.faults.counts["loss"] = 1
         await _publish_more(world)
     await _until_quiet(world)
+    beating.cancel()
 
 
 async def _as_node(world: World, name: str, main: object) -> None:
@@ -169,6 +172,12 @@ async def _publish_more(world: World) -> None:
     while not node.is_dead and world.loop.time() < until_s:
         await asyncio.sleep(1.0)
     node.kill()
+
+
+async def _beat(world: World) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        world.broker.heartbeat()
 
 
 async def _until_quiet(world: World) -> None:

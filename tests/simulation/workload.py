@@ -1,4 +1,4 @@
-"""What publishers do in a simulation: real clients that retry, with mixes of events that meant no good or came twice."""
+"""What publishers do in a simulation: real clients that retry, and events that mean no good or come twice."""
 
 import asyncio
 import random

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
+from services.bus import journal
 from services.bus.config import ServiceConfig
 from services.bus.connect import ServiceBroker, connect_broker
 from services.bus.health import Check, Status
 from services.ledger import app as ledger_app
+from services.ledger import archiver
 from services.matcher import app as matcher_app
+from services.matcher import loop
 from services.matcher.gateway import app as gateway_app
+from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
 from services.notifier import app as notifier_app
 from tests.simulation.broker import SimulatedBroker
@@ -204,6 +208,17 @@ class World:
             shutil.copytree(copy, source)
 
 
+_SELDOM: Final = (
+    (journal, "CHECK_INTERVAL_S", 10.0),
+    (journal, "SILENCE_S", 20.0),
+    (loop, "IDLE_WAIT_S", 5.0),
+    (gather, "SWEEP_INTERVAL_S", 3.0),
+    (archiver, "INTERVAL_S", 10.0),
+)
+"""Looks that a service takes at regular times, taken seldom: idle hours are cheap, and whatever a look would have
+mended lasts longer."""
+
+
 @contextmanager
 def production_in_simulation(seed: int) -> Iterator[None]:
     """Replace what reaches out of the process: HTTP servers, random names, exits."""
@@ -217,6 +232,9 @@ def production_in_simulation(seed: int) -> Iterator[None]:
         stack.enter_context(mock.patch("random._urandom", chance.randbytes))
         stack.enter_context(mock.patch("os.urandom", chance.randbytes))
         random.seed(seed)
+        for module, name, interval_s in _SELDOM:
+            stack.enter_context(mock.patch.object(module, name, interval_s))
+        stack.enter_context(mock.patch.object(matcher_app, "_observe", _observe_nothing))
         stack.enter_context(mock.patch("os._exit", _end_node))
         stack.enter_context(mock.patch.object(matcher_app, "Matcher", _RememberedMatcher))
         yield
@@ -226,6 +244,10 @@ def _end_node(_: int) -> None:
     node = NODE.get()
     assert isinstance(node, SimulatedNode)
     node.kill()
+
+
+async def _observe_nothing(_: Matcher) -> None:
+    """Nobody reads the metrics."""
 
 
 class _RememberedMatcher(Matcher):
