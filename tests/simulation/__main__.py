@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="report as JSON")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="seeds at a time")
     parser.add_argument("--verbose", action="store_true", help="show what the services log")
+    parser.add_argument("--first", action="store_true", help="stop at the first violation")
     given = parser.parse_args()
     first, _, last = given.seeds.partition("..")
     if not first.isdigit() or not (last or first).isdigit():
@@ -26,17 +28,22 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO if given.verbose else logging.CRITICAL + 1)
     seeds = range(int(first), int(last or first) + 1)
     begun_s = time.perf_counter()
-    results = list(_all(seeds, given.jobs, quiet=given.json))
+    results = []
+    for result in _all(seeds, given.jobs, quiet=given.json):
+        results.append(result)
+        if given.first and result.violation is not None:
+            break
     report = summary(results, time.perf_counter() - begun_s)
     print(json.dumps(report) if given.json else _table(report))
     return 1 if report["violations"] else 0
 
 
-def _all(seeds: range, jobs: int, *, quiet: bool) -> "list[Result]":
+def _all(seeds: range, jobs: int, *, quiet: bool) -> Iterator[Result]:
     if jobs == 1 or len(seeds) == 1:
-        return [_told(simulate(seed), quiet) for seed in seeds]
+        yield from (_told(simulate(seed), quiet) for seed in seeds)
+        return
     with ProcessPoolExecutor(jobs) as pool:
-        return [_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=8)]
+        yield from (_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=8))
 
 
 def _told(result: Result, quiet: bool) -> Result:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from services.bus import journal
+from services.bus import journal, journal_consumer
 from services.bus.config import ServiceConfig
 from services.bus.connect import ServiceBroker, connect_broker
 from services.bus.health import Check, Status
 from services.ledger import app as ledger_app
 from services.ledger import archiver
 from services.matcher import app as matcher_app
-from services.matcher import loop
+from services.matcher import intake, loop, records, shift
 from services.matcher.gateway import app as gateway_app
 from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
@@ -219,6 +219,18 @@ _SELDOM: Final = (
 mended lasts longer."""
 
 
+_SMALL: Final = (
+    (loop, "SNAPSHOT_IDLE_ENTRIES", 5),
+    (loop, "SNAPSHOT_IDLE_S", 2.0),
+    (records, "RECORD_MAX_BYTES", 6 * 1024),
+    (shift, "AHEAD_MAX_BYTES", 12 * 1024),
+    (intake, "TAKE_MESSAGES", 3),
+    (journal, "BATCH_MAX_RECORDS", 3),
+    (journal_consumer, "WINDOW_MESSAGES", 4),
+)
+"""Limits that a simulation of a hundred events would else never meet."""
+
+
 @contextmanager
 def production_in_simulation(seed: int) -> Iterator[None]:
     """Replace what reaches out of the process: HTTP servers, random names, exits."""
@@ -232,8 +244,8 @@ def production_in_simulation(seed: int) -> Iterator[None]:
         stack.enter_context(mock.patch("random._urandom", chance.randbytes))
         stack.enter_context(mock.patch("os.urandom", chance.randbytes))
         random.seed(seed)
-        for module, name, interval_s in _SELDOM:
-            stack.enter_context(mock.patch.object(module, name, interval_s))
+        for module, name, value in (*_SELDOM, *_SMALL):
+            stack.enter_context(mock.patch.object(module, name, value))
         stack.enter_context(mock.patch.object(matcher_app, "_observe", _observe_nothing))
         stack.enter_context(mock.patch("os._exit", _end_node))
         stack.enter_context(mock.patch.object(matcher_app, "Matcher", _RememberedMatcher))
