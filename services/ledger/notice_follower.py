@@ -116,7 +116,7 @@ class NoticeFollower:
         try:
             while not self._ending:
                 messages = await reader.fetch(FETCH_MESSAGES, timeout=FETCH_TIMEOUT_S)
-                arrived = [Arrived(parse_reply(message.reply)[0], message.data) for message in messages]
+                arrived = [Arrived(parse_reply(message.reply.encode())[0], message.data) for message in messages]
                 fresh = [each for each in arrived if each.seq > known]
                 if fresh:
                     done = await self._archiver.in_store(partial(_archive, identity, fresh))

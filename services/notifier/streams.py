@@ -230,7 +230,7 @@ class ResultStreams:
         self._heard_at_s = time.monotonic()
         if message.headers is not None and _STATUS in message.headers:
             return
-        seq, consumer_seq, _, _ = parse_reply(message.reply)
+        seq, consumer_seq, _, _ = parse_reply(message.reply.encode())
         if consumer_seq != self._consumer_seq + 1:
             self._hole.set()
             return

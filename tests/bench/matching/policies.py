@@ -53,7 +53,7 @@ class _Market:
             "time": format_time_ns(at_ns),
             "data": data,
         }
-        family = kind.split(".")[0]
+        family = kind.split(".", maxsplit=1)[0]
         publisher = "operator" if family == "market" else "bench"
         message = Message(self._seq, at_ns, publisher, family, json.dumps(event).encode())
         self.decisions = []

@@ -1,4 +1,4 @@
-"""The straightforward service: FastStream and eventsourcing; one message, one aggregate, one save, one acknowledgement."""
+"""The straightforward service on FastStream and eventsourcing: one message, one aggregate, one save, one ack."""
 
 import asyncio
 import random

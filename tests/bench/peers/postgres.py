@@ -29,7 +29,8 @@ _SETTINGS: Final = (
 _SCHEMA: Final = f"""
 create table offer(id int primary key, price int, stock int);
 insert into offer select i, 1990, 1000000000 from generate_series(0, 49) i;
-create table grp(id bigserial primary key, offer int, target int, joined int, status int default 0, expires timestamptz);
+create table grp(id bigserial primary key, offer int, target int, joined int, status int default 0,
+                 expires timestamptz);
 create table rec(id bigserial primary key, grp bigint, member bigint, order_no bigint unique, status int default 0,
                  created timestamptz default now(), unique(grp, member));
 insert into grp(offer, target, joined, expires)
