@@ -80,10 +80,19 @@ def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
 
 def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
     terms = s.terms_of(turn.state, group)
-    orders = [turn.state.orders[o] for o in page_seats(group, page)]
-    prices = [min(terms.final_minor(o.quantity, size, leads=o.leads), o.paid_minor) for o in orders]
+    unit_minor, leader_minor = terms.final_unit_minor(size, leads=False), terms.final_unit_minor(size, leads=True)
+    seats, reduced = [], []
+    known = turn.state.orders
+    for order_id in page_seats(group, page):
+        order = known[order_id]
+        price_minor = (leader_minor if order.leads else unit_minor) * order.quantity
+        if price_minor >= order.paid_minor:
+            price_minor = order.paid_minor
+        elif order.payment is not None:
+            reduced.append((order, order.paid_minor - price_minor))
+        seats.append(_seat(order, price_minor))
     actor, reason, ticket = act or (None, None, None)
-    turn.seats_named += len(orders)
+    turn.seats_named += len(seats)
     turn.emit(
         d.GroupFilled(
             group=group.group,
@@ -92,15 +101,14 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             size=size,
             page=page,
             pages=pages_of(group),
-            seats=[_seat(o, price_minor) for o, price_minor in zip(orders, prices, strict=True)],
+            seats=seats,
             actor=actor,
             reason=reason,
             ticket=ticket,
         )
     )
-    for order, price_minor in zip(orders, prices, strict=True):
-        if order.payment is not None and price_minor < order.paid_minor:
-            _refund_difference(turn, order, order.paid_minor - price_minor, terms.currency)
+    for order, amount_minor in reduced:
+        _refund_difference(turn, order, amount_minor, terms.currency)
 
 
 def _refund_difference(turn: Turn, order: Order, amount_minor: int, currency: str) -> None:

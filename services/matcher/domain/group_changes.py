@@ -1,6 +1,7 @@
 """What decisions about whole groups change."""
 
 import heapq
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,10 @@ from services.matcher.domain.index import Index
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
+
+
+_OPEN_TO_FILLED: Final = (1 << s.WEIGHT_BITS) - 1
+"""What one unit of weight adds to a member's packed weights when it moves from open to filled groups."""
 
 
 def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
@@ -74,24 +79,37 @@ def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) 
 
 def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -> None:
     offer = state.offers[group.offer]
-    filled = status == s.GROUP_FILLED
-    for order_id in group.seats:
-        order = state.orders[order_id]
-        if offer.weights is not None:
-            weigh(state, offer, order, -1)
-        if not filled:
+    if status == s.GROUP_FILLED:
+        _fill_seats(state, group, offer, now)
+    else:
+        for order_id in group.seats:
+            order = state.orders[order_id]
+            if offer.weights is not None:
+                weigh(state, offer, order, -1)
             take_stock(offer, order, 1)
-        order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else s.LOST)
-        if filled and offer.weights is not None:
-            weigh(state, offer, order, 1)
-        end_order(state, order, now)
+            order.status = s.REFUNDED if order.payment is not None else s.LOST
+            end_order(state, order, now)
     _close(state, tree, group, offer, status, now)
+
+
+def _fill_seats(state: State, group: Group, offer: Offer, now: int) -> None:
+    """End the seats of a group that fills: all of them confirmed, what they weigh moves from open to filled."""
+    orders, weights, ends = state.orders, offer.weights, state.ended_orders.items
+    by_units = offer.editions[group.edition].terms.count == "units"
+    for order_id in group.seats:
+        order = orders[order_id]
+        assert order.status == s.CONFIRMED, "unpaid seats were released before"
+        order.status = s.FILLED
+        order.ended_at = now
+        ends.append((now, order_id))
+        if weights is not None:
+            weights[order.member] += (order.quantity if by_units else 1) * _OPEN_TO_FILLED
 
 
 def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, now: int) -> None:
     group.status = status
     offer.open_groups -= 1
-    state.ended_groups.push((now, group.group))
+    state.ended_groups.items.append((now, group.group))
     tree.closed(group, offer)
 
 

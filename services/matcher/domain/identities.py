@@ -1,7 +1,7 @@
 """The memory that tells a retry from a new event: bounded by the replay window and by a stated capacity."""
 
-import hashlib
 import struct
+from hashlib import blake2b
 from typing import Final
 
 from events import decisions as d
@@ -11,10 +11,16 @@ from services.matcher.domain.state import State
 
 # 31 bytes: with one more, each would take another 16 bytes of memory.
 _record: Final = struct.Struct("<7sQQHIBB")
+_pack: Final = _record.pack
 _KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in d.AnyDecision.__args__)
 _KIND_CODE: Final = {kind: code for code, kind in enumerate(d.AnyDecision.__args__)}
 _REASONS: Final = tuple(Reason)
 _REASON_CODE: Final = {reason: code + 1 for code, reason in enumerate(Reason)}
+
+# A copy of a hash that has begun costs 0.1 µs less than to begin one. 15 bytes: with one more, each key would take
+# another 16 bytes of memory.
+_key_hash: Final = blake2b(digest_size=15)
+_content_hash: Final = blake2b(digest_size=7)
 
 FORGETTABLE: Final = frozenset(
     {Reason.ID_REUSED, Reason.TOO_OLD, Reason.FROM_THE_FUTURE, Reason.CAPACITY}
@@ -24,25 +30,26 @@ FORGETTABLE: Final = frozenset(
 
 
 def identity_key(publisher: str, source: str, event_id: str) -> bytes:
-    """Return the 16-byte key of (publisher, source, id); none of the three can hold a line feed."""
-    return hashlib.blake2b(f"{publisher}\n{source}\n{event_id}".encode(), digest_size=16).digest()
+    """Return the 15-byte key of (publisher, source, id); none of the three can hold a line feed."""
+    key = _key_hash.copy()
+    key.update(f"{publisher}\n{source}\n{event_id}".encode())
+    return key.digest()
 
 
 def content_digest(raw: bytes) -> bytes:
     """Return what tells other bytes under the same id apart."""
-    return hashlib.blake2b(raw, digest_size=7).digest()
+    digest = _content_hash.copy()
+    digest.update(raw)
+    return digest.digest()
 
 
 def remember(state: State, key: bytes, raw: bytes, answer: d.AnyDecision) -> None:
     """Remember the event at `state.position` and the decision that answered it."""
     assert key not in state.identities, "an identity is remembered once"
-    reason = getattr(answer, "reason", None) if type(answer) is d.Refused else None
-    code = _REASON_CODE[reason] if reason is not None else 0
-    seq, index, part = state.position
-    state.identities[key] = _record.pack(
-        content_digest(raw), state.now, seq, index, part, _KIND_CODE[type(answer)], code
-    )
-    state.identity_queue.push(key)
+    kind = type(answer)
+    code = _REASON_CODE[answer.reason] if kind is d.Refused else 0  # type: ignore[union-attr]  # it is a refusal
+    state.identities[key] = _pack(content_digest(raw), state.now, *state.position, _KIND_CODE[kind], code)
+    state.identity_queue.items.append(key)
 
 
 def recall(remembered: bytes, raw: bytes) -> d.Duplicate | None:

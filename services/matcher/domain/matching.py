@@ -1,5 +1,6 @@
 """Choosing a group for an order, and merging groups that would fail alone (RULES.md sections 5 and 7)."""
 
+from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Final
 
@@ -14,30 +15,28 @@ from services.matcher.domain.turn import Turn
 _NONE: Final[tuple[()]] = ()
 
 
-def choose(turn: Turn, offer: Offer, pool: str | None, member: str, quantity: int) -> Group | None:
+def choose(state: State, tree: Index, offer: Offer, pool: str | None, member: str, quantity: int) -> Group | None:
     """Return the open group of `offer` and `pool` that suits a stranger best, or None.
 
     Groups with room are looked at by earliest deadline, then opening order; with `nearest_full`
     by fewest missing first.
     """
-    ranks = turn.tree.rooms.get((offer.offer, pool))
+    ranks = tree.rooms.get((offer.offer, pool))
     if ranks is None:
         return None
-    in_order = ranks[next(iter(ranks))] if len(ranks) == 1 else chain.from_iterable(ranks[r] for r in sorted(ranks))
+    if len(ranks) == 1:
+        in_order: Iterable[Group] = next(iter(ranks.values()))
+    else:
+        in_order = chain.from_iterable(ranks[rank] for rank in sorted(ranks))
+    apart = member in state.blocks
     for group in islice(in_order, MATCH_GROUPS_LOOKED_AT):
-        if _suits(turn, offer, group, member, quantity):
+        terms = offer.editions[group.edition].terms
+        weight = quantity if terms.count == "units" else 1
+        if group.taken + weight > terms.max_size or sits_in(state, tree, group, member):
+            continue
+        if not apart or not keeps_apart(state, group, member):
             return group
     return None
-
-
-def _suits(turn: Turn, offer: Offer, group: Group, member: str, quantity: int) -> bool:
-    terms = offer.editions[group.edition].terms
-    weight = quantity if terms.count == "units" else 1
-    return (
-        group.taken + weight <= terms.max_size
-        and not sits_in(turn.state, turn.tree, group, member)
-        and not keeps_apart(turn.state, group, member)
-    )
 
 
 def merge(turn: Turn, short: Group, donors: list[Group]) -> None:

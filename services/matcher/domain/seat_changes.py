@@ -8,9 +8,9 @@ from events.registry import AnyEvent
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import add_weight, take_stock, weigh
-from services.matcher.domain.index import Index
+from services.matcher.domain.index import MEMBERS_INDEXED_FROM, Index
 from services.matcher.domain.moment import Moment
-from services.matcher.domain.state import Group, Order, State
+from services.matcher.domain.state import Group, Offer, Order, State
 
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
@@ -21,15 +21,15 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
         _restate(state, tree, order, decision, event)
         return
     assert order is None, "only a new order is held"
-    order = _new_order(state, decision, event)
+    group = state.groups[decision.group]
+    offer = state.offers[group.offer]
+    order = _new_order(state, group, decision, event, s.HELD)
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
-    order.status = s.HELD
-    group = state.groups[order.group]
-    grace_s = s.terms_of(state, group).grace_s
+    grace_s = offer.editions[group.edition].terms.grace_s
     heapq.heappush(tree.holds, (order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
-    _sit(state, tree, order, group)
+    _sit(state, tree, order, group, offer)
 
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
@@ -45,12 +45,13 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
         group.confirmed += s.terms_of(state, group).weight(order.quantity)
         tree.file(group, state.offers[group.offer])
         return
+    group = state.groups[decision.group]
     if order is None:
-        order = _new_order(state, decision, event)
+        order = _new_order(state, group, decision, event, s.CONFIRMED)
     else:
-        _move_back_in(state, order, decision)
+        _move_back_in(group, order, decision)
     _pay(order, decision)
-    _sit(state, tree, order, state.groups[order.group])
+    _sit(state, tree, order, group, state.offers[group.offer])
 
 
 def _pay(order: Order, decision: d.SeatConfirmed) -> None:
@@ -61,40 +62,39 @@ def _pay(order: Order, decision: d.SeatConfirmed) -> None:
         order.paid_minor = decision.payable_minor
 
 
-def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyEvent | None) -> Order:
+def _new_order(
+    state: State, group: Group, decision: d.SeatHeld | d.SeatConfirmed, event: AnyEvent | None, status: int
+) -> Order:
     assert event is not None
     data = event.data
     assert isinstance(data, OrderTerms)
-    group = state.groups[decision.group]
     order = Order(
         order=data.order,
         member=data.member,
         publisher=decision.publisher,
         group=group.group,
-        status=s.CONFIRMED,
+        status=status,
         entry=s.pack_entry(*state.position),
         quantity=data.quantity,
         sku=data.sku,
         strangers=data.strangers,
         merge=data.merge,
         leads=group.leader == data.order,
-        prepaid=isinstance(decision, d.SeatConfirmed),
+        prepaid=status == s.CONFIRMED,
         payable_minor=decision.payable_minor,
     )
     state.orders[order.order] = order
     return order
 
 
-def _move_back_in(state: State, order: Order, decision: d.SeatConfirmed) -> None:
-    group = state.groups[decision.group]
+def _move_back_in(group: Group, order: Order, decision: d.SeatConfirmed) -> None:
     order.group = group.group
     order.leads = group.leader == order.order
     order.payable_minor = decision.payable_minor
     order.ended_at = 0
 
 
-def _sit(state: State, tree: Index, order: Order, group: Group) -> None:
-    offer = state.offers[group.offer]
+def _sit(state: State, tree: Index, order: Order, group: Group, offer: Offer) -> None:
     weight = offer.editions[group.edition].terms.weight(order.quantity)
     group.seats = (*group.seats, order.order)
     group.taken += weight
@@ -102,10 +102,12 @@ def _sit(state: State, tree: Index, order: Order, group: Group) -> None:
         group.confirmed += weight
     group.reserved += not order.strangers
     group.unmerging += not order.merge
-    take_stock(offer, order, -1)
+    if offer.stock is not None:
+        take_stock(offer, order, -1)
     if offer.weights is not None:
         add_weight(offer, order.member, weight)
-    tree.seat_added(group, order.member, state)
+    if len(group.seats) > MEMBERS_INDEXED_FROM or tree.members:
+        tree.seat_added(group, order.member, state)
     tree.file(group, offer)
 
 
@@ -178,4 +180,4 @@ def end_order(state: State, order: Order, now: int) -> None:
     """Note when an order left its open group, or its group closed: from then on it will be forgotten."""
     order.hold_until = order.hold_no = 0
     order.ended_at = now
-    state.ended_orders.push((now, order.order))
+    state.ended_orders.items.append((now, order.order))

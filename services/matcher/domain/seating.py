@@ -165,7 +165,7 @@ def _group_for(turn: Turn, offer: Offer, data: OrderPosted | OrderJoined) -> Gro
         return None
     if not data.strangers:
         return None
-    return matching.choose(turn, offer, data.pool, data.member, data.quantity)
+    return matching.choose(turn.state, turn.tree, offer, data.pool, data.member, data.quantity)
 
 
 def _named_group(turn: Turn, offer: Offer, data: OrderJoined, group_id: str) -> Group:
