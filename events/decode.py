@@ -27,7 +27,9 @@ _SOURCES_REMEMBERED: Final = 4096
 _BACKSLASH: Final = ord("\\")
 _batch_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _event_decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
-_encode: Final = msgspec.json.Encoder().encode
+_encode_into: Final = msgspec.json.Encoder().encode_into
+_encoded: Final = bytearray()
+"""Where an event is encoded again, only to compare lengths; one buffer for all costs a third less than new bytes."""
 
 
 def split_message(body: bytes) -> list[bytes]:
@@ -78,8 +80,9 @@ def decode_event(raw: bytes) -> tuple[AnyEvent, int]:
     # none at a greater one, so equal lengths mean that nothing was skipped and no key came twice: 0.4 µs for most
     # events instead of 3 to 10 µs for a second parse. A market's configuration is the exception: its
     # `offer_defaults` are written even where they were absent.
+    _encode_into(event, _encoded)
     odd = (
-        len(_encode(event)) != len(raw)
+        len(_encoded) != len(raw)
         or event.subject is not UNSET
         or event.dataschema is not UNSET
         or type(event) is MarketConfiguredEvent
@@ -89,7 +92,10 @@ def decode_event(raw: bytes) -> tuple[AnyEvent, int]:
     for time in event.data.times():
         if time is not None:
             _parse_time(event, time)
-    at_ns = _parse_time(event, event.time)
+    try:
+        at_ns = parse_time_ns(event.time)
+    except ValueError:
+        at_ns = _parse_time(event, event.time)
     if person is not None:
         raise NamesAPerson(event, person, at_ns)
     return event, at_ns

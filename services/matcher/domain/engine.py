@@ -16,11 +16,12 @@ from events.decode import NamesAPerson, Unreadable, decode_archived, decode_even
 from events.envelope import Event
 from events.leaf import keyed_hash
 from events.market import MarketConfiguredEvent
+from events.order import OrderJoinedEvent, OrderPostedEvent
 from events.reasons import Fault, Reason
 from events.record import Entry, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
 from events.subjects import MIXED
-from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, seating
+from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, plain, seating
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
@@ -126,7 +127,9 @@ class Engine:
     # One event
 
     def _decide_raw(self, message: Message, index: int, raw: bytes, entries: list[bytes]) -> None:
-        wrapped_for, raw = gate.unwrap(message, raw)
+        wrapped_for = None
+        if message.family == MIXED:
+            wrapped_for, raw = gate.unwrap(message, raw)
         try:
             event, claimed_at = decode_event(raw)
         except Unreadable as fault:
@@ -136,10 +139,51 @@ class Engine:
             publisher = wrapped_for or gate.publisher_of(message, person.event)
             self._decide_personal(message, index, raw, publisher, person, entries)
             return
+        publisher = wrapped_for or gate.publisher_of(message, event)
+        if isinstance(event, OrderPostedEvent | OrderJoinedEvent):
+            if self._decide_plainly(message, index, raw, publisher, event, claimed_at, entries):
+                return
+        self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
+
+    def _decide_plainly(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: OrderPostedEvent | OrderJoinedEvent,
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> bool:
+        """Decide an order about which nothing is unusual; else do nothing and return False."""
+        state, tree = self.state, self.tree
+        now = gate.accepted_time(state.market, state.now, message, claimed_at)
+        if due.is_due(state, tree, now):
+            return False
+        key = plain.admit(state, message, publisher, event, now, claimed_at)
+        place = None if key is None else plain.find_place(state, tree, now, event.data)
+        if place is None:
+            return False
+        turn = self._turn(now, message.seq, index, publisher, event)
+        seating.sit_down(turn, event.data, *place)
+        self._finish_event(turn, raw, key, entries)
+        self._drain(now, message.seq, index, entries)
+        return True
+
+    def _decide_event(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: AnyEvent,
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> None:
+        """Decide any event, by the rules one after the other."""
         configured = gate.configuration(self.state, event)
         now = gate.accepted_time(configured, self.state.now, message, claimed_at)
         self._drain(now, message.seq, index, entries)
-        publisher = wrapped_for or gate.publisher_of(message, event)
         turn = self._turn(now, message.seq, index, publisher, event)
         key = None
         try:

@@ -13,7 +13,6 @@ from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
 
-
 _OPEN_TO_FILLED: Final = (1 << s.WEIGHT_BITS) - 1
 """What one unit of weight adds to a member's packed weights when it moves from open to filled groups."""
 

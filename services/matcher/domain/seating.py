@@ -1,7 +1,5 @@
 """Rules for an order that takes a seat (RULES.md section 4)."""
 
-from typing import Final
-
 from events import decisions as d
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, Payment
 from events.reasons import Reason
@@ -15,8 +13,6 @@ from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
-
-_GROUP_ID: Final = "g{}-{}"
 
 
 def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
@@ -70,10 +66,18 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     check_limits(offer, terms, data.member, terms.weight(data.quantity))
     payable_minor = terms.payable_minor(data.quantity, leads=group is None)
     _check_payment(turn, terms, data.order, data.payment, payable_minor)
+    sit_down(turn, data, offer, group, terms, payable_minor)
+
+
+def sit_down(
+    turn: Turn, data: OrderPosted | OrderJoined, offer: Offer, group: Group | None, terms: Terms, payable_minor: int
+) -> None:
+    """Decide that a checked order sits down in `group`, or in one that it opens."""
     if group is None:
         group = open_group(turn, offer, data.order, data.member, data.pool)
     _seat(turn, group, terms, data, payable_minor)
-    fill_if_complete(turn, group, terms)
+    if group.confirmed >= terms.max_size:
+        closing.fill(turn, group, "target")
 
 
 def _same_again(turn: Turn, known: Order, data: OrderPosted | OrderJoined) -> d.Duplicate:
@@ -207,7 +211,7 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
     deadline = turn.now + terms.group_ttl_s * NS_PER_S
     if terms.closes_at_ns is not None:
         deadline = min(deadline, terms.closes_at_ns)
-    group_id = _GROUP_ID.format(turn.seq, turn.index)
+    group_id = f"g{turn.seq}-{turn.index}"
     turn.emit(
         d.GroupOpened(
             group=group_id,
@@ -223,7 +227,7 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
 
 
 def _seat(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: int) -> None:
-    if data.payment is None and terms.is_paid:
+    if data.payment is None and terms.hold_s > 0:
         turn.emit(
             d.SeatHeld(
                 group=group.group,

@@ -1,0 +1,130 @@
+"""The checks of an order about which nothing is unusual, in one pass (RULES.md sections 1 and 4).
+
+Nearly every order is plain: a new one, in time, from a publisher who may, for an offer and a group that take it, at
+the right price. Of such a one everything is asked here at once, without an exception or a call for each question. As
+soon as any rule might not let it through the answer is None, nothing has changed, and the general rules look from the
+beginning: they alone refuse, and they alone say why. What is decided, and what that changes, is the same code for both.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms, Payment
+from events.subjects import GATEWAY, MIXED
+from events.times import NS_PER_S
+from services.matcher.domain import state as s
+from services.matcher.domain.identities import identity_key
+from services.matcher.domain.index import Index, keeps_apart, sits_in
+from services.matcher.domain.matching import choose
+from services.matcher.domain.message import Message
+from services.matcher.domain.state import Group, Offer, State
+from services.matcher.domain.terms import Terms
+
+UNUSUAL: Final[list[Callable[[State, OrderTerms], bool]]] = []
+"""What else makes an order unusual: a family with rules of its own about who may take a seat adds a question here that
+costs little and is answered with True for every order which those rules might not let through, or change."""
+
+_FAMILY: Final = "order"
+_IN_OPEN_GROUPS: Final = (1 << s.WEIGHT_BITS) - 1
+
+
+class Place(NamedTuple):
+    """Where an order sits down: in `group`, or where that is None in one that it opens."""
+
+    offer: Offer
+    group: Group | None
+    terms: Terms
+    payable_minor: int
+
+
+def admit(
+    state: State,
+    message: Message,
+    publisher: str,
+    event: OrderPostedEvent | OrderJoinedEvent,
+    now: int,
+    claimed_at: int,
+) -> bytes | None:
+    """Return the key of an order event that `publisher` may publish, that is in time and new; else None.
+
+    `now` is its accepted time in ns, `claimed_at` its own.
+    """
+    market = state.market
+    if market is None or _FAMILY not in market.publishers.get(publisher, ()):
+        return None
+    if message.family != _FAMILY and not (message.family == MIXED and message.publisher == GATEWAY):
+        return None
+    if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
+        return None
+    key = identity_key(publisher, event.source, event.id)
+    if key in state.identities or len(state.identities) >= market.identity_capacity:
+        return None
+    return None if len(state.orders) >= market.order_capacity else key
+
+
+def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place | None:
+    """Return the place of an order that is new and meets every condition at `now` (ns); else None."""
+    offer = state.offers.get(data.offer)
+    if offer is None or data.order in state.orders or not _takes(offer, now, data.sku, data.quantity):
+        return None
+    if UNUSUAL and any(is_unusual(state, data) for is_unusual in UNUSUAL):
+        return None
+    group = None
+    if isinstance(data, OrderJoined):
+        if data.group is not None:
+            group = _named(state, tree, offer, data, data.group)
+        elif data.strangers:
+            group = choose(state, tree, offer, data.pool, data.member, data.quantity)
+        if group is None:
+            return None
+    elif data.strangers and data.lead == "if_needed":
+        group = choose(state, tree, offer, data.pool, data.member, data.quantity)
+    terms = offer.terms if group is None else offer.editions[group.edition].terms
+    payable_minor = terms.payable_minor(data.quantity, leads=group is None)
+    if data.payment is not None and not _is_right(terms, data.payment, payable_minor, data.order in tree.refunds):
+        return None
+    if offer.weights is not None and not _may_hold(offer, terms, data.member, data.quantity):
+        return None
+    return Place(offer, group, terms, payable_minor)
+
+
+def _takes(offer: Offer, now: int, sku: str | None, quantity: int) -> bool:
+    """Tell whether the offer is open and has the variant in stock."""
+    terms = offer.terms
+    if offer.withdrawn or (terms.count == "units" and quantity > terms.max_size):
+        return False
+    if (terms.opens_at_ns or 0) > now or (terms.closes_at_ns is not None and now >= terms.closes_at_ns):
+        return False
+    if offer.stock is None:
+        return sku is None
+    return offer.stock.get(s.ONE_STOCK if sku is None else sku, 0) >= quantity
+
+
+def _named(state: State, tree: Index, offer: Offer, data: OrderJoined, group_id: str) -> Group | None:
+    group = state.groups.get(group_id)
+    if group is None or group.offer != offer.offer or group.status != s.OPEN or group.pool != data.pool:
+        return None
+    terms = offer.editions[group.edition].terms
+    weight = data.quantity if terms.count == "units" else 1
+    if group.taken + weight > terms.max_size or sits_in(state, tree, group, data.member):
+        return None
+    return None if keeps_apart(state, group, data.member) else group
+
+
+def _is_right(terms: Terms, payment: Payment, payable_minor: int, may_be_owed: bool) -> bool:
+    return (
+        not may_be_owed
+        and terms.hold_s > 0
+        and payment.amount_minor == payable_minor
+        and payment.currency == terms.currency
+    )
+
+
+def _may_hold(offer: Offer, terms: Terms, member: str, quantity: int) -> bool:
+    """Tell whether `member` stays within the limits of `terms`."""
+    assert offer.weights is not None
+    held = offer.weights.get(member, 0)
+    in_open = (held & _IN_OPEN_GROUPS) + (quantity if terms.count == "units" else 1)
+    if terms.limit_at_once is not None and in_open > terms.limit_at_once:
+        return False
+    return terms.limit_total is None or in_open + (held >> s.WEIGHT_BITS) <= terms.limit_total
