@@ -80,7 +80,9 @@ def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
 
 def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
     terms = s.terms_of(turn.state, group)
-    unit_minor, leader_minor = terms.final_unit_minor(size, leads=False), terms.final_unit_minor(size, leads=True)
+    unit_minor = leader_minor = terms.final_unit_minor(size, leads=False)
+    if terms.leader_minor is not None:
+        leader_minor = terms.final_unit_minor(size, leads=True)
     seats, reduced = [], []
     known = turn.state.orders
     for order_id in page_seats(group, page):
@@ -90,7 +92,15 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             price_minor = order.paid_minor
         elif order.payment is not None:
             reduced.append((order, order.paid_minor - price_minor))
-        seats.append(_seat(order, price_minor))
+        seats.append(
+            d.SeatRef(
+                order=order_id,
+                member=order.member,
+                publisher=order.publisher,
+                quantity=order.quantity,
+                price_minor=price_minor,
+            )
+        )
     actor, reason, ticket = act or (None, None, None)
     turn.seats_named += len(seats)
     turn.emit(

@@ -140,12 +140,17 @@ class Engine:
             self._decide_personal(message, index, raw, publisher, person, entries)
             return
         publisher = wrapped_for or gate.publisher_of(message, event)
-        if isinstance(event, OrderPostedEvent | OrderJoinedEvent):
-            if self._decide_plainly(message, index, raw, publisher, event, claimed_at, entries):
+        kind = type(event)
+        if kind is OrderJoinedEvent or kind is OrderPostedEvent:
+            turn = self._sit_down_plainly(message, index, raw, publisher, event, claimed_at)
+            if turn is not None:
+                self._write(turn, publisher, raw, entries)
+                if turn.now >= self.tree.due_from:
+                    self._drain(turn.now, message.seq, index, entries)
                 return
         self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
 
-    def _decide_plainly(
+    def _sit_down_plainly(
         self,
         message: Message,
         index: int,
@@ -153,22 +158,22 @@ class Engine:
         publisher: str,
         event: OrderPostedEvent | OrderJoinedEvent,
         claimed_at: int,
-        entries: list[bytes],
-    ) -> bool:
-        """Decide an order about which nothing is unusual; else do nothing and return False."""
+    ) -> Turn | None:
+        """Return the turn of an order about which nothing is unusual, decided; else None, and nothing has changed."""
         state, tree = self.state, self.tree
         now = gate.accepted_time(state.market, state.now, message, claimed_at)
-        if due.is_due(state, tree, now):
-            return False
+        if now >= tree.due_from:
+            return None
         key = plain.admit(state, message, publisher, event, now, claimed_at)
-        place = None if key is None else plain.find_place(state, tree, now, event.data)
+        if key is None:
+            return None
+        place = plain.find_place(state, tree, now, event.data)
         if place is None:
-            return False
+            return None
         turn = self._turn(now, message.seq, index, publisher, event)
         seating.sit_down(turn, event.data, *place)
-        self._finish_event(turn, raw, key, entries)
-        self._drain(now, message.seq, index, entries)
-        return True
+        self._note_event(turn.decisions, raw, key)
+        return turn
 
     def _decide_event(
         self,
@@ -241,11 +246,12 @@ class Engine:
     # Entries
 
     def _turn(self, now: int, seq: int, index: int, publisher: str, event: AnyEvent | None) -> Turn:
-        last = self.state.position
-        part = last[2] + 1 if last[:2] == (seq, index) else 0
-        self.state.now = now
-        self.state.position = (seq, index, part)
-        return Turn(self.state, self.tree, now, seq, index, publisher, event)
+        state = self.state
+        last_seq, last_index, part = state.position
+        part = part + 1 if last_index == index and last_seq == seq else 0
+        state.now = now
+        state.position = (seq, index, part)
+        return Turn(state, self.tree, now, event, seq, index, publisher)
 
     def _drain(self, now: int, seq: int, index: int, entries: list[bytes]) -> None:
         """Do everything that is due at `now`, an entry for each bounded piece."""
@@ -265,30 +271,31 @@ class Engine:
 
     def _write(self, turn: Turn, publisher: str | None, raw: bytes | None, entries: list[bytes]) -> None:
         seq, index, part = self.state.position
-        entry = Entry(
-            seq=seq,
-            index=index,
-            part=part,
-            at=turn.now,
-            publisher=publisher,
-            event=None if raw is None else msgspec.Raw(raw),
-            decisions=turn.decisions,
+        event = None if raw is None else msgspec.Raw(raw)
+        decisions, now = turn.decisions, turn.now
+        entries.append(
+            encode_entry(
+                Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)
+            )
         )
-        entries.append(encode_entry(entry))
-        self._close_entry(turn.event, turn.now)
+        if now > self._forgetting.nothing_until or type(turn.event) is MarketConfiguredEvent:
+            self._close_entry(turn.event, now)
 
     def _note_event(self, decisions: list[d.AnyDecision], raw: bytes | None, key: bytes | None) -> None:
         """Note that the event at the state's position is decided, and remember it where it may come again."""
         state = self.state
         state.decided = state.position[:2]
         answer = decisions[0]
-        if type(answer) is d.GroupOpened:
+        kind = type(answer)
+        if kind is d.GroupOpened:
             answer = decisions[1]
-        self.tally[type(answer)] = self.tally.get(type(answer), 0) + 1
-        if key is None or raw is None or type(answer) is d.Duplicate:
+            kind = type(answer)
+        self.tally[kind] = self.tally.get(kind, 0) + 1
+        if key is None or raw is None or kind is d.Duplicate:
             return
-        if type(answer) is not d.Refused or answer.reason not in FORGETTABLE:
-            remember(state, key, raw, answer)
+        reason = answer.reason if type(answer) is d.Refused else None
+        if reason not in FORGETTABLE:
+            remember(state, key, raw, kind, reason)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:
         if isinstance(event, MarketConfiguredEvent):

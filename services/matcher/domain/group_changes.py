@@ -35,6 +35,7 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     offer.editions[group.edition].groups += 1
     offer.open_groups += 1
     heapq.heappush(tree.deadlines, group)
+    tree.due_by(group.deadline)
 
 
 def group_merged(moment: Moment, decision: d.GroupMerged) -> None:
@@ -62,7 +63,7 @@ def group_filled(moment: Moment, decision: d.GroupFilled) -> None:
     group = state.groups[decision.group]
     if decision.page == 1:
         _end_seats(state, tree, group, s.GROUP_FILLED, now)
-    _turn_page(state, decision)
+    _turn_page(state, tree, decision)
 
 
 def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) -> None:
@@ -73,7 +74,7 @@ def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) 
         _end_seats(state, tree, state.groups[decision.group], status, now)
         if state.dissolving.peek() == decision.group:
             state.dissolving.drop()
-    _turn_page(state, decision)
+    _turn_page(state, tree, decision)
 
 
 def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -> None:
@@ -85,7 +86,7 @@ def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -
             order = state.orders[order_id]
             if offer.weights is not None:
                 weigh(state, offer, order, -1)
-            take_stock(offer, order, 1)
+            take_stock(offer, order.sku, order.quantity)
             order.status = s.REFUNDED if order.payment is not None else s.LOST
             end_order(state, order, now)
     _close(state, tree, group, offer, status, now)
@@ -112,8 +113,9 @@ def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, n
     tree.closed(group, offer)
 
 
-def _turn_page(state: State, decision: d.Closing) -> None:
+def _turn_page(state: State, tree: Index, decision: d.Closing) -> None:
     if decision.page < decision.pages:
         state.closings[decision.group] = msgspec.structs.replace(decision, seats=[])
-    else:
+        tree.due_by(0)
+    elif state.closings:
         state.closings.pop(decision.group, None)

@@ -4,12 +4,12 @@ from services.matcher.domain import state as s
 from services.matcher.domain.state import Offer, Order, State
 
 
-def take_stock(offer: Offer, order: Order, sign: int) -> None:
-    """Take what an order holds from the offer's stock (-1), or give it back (1)."""
+def take_stock(offer: Offer, sku: str | None, delta: int) -> None:
+    """Add `delta` to the offer's stock of a variant, if it has stock: less than 0 for what an order takes."""
     if offer.stock is None:
         return
-    key = order.sku or s.ONE_STOCK
-    offer.stock[key] = left = offer.stock[key] + sign * order.quantity
+    key = s.ONE_STOCK if sku is None else sku
+    offer.stock[key] = left = offer.stock[key] + delta
     assert left >= 0, "stock is never negative"
 
 

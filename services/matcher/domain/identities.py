@@ -5,6 +5,7 @@ from hashlib import blake2b
 from typing import Final
 
 from events import decisions as d
+from events.decision import Decision
 from events.reasons import Reason
 from events.record import entry_id
 from services.matcher.domain.state import State
@@ -43,12 +44,15 @@ def content_digest(raw: bytes) -> bytes:
     return digest.digest()
 
 
-def remember(state: State, key: bytes, raw: bytes, answer: d.AnyDecision) -> None:
-    """Remember the event at `state.position` and the decision that answered it."""
-    assert key not in state.identities, "an identity is remembered once"
-    kind = type(answer)
-    code = _REASON_CODE[answer.reason] if kind is d.Refused else 0  # type: ignore[union-attr]  # it is a refusal
-    state.identities[key] = _pack(content_digest(raw), state.now, *state.position, _KIND_CODE[kind], code)
+def remember(state: State, key: bytes, raw: bytes, kind: type[Decision], reason: Reason | None) -> None:
+    """Remember the event at `state.position`, the kind of the decision that answered it, and why it was refused."""
+    identities = state.identities
+    assert key not in identities, "an identity is remembered once"
+    content = _content_hash.copy()
+    content.update(raw)
+    seq, index, part = state.position
+    code = 0 if reason is None else _REASON_CODE[reason]
+    identities[key] = _pack(content.digest(), state.now, seq, index, part, _KIND_CODE[kind], code)
     state.identity_queue.items.append(key)
 
 

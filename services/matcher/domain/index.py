@@ -30,6 +30,8 @@ class Index:
         self.members: dict[str, dict[str, None]] = {}
         self.refunds: dict[str, int] = {}
         """Order -> how many refunds it has: asked first, since a refund's id costs a hash."""
+        self.due_from = 0
+        """Nothing is due before this moment, in ns; whatever makes work for an earlier one lowers it."""
         self._build(state)
 
     def _build(self, state: State) -> None:
@@ -106,6 +108,12 @@ class Index:
     def set_alarm(self, alarm: Alarm) -> None:
         """Have `alarm` ring at its time."""
         heapq.heappush(self.alarms, alarm)
+        self.due_by(alarm.at_ns)
+
+    def due_by(self, at_ns: int) -> None:
+        """Note that something is due at `at_ns`; 0 for what is due at once."""
+        if at_ns < self.due_from:
+            self.due_from = at_ns
 
     def refund_due(self, order: str) -> None:
         """Count a refund of `order`."""

@@ -1,7 +1,6 @@
 """Choosing a group for an order, and merging groups that would fail alone (RULES.md sections 5 and 7)."""
 
-from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from events import decisions as d
@@ -24,19 +23,23 @@ def choose(state: State, tree: Index, offer: Offer, pool: str | None, member: st
     ranks = tree.rooms.get((offer.offer, pool))
     if ranks is None:
         return None
-    if len(ranks) == 1:
-        in_order: Iterable[Group] = next(iter(ranks.values()))
-    else:
-        in_order = chain.from_iterable(ranks[rank] for rank in sorted(ranks))
     apart = member in state.blocks
-    for group in islice(in_order, MATCH_GROUPS_LOOKED_AT):
-        terms = offer.editions[group.edition].terms
-        weight = quantity if terms.count == "units" else 1
-        if group.taken + weight > terms.max_size or sits_in(state, tree, group, member):
-            continue
-        if not apart or not keeps_apart(state, group, member):
-            return group
+    looked_at = 0
+    for rank in ranks if len(ranks) == 1 else sorted(ranks):
+        for group in ranks[rank]:
+            looked_at += 1
+            # What is filed has room for one more; only orders that weigh more have to be compared.
+            if (quantity == 1 or _fits(offer, group, quantity)) and not sits_in(state, tree, group, member):
+                if not apart or not keeps_apart(state, group, member):
+                    return group
+            if looked_at == MATCH_GROUPS_LOOKED_AT:
+                return None
     return None
+
+
+def _fits(offer: Offer, group: Group, quantity: int) -> bool:
+    terms = offer.editions[group.edition].terms
+    return group.taken + terms.weight(quantity) <= terms.max_size
 
 
 def merge(turn: Turn, short: Group, donors: list[Group]) -> None:

@@ -57,9 +57,10 @@ def admit(
     if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
         return None
     key = identity_key(publisher, event.source, event.id)
-    if key in state.identities or len(state.identities) >= market.identity_capacity:
+    identities = state.identities
+    if key in identities or len(identities) >= market.identity_capacity or len(state.orders) >= market.order_capacity:
         return None
-    return None if len(state.orders) >= market.order_capacity else key
+    return key
 
 
 def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place | None:
