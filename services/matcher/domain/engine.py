@@ -141,16 +141,13 @@ class Engine:
             return
         publisher = wrapped_for or gate.publisher_of(message, event)
         kind = type(event)
-        if kind is OrderJoinedEvent or kind is OrderPostedEvent:
-            turn = self._sit_down_plainly(message, index, raw, publisher, event, claimed_at)
-            if turn is not None:
-                self._write(turn, publisher, raw, entries)
-                if turn.now >= self.tree.due_from:
-                    self._drain(turn.now, message.seq, index, entries)
-                return
+        if (kind is OrderJoinedEvent or kind is OrderPostedEvent) and self._decide_plainly(
+            message, index, raw, publisher, event, claimed_at, entries
+        ):
+            return
         self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
 
-    def _sit_down_plainly(
+    def _decide_plainly(
         self,
         message: Message,
         index: int,
@@ -158,22 +155,30 @@ class Engine:
         publisher: str,
         event: OrderPostedEvent | OrderJoinedEvent,
         claimed_at: int,
-    ) -> Turn | None:
-        """Return the turn of an order about which nothing is unusual, decided; else None, and nothing has changed."""
-        state, tree = self.state, self.tree
-        now = gate.accepted_time(state.market, state.now, message, claimed_at)
+        entries: list[bytes],
+    ) -> bool:
+        """Decide an order about which nothing is unusual; of any other return False, and nothing has changed."""
+        state, tree, market = self.state, self.tree, self.state.market
+        if market is None:
+            return False
+        now = message.at if market.clock == "broker" else claimed_at
+        if now < state.now:
+            now = state.now
         if now >= tree.due_from:
-            return None
-        key = plain.admit(state, message, publisher, event, now, claimed_at)
+            return False
+        key = plain.admit(state, market, message, publisher, event, now, claimed_at)
         if key is None:
-            return None
-        place = plain.find_place(state, tree, now, event.data)
+            return False
+        data = event.data
+        place = plain.find_place(state, tree, now, data)
         if place is None:
-            return None
+            return False
         turn = self._turn(now, message.seq, index, publisher, event)
-        seating.sit_down(turn, event.data, *place)
-        self._note_event(turn.decisions, raw, key)
-        return turn
+        seating.sit_down(turn, data, *place)
+        self._finish_event(turn, raw, key, entries)
+        if now >= tree.due_from:
+            self._drain(now, message.seq, index, entries)
+        return True
 
     def _decide_event(
         self,
@@ -284,13 +289,15 @@ class Engine:
     def _note_event(self, decisions: list[d.AnyDecision], raw: bytes | None, key: bytes | None) -> None:
         """Note that the event at the state's position is decided, and remember it where it may come again."""
         state = self.state
-        state.decided = state.position[:2]
+        seq, index, _ = state.position
+        state.decided = (seq, index)
         answer = decisions[0]
         kind = type(answer)
         if kind is d.GroupOpened:
             answer = decisions[1]
             kind = type(answer)
-        self.tally[kind] = self.tally.get(kind, 0) + 1
+        tally = self.tally
+        tally[kind] = tally.get(kind, 0) + 1
         if key is None or raw is None or kind is d.Duplicate:
             return
         reason = answer.reason if type(answer) is d.Refused else None

@@ -7,9 +7,10 @@ beginning: they alone refuse, and they alone say why. What is decided, and what 
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms, Payment
+from events.market import MarketConfigured
+from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms
 from events.subjects import GATEWAY, MIXED
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
@@ -28,17 +29,13 @@ _FAMILY: Final = "order"
 _IN_OPEN_GROUPS: Final = (1 << s.WEIGHT_BITS) - 1
 
 
-class Place(NamedTuple):
-    """Where an order sits down: in `group`, or where that is None in one that it opens."""
-
-    offer: Offer
-    group: Group | None
-    terms: Terms
-    payable_minor: int
+Place = tuple[Offer, Group | None, Terms, int]
+"""Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor)."""
 
 
 def admit(
     state: State,
+    market: MarketConfigured,
     message: Message,
     publisher: str,
     event: OrderPostedEvent | OrderJoinedEvent,
@@ -49,10 +46,9 @@ def admit(
 
     `now` is its accepted time in ns, `claimed_at` its own.
     """
-    market = state.market
-    if market is None or _FAMILY not in market.publishers.get(publisher, ()):
-        return None
     if message.family != _FAMILY and not (message.family == MIXED and message.publisher == GATEWAY):
+        return None
+    if _FAMILY not in market.publishers.get(publisher, ()):
         return None
     if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
         return None
@@ -65,66 +61,65 @@ def admit(
 
 def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place | None:
     """Return the place of an order that is new and meets every condition at `now` (ns); else None."""
+    quantity, order_id = data.quantity, data.order
     offer = state.offers.get(data.offer)
-    if offer is None or data.order in state.orders or not _takes(offer, now, data.sku, data.quantity):
+    if offer is None or order_id in state.orders or not _takes(offer, now, data.sku, quantity):
         return None
     if UNUSUAL and any(is_unusual(state, data) for is_unusual in UNUSUAL):
         return None
-    group = None
-    if isinstance(data, OrderJoined):
-        if data.group is not None:
-            group = _named(state, tree, offer, data, data.group)
-        elif data.strangers:
-            group = choose(state, tree, offer, data.pool, data.member, data.quantity)
+    group, terms = None, offer.terms
+    if type(data) is OrderPosted:
+        if data.strangers and data.lead == "if_needed":
+            group = choose(state, tree, offer, data.pool, data.member, quantity)
+    else:
+        group = _group_to_join(state, tree, offer, data)
         if group is None:
             return None
-    elif data.strangers and data.lead == "if_needed":
-        group = choose(state, tree, offer, data.pool, data.member, data.quantity)
-    terms = offer.terms if group is None else offer.editions[group.edition].terms
-    payable_minor = terms.payable_minor(data.quantity, leads=group is None)
-    if data.payment is not None and not _is_right(terms, data.payment, payable_minor, data.order in tree.refunds):
+    if group is not None and group.edition != offer.edition:
+        terms = offer.editions[group.edition].terms
+    payable_minor = terms.payable_minor(quantity, leads=group is None)
+    payment = data.payment
+    if payment is not None and (
+        payment.amount_minor != payable_minor
+        or payment.currency != terms.currency
+        or terms.hold_s == 0
+        or order_id in tree.refunds  # this payment may be owed back: its refund's id tells
+    ):
         return None
-    if offer.weights is not None and not _may_hold(offer, terms, data.member, data.quantity):
+    if offer.weights is not None and not _may_hold(offer.weights, terms, data.member, quantity):
         return None
-    return Place(offer, group, terms, payable_minor)
+    return offer, group, terms, payable_minor
 
 
 def _takes(offer: Offer, now: int, sku: str | None, quantity: int) -> bool:
     """Tell whether the offer is open and has the variant in stock."""
     terms = offer.terms
-    if offer.withdrawn or (terms.count == "units" and quantity > terms.max_size):
+    if offer.withdrawn or (quantity > 1 and quantity > terms.max_size and terms.count == "units"):
         return False
-    if (terms.opens_at_ns or 0) > now or (terms.closes_at_ns is not None and now >= terms.closes_at_ns):
+    if terms.opens_at_ns is not None and now < terms.opens_at_ns:
+        return False
+    if terms.closes_at_ns is not None and now >= terms.closes_at_ns:
         return False
     if offer.stock is None:
         return sku is None
     return offer.stock.get(s.ONE_STOCK if sku is None else sku, 0) >= quantity
 
 
-def _named(state: State, tree: Index, offer: Offer, data: OrderJoined, group_id: str) -> Group | None:
-    group = state.groups.get(group_id)
+def _group_to_join(state: State, tree: Index, offer: Offer, data: OrderJoined) -> Group | None:
+    if data.group is None:
+        return choose(state, tree, offer, data.pool, data.member, data.quantity) if data.strangers else None
+    group = state.groups.get(data.group)
     if group is None or group.offer != offer.offer or group.status != s.OPEN or group.pool != data.pool:
         return None
     terms = offer.editions[group.edition].terms
-    weight = data.quantity if terms.count == "units" else 1
-    if group.taken + weight > terms.max_size or sits_in(state, tree, group, data.member):
+    if group.taken + terms.weight(data.quantity) > terms.max_size or sits_in(state, tree, group, data.member):
         return None
     return None if keeps_apart(state, group, data.member) else group
 
 
-def _is_right(terms: Terms, payment: Payment, payable_minor: int, may_be_owed: bool) -> bool:
-    return (
-        not may_be_owed
-        and terms.hold_s > 0
-        and payment.amount_minor == payable_minor
-        and payment.currency == terms.currency
-    )
-
-
-def _may_hold(offer: Offer, terms: Terms, member: str, quantity: int) -> bool:
+def _may_hold(weights: dict[str, int], terms: Terms, member: str, quantity: int) -> bool:
     """Tell whether `member` stays within the limits of `terms`."""
-    assert offer.weights is not None
-    held = offer.weights.get(member, 0)
+    held = weights.get(member, 0)
     in_open = (held & _IN_OPEN_GROUPS) + (quantity if terms.count == "units" else 1)
     if terms.limit_at_once is not None and in_open > terms.limit_at_once:
         return False

@@ -7,7 +7,7 @@ from events.order import OrderChangedEvent, OrderTerms
 from events.registry import AnyEvent
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
-from services.matcher.domain.holdings import add_weight, take_stock, weigh
+from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import MEMBERS_INDEXED_FROM, Index
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import Group, Offer, Order, State
@@ -104,12 +104,15 @@ def _sit(state: State, tree: Index, order: Order, group: Group, offer: Offer) ->
         group.reserved += 1
     if not order.merge:
         group.unmerging += 1
-    if offer.stock is not None:
-        take_stock(offer, order.sku, -quantity)
-    if offer.weights is not None:
-        add_weight(offer, order.member, weight)
+    stock, weights, member = offer.stock, offer.weights, order.member
+    if stock is not None:
+        sku = s.ONE_STOCK if order.sku is None else order.sku
+        stock[sku] = left = stock[sku] - quantity
+        assert left >= 0, "stock is never negative"
+    if weights is not None:
+        weights[member] = weights.get(member, 0) + weight
     if len(seats) > MEMBERS_INDEXED_FROM or tree.members:
-        tree.seat_added(group, order.member, state)
+        tree.seat_added(group, member, state)
     # Where strangers match by deadline and the group may not merge, one more seat moves it nowhere.
     if group.rank or group.mergeable or order.merge or not order.strangers or taken >= terms.max_size:
         tree.file(group, offer)
