@@ -173,9 +173,14 @@ class Engine:
         place = plain.find_place(state, tree, now, data)
         if place is None:
             return False
-        turn = self._turn(now, message.seq, index, publisher, event)
+        seq = message.seq
+        turn = self._turn(now, seq, index, publisher, event)
         seating.sit_down(turn, data, *place)
-        self._finish_event(turn, raw, key, entries)
+        state.decided = (seq, index)
+        seated = type(turn.decisions[0 if place[1] is not None else 1])
+        self.tally[seated] = self.tally.get(seated, 0) + 1
+        remember(state, key, raw, seated, None)
+        self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:
             self._drain(now, message.seq, index, entries)
         return True

@@ -86,7 +86,8 @@ def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -
             order = state.orders[order_id]
             if offer.weights is not None:
                 weigh(state, offer, order, -1)
-            take_stock(offer, order.sku, order.quantity)
+            if offer.stock is not None:
+                take_stock(offer.stock, order.sku, order.quantity)
             order.status = s.REFUNDED if order.payment is not None else s.LOST
             end_order(state, order, now)
     _close(state, tree, group, offer, status, now)

@@ -4,12 +4,10 @@ from services.matcher.domain import state as s
 from services.matcher.domain.state import Offer, Order, State
 
 
-def take_stock(offer: Offer, sku: str | None, delta: int) -> None:
-    """Add `delta` to the offer's stock of a variant, if it has stock: less than 0 for what an order takes."""
-    if offer.stock is None:
-        return
+def take_stock(stock: dict[str, int], sku: str | None, delta: int) -> None:
+    """Add `delta` to an offer's stock of a variant: less than 0 for what an order takes."""
     key = s.ONE_STOCK if sku is None else sku
-    offer.stock[key] = left = offer.stock[key] + delta
+    stock[key] = left = stock[key] + delta
     assert left >= 0, "stock is never negative"
 
 

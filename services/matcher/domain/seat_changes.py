@@ -21,7 +21,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
         assert order.status == s.HELD, "only a new order is held"
         _restate(state, tree, order, decision, moment.event)
         return
-    order = _new_order(moment, decision, s.HELD)
+    order = _seat(moment, decision, _asked(moment), s.HELD)
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
@@ -32,90 +32,81 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     """Seat an order for good: a new one, one that has paid, one that came back, or one that changed."""
-    order = moment.state.orders.get(decision.order)
-    if order is None:
-        order = _new_order(moment, decision, s.CONFIRMED)
-        if decision.payment is not None:
-            order.payment = decision.payment
-            order.paid_minor = decision.payable_minor
-        return
-    _confirm_known(moment, order, decision)
-
-
-def _confirm_known(moment: Moment, order: Order, decision: d.SeatConfirmed) -> None:
     state, tree = moment.state, moment.tree
-    if order.status == s.CONFIRMED:
+    order = state.orders.get(decision.order)
+    if order is None:
+        order = _seat(moment, decision, _asked(moment), s.CONFIRMED)
+    elif order.status == s.CONFIRMED:
         _restate(state, tree, order, decision, moment.event)
         return
-    group = state.groups[decision.group]
-    offer = state.offers[group.offer]
-    was_held = order.status == s.HELD
-    order.status = s.CONFIRMED
-    order.hold_until = order.hold_no = 0
+    elif order.status == s.HELD:
+        group = state.groups[order.group]
+        group.confirmed += s.terms_of(state, group).weight(order.quantity)
+        order.status = s.CONFIRMED
+        order.hold_until = order.hold_no = 0
+        tree.file(group, state.offers[group.offer])
+    else:
+        _seat(moment, decision, order, s.CONFIRMED)
     if decision.payment is not None:
         order.payment = decision.payment
         order.paid_minor = decision.payable_minor
-    if was_held:
-        group.confirmed += s.terms_of(state, group).weight(order.quantity)
-        tree.file(group, offer)
-        return
-    order.group = group.group
-    order.leads = group.leader == order.order
-    order.payable_minor = decision.payable_minor
-    order.ended_at = 0
-    _sit(state, tree, order, group, offer)
 
 
-def _new_order(moment: Moment, decision: d.SeatHeld | d.SeatConfirmed, status: int) -> Order:
-    state, event = moment.state, moment.event
-    assert event is not None
-    data = event.data
-    assert isinstance(data, OrderTerms)
+def _asked(moment: Moment) -> OrderTerms:
+    event = moment.event
+    assert event is not None and isinstance(event.data, OrderTerms)
+    return event.data
+
+
+def _seat(moment: Moment, decision: d.SeatHeld | d.SeatConfirmed, asked: OrderTerms | Order, status: int) -> Order:
+    """Give a new order the seat that it asked for, or a lost one that came back; one function, since nearly every
+    event ends here."""
+    state, tree = moment.state, moment.tree
     group = state.groups[decision.group]
-    seq, index, part = state.position
-    order_id = data.order
-    state.orders[order_id] = order = Order(
-        order=order_id,
-        member=data.member,
-        publisher=decision.publisher,
-        group=group.group,
-        status=status,
-        entry=seq << 34 | index << 24 | part,  # as `pack_entry` does, a call less for each order
-        quantity=data.quantity,
-        sku=data.sku,
-        strangers=data.strangers,
-        merge=data.merge,
-        leads=group.leader == order_id,
-        prepaid=status == s.CONFIRMED,
-        payable_minor=decision.payable_minor,
-    )
-    _sit(state, moment.tree, order, group, state.offers[group.offer])
-    return order
-
-
-def _sit(state: State, tree: Index, order: Order, group: Group, offer: Offer) -> None:
-    terms, quantity = offer.editions[group.edition].terms, order.quantity
+    offer = state.offers[group.offer]
+    terms = offer.editions[group.edition].terms
+    order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
+    strangers, merge = asked.strangers, asked.merge
+    if isinstance(asked, Order):
+        order = asked
+        order.group, order.status, order.leads = group.group, status, group.leader == order_id
+        order.payable_minor, order.ended_at = decision.payable_minor, 0
+    else:
+        seq, index, part = state.position
+        state.orders[order_id] = order = Order(
+            order=order_id,
+            member=member,
+            publisher=decision.publisher,
+            group=group.group,
+            status=status,
+            entry=seq << 34 | index << 24 | part,  # `pack_entry`, a call less
+            quantity=quantity,
+            sku=sku,
+            strangers=strangers,
+            merge=merge,
+            leads=group.leader == order_id,
+            prepaid=status == s.CONFIRMED,
+            payable_minor=decision.payable_minor,
+        )
     weight = quantity if terms.count == "units" else 1
-    seats = group.seats = (*group.seats, order.order)
+    seats = group.seats = (*group.seats, order_id)
     group.taken = taken = group.taken + weight
-    if order.status == s.CONFIRMED:
+    if status == s.CONFIRMED:
         group.confirmed += weight
-    if not order.strangers:
+    if not strangers:
         group.reserved += 1
-    if not order.merge:
+    if not merge:
         group.unmerging += 1
-    stock, weights, member = offer.stock, offer.weights, order.member
-    if stock is not None:
-        sku = s.ONE_STOCK if order.sku is None else order.sku
-        stock[sku] = left = stock[sku] - quantity
-        assert left >= 0, "stock is never negative"
-    if weights is not None:
-        weights[member] = weights.get(member, 0) + weight
+    if offer.stock is not None:
+        take_stock(offer.stock, sku, -quantity)
+    if offer.weights is not None:
+        offer.weights[member] = offer.weights.get(member, 0) + weight
     if len(seats) > MEMBERS_INDEXED_FROM or tree.members:
         tree.seat_added(group, member, state)
-    # Where strangers match by deadline and the group may not merge, one more seat moves it nowhere.
-    if group.rank or group.mergeable or order.merge or not order.strangers or taken >= terms.max_size:
+    # Where strangers match by deadline and the group cannot merge, one more seat moves it nowhere.
+    if group.rank or group.mergeable or merge or not strangers or taken >= terms.max_size:
         tree.file(group, offer)
+    return order
 
 
 def _restate(
@@ -129,7 +120,8 @@ def _restate(
     group = state.groups[order.group]
     offer = state.offers[group.offer]
     terms = s.terms_of(state, group)
-    take_stock(offer, order.sku, order.quantity)
+    if offer.stock is not None:
+        take_stock(offer.stock, order.sku, order.quantity)
     if offer.weights is not None:
         weigh(state, offer, order, -1)
     more = terms.weight(decision.quantity) - terms.weight(order.quantity)
@@ -140,7 +132,8 @@ def _restate(
     group.unmerging += order.merge - (merge := _or(event.data.merge, order.merge))
     order.strangers, order.merge = strangers, merge
     order.quantity, order.sku, order.payable_minor = decision.quantity, decision.sku, decision.payable_minor
-    take_stock(offer, order.sku, -order.quantity)
+    if offer.stock is not None:
+        take_stock(offer.stock, order.sku, -order.quantity)
     if offer.weights is not None:
         weigh(state, offer, order, 1)
     tree.file(group, offer)
@@ -158,7 +151,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
     offer = state.offers[group.offer]
     if offer.weights is not None:
         weigh(state, offer, order, -1)
-    take_stock(offer, order.sku, order.quantity)
+    if offer.stock is not None:
+        take_stock(offer.stock, order.sku, order.quantity)
     was_seated = group.status == s.OPEN
     if was_seated:
         _stand_up(state, order, group)
