@@ -12,10 +12,11 @@ from msgspec import UNSET
 
 from events.envelope import Data
 from events.faults import NamesAPerson, Unreadable
-from events.ids import ID_LINES, NUMBER_MIN_CHARS, is_source, names_a_person, text_names_a_person
+from events.ids import ID_LINES, NUMBER_MIN_CHARS, is_currency, is_source, names_a_person, text_names_a_person
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS, EVENT_MAX_BYTES, SOURCE_MAX_CHARS
 from events.market import MarketConfiguredEvent
 from events.nesting import split_array
+from events.order import OrderJoinedEvent, OrderPostedEvent
 from events.reasons import Fault
 from events.registry import AnyEvent
 from events.scrutiny import check_utf8, explain, find_bad_id, find_value, look_closely
@@ -24,6 +25,7 @@ from events.times import parse_time_ns
 __all__ = ["NamesAPerson", "Unreadable", "decode_archived", "decode_event", "split_message"]
 
 _SOURCES_REMEMBERED: Final = 4096
+_GOOD_SOURCE: Final = (True, False)
 # As a number: looking for bytes in bytes costs 0.2 µs in CPython 3.11.
 _BACKSLASH: Final = ord("\\")
 _batch_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -78,30 +80,55 @@ def decode_event(raw: bytes) -> tuple[AnyEvent, int]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise explain(raw, error) from None
     # Every element of compact JSON without defaults, escapes or unknown fields is re-encoded at the same length and
-    # none at a greater one, so equal lengths mean that nothing was skipped and no key came twice: 0.3 µs for most
-    # events instead of 3 to 10 µs for a second parse. A market's configuration is the exception: its
-    # `offer_defaults` are written even where they were absent.
+    # none at a greater one, so equal lengths mean that nothing was skipped and no key came twice: 0.2 µs for most
+    # events instead of 3 to 10 µs for a second parse.
     _encode_into(event, _encoded)
-    person = None
-    if (
-        len(_encoded) != len(raw)
+    kind = type(event)
+    if kind is OrderPostedEvent or kind is OrderJoinedEvent:
+        payment = event.data.payment
+        if payment is not None and not is_currency(payment.currency):
+            raise explain(raw, msgspec.ValidationError())
+        if len(_encoded) == len(raw) and _is_plain(raw, event):
+            return event, _parse_time(event, event.time)
+    return event, _look_at(raw, event, has_length_of_its_own=len(_encoded) != len(raw))
+
+
+def _is_plain(raw: bytes, event: OrderPostedEvent | OrderJoinedEvent) -> bool:
+    """Tell of an order as compact as can be that `_look_at` would find nothing in it but, perhaps, a bad time.
+
+    It asks the same in one go: nearly every event is such an order, and for it this is 1 µs less.
+    """
+    data = event.data
+    member = data.member
+    return not (
+        f"{event.id}\n{data.ids()}".encode().translate(None, ID_LINES)
+        or _BACKSLASH in raw
+        or "." in member
+        or (len(member) >= NUMBER_MIN_CHARS and names_a_person(member))
+        or data.via is not None
+        or (data.payment is not None and data.payment.paid_at is not None)
+        or event.publisher is not UNSET
         or event.subject is not UNSET
         or event.dataschema is not UNSET
-        or type(event) is MarketConfiguredEvent
-    ):
+        or _look_at_source(event.source) != _GOOD_SOURCE
+    )
+
+
+def _look_at(raw: bytes, event: AnyEvent, *, has_length_of_its_own: bool) -> int:
+    """Return the claimed time of an event, in ns, after every check; `has_length_of_its_own`: re-encoded it differs."""
+    data, person = event.data, None
+    # A market's `offer_defaults` are written even where they were absent: lengths say nothing of it.
+    odd = has_length_of_its_own or type(event) is MarketConfiguredEvent
+    if odd or event.subject is not UNSET or event.dataschema is not UNSET:
         person = look_closely(raw, event)
-    data = event.data
     person = _check_names(raw, event, data) or person
     for time in data.times():
         if time is not None:
             _parse_time(event, time)
-    try:
-        at_ns = parse_time_ns(event.time)
-    except ValueError:
-        at_ns = _parse_time(event, event.time)
+    at_ns = _parse_time(event, event.time)
     if person is not None:
         raise NamesAPerson(event, person, at_ns)
-    return event, at_ns
+    return at_ns
 
 
 def decode_archived(raw: bytes) -> AnyEvent:

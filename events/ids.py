@@ -24,8 +24,13 @@ Name = Annotated[
 AmountMinor = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX_MINOR)]
 """Money in the minor unit of its currency (分, cents)."""
 # In Python `$` also matches before a final newline: the lengths keep "CNY\\n" out.
-Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", min_length=3, max_length=3)]
+CURRENCY_PATTERN: Final = "^[A-Z]{3}$"
+Currency = Annotated[str, msgspec.Meta(pattern=CURRENCY_PATTERN, min_length=3, max_length=3)]
 """An ISO 4217 code."""
+CurrencyLetters = Annotated[
+    str, msgspec.Meta(min_length=3, max_length=3, extra_json_schema={"pattern": CURRENCY_PATTERN})
+]
+"""The same, of which msgspec checks the length alone: its search for a pattern costs as much as reading an order."""
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 DurationS = Annotated[int, msgspec.Meta(ge=0, le=DURATION_MAX_S)]
 Source = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": rf"^[!-~]{{1,{SOURCE_MAX_CHARS}}}$"})]
@@ -69,6 +74,11 @@ NUMBER_MIN_CHARS: Final = len(_NUMBER)
 def are_ids(lines: str) -> bool:
     """Tell whether every line of `lines` is an identifier; an empty line is not."""
     return _ID_LINES(lines) is not None
+
+
+def is_currency(text: str) -> bool:
+    """Tell whether three characters are an ISO 4217 code."""
+    return text.isupper() and text.isalpha() and text.isascii()
 
 
 def is_name(text: str) -> bool:

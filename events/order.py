@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from events.envelope import Data, Event, lines
-from events.ids import AmountMinor, Currency, Id, Name, Quantity, TimeText
+from events.ids import AmountMinor, Currency, CurrencyLetters, Id, Name, Quantity, TimeText
 
 
 class Payment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -13,7 +13,8 @@ class Payment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     payment: Id
     amount_minor: AmountMinor
-    currency: Currency
+    currency: CurrencyLetters
+    """That they are capital letters is checked by `events.decode`."""
     paid_at: TimeText | None = None
 
 
@@ -37,15 +38,15 @@ class OrderTerms(Data, kw_only=True):
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
-        text = f"{self.order}\n{self.member}\n{self.offer}"
+        payment, text = self.payment, f"{self.order}\n{self.member}\n{self.offer}"
+        if payment is not None:
+            text = f"{text}\n{payment.payment}"
         if self.sku is not None:
             text = f"{text}\n{self.sku}"
         if self.pool is not None:
             text = f"{text}\n{self.pool}"
         if self.via is not None:
             text = f"{text}\n{self.via}"
-        if self.payment is not None:
-            text = f"{text}\n{self.payment.payment}"
         return text
 
     def members(self) -> tuple[str | None, ...]:
