@@ -11,7 +11,7 @@ from services.matcher.domain.moment import Moment
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
     """Change the state as `decision` says, which was made at `moment`."""
-    change = _CHANGES.get(type(decision))
+    change = change_of(type(decision))
     if change is not None:
         change(moment, decision)
 
@@ -55,3 +55,6 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     d.RefundDue: _refund_due,
     d.RefundClosed: _refund_closed,
 }
+
+change_of: Final = _CHANGES.get
+"""Return what decisions of a kind change, or None where they only tell."""

@@ -21,7 +21,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
         assert order.status == s.HELD, "only a new order is held"
         _restate(state, tree, order, decision, moment.event)
         return
-    order = _seat(moment, decision, _asked(moment), s.HELD)
+    order = _seat(moment, decision, None, s.HELD, None)
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
@@ -34,43 +34,46 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     """Seat an order for good: a new one, one that has paid, one that came back, or one that changed."""
     state, tree = moment.state, moment.tree
     order = state.orders.get(decision.order)
-    if order is None:
-        order = _seat(moment, decision, _asked(moment), s.CONFIRMED)
-    elif order.status == s.CONFIRMED:
+    if order is None or order.status not in (s.HELD, s.CONFIRMED):
+        _seat(moment, decision, order, s.CONFIRMED, decision.payment)
+        return
+    if order.status == s.CONFIRMED:
         _restate(state, tree, order, decision, moment.event)
         return
-    elif order.status == s.HELD:
-        group = state.groups[order.group]
-        group.confirmed += s.terms_of(state, group).weight(order.quantity)
-        order.status = s.CONFIRMED
-        order.hold_until = order.hold_no = 0
-        tree.file(group, state.offers[group.offer])
-    else:
-        _seat(moment, decision, order, s.CONFIRMED)
+    group = state.groups[order.group]
+    group.confirmed += s.terms_of(state, group).weight(order.quantity)
+    order.status = s.CONFIRMED
+    order.hold_until = order.hold_no = 0
     if decision.payment is not None:
         order.payment = decision.payment
         order.paid_minor = decision.payable_minor
+    tree.file(group, state.offers[group.offer])
 
 
-def _asked(moment: Moment) -> OrderTerms:
-    event = moment.event
-    assert event is not None and isinstance(event.data, OrderTerms)
-    return event.data
+def _seat(
+    moment: Moment, decision: d.SeatHeld | d.SeatConfirmed, lost: Order | None, status: int, payment: str | None
+) -> Order:
+    """Give the event's order the seat that it asked for, or one to a `lost` order that came back.
 
-
-def _seat(moment: Moment, decision: d.SeatHeld | d.SeatConfirmed, asked: OrderTerms | Order, status: int) -> Order:
-    """Give a new order the seat that it asked for, or a lost one that came back; one function, since nearly every
-    event ends here."""
-    state, tree = moment.state, moment.tree
+    One function with a local name for everything: nearly every event ends here.
+    """
+    state, tree, event = moment.state, moment.tree, moment.event
+    if lost is None:
+        assert event is not None
+        asked: OrderTerms = event.data  # type: ignore[assignment]  # only an order's event seats one
+    else:
+        asked = lost  # type: ignore[assignment]  # it has the same terms under the same names
     group = state.groups[decision.group]
     offer = state.offers[group.offer]
     terms = offer.editions[group.edition].terms
     order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
     strangers, merge = asked.strangers, asked.merge
-    if isinstance(asked, Order):
-        order = asked
+    payable_minor = decision.payable_minor
+    if lost is not None:
+        order = lost
         order.group, order.status, order.leads = group.group, status, group.leader == order_id
-        order.payable_minor, order.ended_at = decision.payable_minor, 0
+        order.payable_minor, order.ended_at = payable_minor, 0
+        order.payment, order.paid_minor = payment, 0 if payment is None else payable_minor
     else:
         seq, index, part = state.position
         state.orders[order_id] = order = Order(
@@ -86,7 +89,9 @@ def _seat(moment: Moment, decision: d.SeatHeld | d.SeatConfirmed, asked: OrderTe
             merge=merge,
             leads=group.leader == order_id,
             prepaid=status == s.CONFIRMED,
-            payable_minor=decision.payable_minor,
+            payable_minor=payable_minor,
+            payment=payment,
+            paid_minor=0 if payment is None else payable_minor,
         )
     weight = quantity if terms.count == "units" else 1
     seats = group.seats = (*group.seats, order_id)

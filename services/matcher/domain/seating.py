@@ -75,7 +75,24 @@ def sit_down(
     """Decide that a checked order sits down in `group`, or in one that it opens."""
     if group is None:
         group = open_group(turn, offer, data.order, data.member, data.pool)
-    _seat(turn, group, terms, data, payable_minor)
+    payment = data.payment
+    if payment is None and terms.hold_s > 0:
+        _hold(turn, group, terms, data, payable_minor)
+        return
+    turn.emit(
+        d.SeatConfirmed(
+            group=group.group,
+            order=data.order,
+            member=data.member,
+            offer=data.offer,
+            quantity=data.quantity,
+            sku=data.sku,
+            payable_minor=payable_minor,
+            currency=terms.currency,
+            payment=None if payment is None else payment.payment,
+            publisher=turn.publisher,
+        )
+    )
     if group.confirmed >= terms.max_size:
         closing.fill(turn, group, "target")
 
@@ -226,25 +243,9 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
     return turn.state.groups[group_id]
 
 
-def _seat(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: int) -> None:
-    if data.payment is None and terms.hold_s > 0:
-        turn.emit(
-            d.SeatHeld(
-                group=group.group,
-                order=data.order,
-                member=data.member,
-                offer=data.offer,
-                quantity=data.quantity,
-                sku=data.sku,
-                payable_minor=payable_minor,
-                currency=terms.currency,
-                hold_until=min(turn.now + terms.hold_s * NS_PER_S, group.deadline),
-                publisher=turn.publisher,
-            )
-        )
-        return
+def _hold(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: int) -> None:
     turn.emit(
-        d.SeatConfirmed(
+        d.SeatHeld(
             group=group.group,
             order=data.order,
             member=data.member,
@@ -253,7 +254,7 @@ def _seat(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoine
             sku=data.sku,
             payable_minor=payable_minor,
             currency=terms.currency,
-            payment=None if data.payment is None else data.payment.payment,
+            hold_until=min(turn.now + terms.hold_s * NS_PER_S, group.deadline),
             publisher=turn.publisher,
         )
     )

@@ -6,7 +6,7 @@ decisions leads to the same state by construction.
 """
 
 from events import decisions as d
-from services.matcher.domain.evolve import apply
+from services.matcher.domain.evolve import change_of
 from services.matcher.domain.moment import Moment
 
 
@@ -21,5 +21,7 @@ class Turn(Moment, gc=False):
 
     def emit(self, decision: d.AnyDecision) -> None:
         """Decide: apply `decision` to the state and keep it for the entry."""
-        apply(self, decision)
+        change = change_of(type(decision))  # `evolve.apply`, a call less
+        if change is not None:
+            change(self, decision)
         self.decisions.append(decision)
