@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from events.envelope import Data
 from events.faults import NamesAPerson, Unreadable
 from events.ids import ID_LINES, NUMBER_MIN_CHARS, is_currency, is_source, names_a_person, text_names_a_person
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS, EVENT_MAX_BYTES, SOURCE_MAX_CHARS
@@ -85,8 +84,7 @@ def decode_event(raw: bytes) -> tuple[AnyEvent, int]:
     # none at a greater one, so equal lengths mean that nothing was skipped and no key came twice: 0.2 µs for most
     # events instead of 3 to 10 µs for a second parse.
     _encode_into(event, _encoded)
-    kind = type(event)
-    if kind is OrderPostedEvent or kind is OrderJoinedEvent:
+    if type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent:
         payment = event.data.payment
         if payment is not None and payment.currency not in _CURRENCIES_SEEN:
             _look_at_currency(raw, payment.currency)
@@ -130,7 +128,7 @@ def _look_at(raw: bytes, event: AnyEvent, *, has_length_of_its_own: bool) -> int
     odd = has_length_of_its_own or type(event) is MarketConfiguredEvent
     if odd or event.subject is not UNSET or event.dataschema is not UNSET:
         person = look_closely(raw, event)
-    person = _check_names(raw, event, data) or person
+    person = _check_names(raw, event) or person
     for time in data.times():
         if time is not None:
             _parse_time(event, time)
@@ -145,9 +143,9 @@ def decode_archived(raw: bytes) -> AnyEvent:
     return _event_decoder.decode(raw)
 
 
-def _check_names(raw: bytes, event: AnyEvent, data: Data) -> str | None:
+def _check_names(raw: bytes, event: AnyEvent) -> str | None:
     """Return the field of pseudonyms, or the source, that names a person; raise Unreadable for what is no name."""
-    publisher, members = event.publisher, data.members()
+    data, publisher, members = event.data, event.publisher, event.data.members()
     if publisher is UNSET:
         ids = f"{event.id}\n{data.ids()}"
     else:

@@ -140,8 +140,7 @@ class Engine:
             self._decide_personal(message, index, raw, publisher, person, entries)
             return
         publisher = wrapped_for or gate.publisher_of(message, event)
-        kind = type(event)
-        if (kind is OrderJoinedEvent or kind is OrderPostedEvent) and self._decide_plainly(
+        if (type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent) and self._decide_plainly(
             message, index, raw, publisher, event, claimed_at, entries
         ):
             return
@@ -175,9 +174,9 @@ class Engine:
             return False
         seq = message.seq
         turn = self._turn(now, seq, index, publisher, event)
-        seating.sit_down(turn, data, *place)
+        offer, group, terms, payable_minor = place
+        seated = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
-        seated = type(turn.decisions[0 if place[1] is not None else 1])
         self.tally[seated] = self.tally.get(seated, 0) + 1
         remember(state, key, raw, seated, None)
         self._write(turn, publisher, raw, entries)

@@ -23,16 +23,19 @@ def choose(state: State, tree: Index, offer: Offer, pool: str | None, member: st
     ranks = tree.rooms.get((offer.offer, pool))
     if ranks is None:
         return None
-    apart = member in state.blocks
-    looked_at = 0
+    is_free = member not in state.blocks
+    left = MATCH_GROUPS_LOOKED_AT
     for rank in ranks if len(ranks) == 1 else sorted(ranks):
         for group in ranks[rank]:
-            looked_at += 1
             # What is filed has room for one more; only orders that weigh more have to be compared.
-            if (quantity == 1 or _fits(offer, group, quantity)) and not sits_in(state, tree, group, member):
-                if not apart or not keeps_apart(state, group, member):
-                    return group
-            if looked_at == MATCH_GROUPS_LOOKED_AT:
+            if (
+                (quantity == 1 or _fits(offer, group, quantity))
+                and not sits_in(state, tree, group, member)
+                and (is_free or not keeps_apart(state, group, member))
+            ):
+                return group
+            left -= 1
+            if not left:
                 return None
     return None
 

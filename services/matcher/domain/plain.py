@@ -61,48 +61,48 @@ def admit(
 
 def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place | None:
     """Return the place of an order that is new and meets every condition at `now` (ns); else None."""
-    quantity, order_id = data.quantity, data.order
+    quantity, order_id, member = data.quantity, data.order, data.member
     offer = state.offers.get(data.offer)
     if offer is None or order_id in state.orders or not _takes(offer, now, data.sku, quantity):
         return None
     if UNUSUAL and any(is_unusual(state, data) for is_unusual in UNUSUAL):
         return None
     group, terms = None, offer.terms
-    if type(data) is OrderPosted:
-        if data.strangers and data.lead == "if_needed":
-            group = choose(state, tree, offer, data.pool, data.member, quantity)
-    else:
+    if type(data) is OrderJoined:
         group = _group_to_join(state, tree, offer, data)
         if group is None:
             return None
+    elif type(data) is OrderPosted and data.strangers and data.lead == "if_needed":
+        group = choose(state, tree, offer, data.pool, member, quantity)
     if group is not None and group.edition != offer.edition:
         terms = offer.editions[group.edition].terms
     payable_minor = terms.payable_minor(quantity, leads=group is None)
-    payment = data.payment
+    payment, weights = data.payment, offer.weights
     if payment is not None and (
         payment.amount_minor != payable_minor
         or payment.currency != terms.currency
         or terms.hold_s == 0
-        or order_id in tree.refunds  # this payment may be owed back: its refund's id tells
+        or order_id in tree.refunds  # perhaps this payment is owed back: its refund's id tells
     ):
         return None
-    if offer.weights is not None and not _may_hold(offer.weights, terms, data.member, quantity):
+    # Every limit lets one through who holds nothing.
+    if weights is not None and (quantity > 1 or member in weights) and not _may_hold(weights, terms, member, quantity):
         return None
     return offer, group, terms, payable_minor
 
 
 def _takes(offer: Offer, now: int, sku: str | None, quantity: int) -> bool:
     """Tell whether the offer is open and has the variant in stock."""
-    terms = offer.terms
+    terms, stock = offer.terms, offer.stock
     if offer.withdrawn or (quantity > 1 and quantity > terms.max_size and terms.count == "units"):
         return False
     if terms.opens_at_ns is not None and now < terms.opens_at_ns:
         return False
     if terms.closes_at_ns is not None and now >= terms.closes_at_ns:
         return False
-    if offer.stock is None:
+    if stock is None:
         return sku is None
-    return offer.stock.get(s.ONE_STOCK if sku is None else sku, 0) >= quantity
+    return stock.get(s.ONE_STOCK if sku is None else sku, 0) >= quantity
 
 
 def _group_to_join(state: State, tree: Index, offer: Offer, data: OrderJoined) -> Group | None:

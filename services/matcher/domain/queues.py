@@ -24,20 +24,22 @@ def file_in(queues: dict[K, Queue], place: K, group: Group) -> None:
     queue = queues.get(place)
     if queue is None:
         queues[place] = [group]
-    elif type(queue) is not list:
+        return
+    if not isinstance(queue, list):
         queue.add(group)
-    elif queue[-1] < group:
+        return
+    if queue[-1] < group:
         queue.append(group)
     else:
         insort(queue, group)
-    if type(queue) is list and len(queue) > FEW:
+    if len(queue) > FEW:
         queues[place] = SortedList(queue)
 
 
 def take_out(queues: dict[K, Queue], place: K, group: Group) -> None:
     """Take `group` out of the queue at `place`, where it is."""
     queue = queues[place]
-    if type(queue) is not list:
+    if not isinstance(queue, list):
         queue.remove(group)
     elif queue[0] is group:
         del queue[0]

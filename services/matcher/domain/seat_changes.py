@@ -10,7 +10,7 @@ from services.matcher.domain import state as s
 from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import MEMBERS_INDEXED_FROM, Index
 from services.matcher.domain.moment import Moment
-from services.matcher.domain.state import Group, Offer, Order, State
+from services.matcher.domain.state import Group, Order, State
 
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:

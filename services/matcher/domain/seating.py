@@ -71,14 +71,14 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
 
 def sit_down(
     turn: Turn, data: OrderPosted | OrderJoined, offer: Offer, group: Group | None, terms: Terms, payable_minor: int
-) -> None:
-    """Decide that a checked order sits down in `group`, or in one that it opens."""
+) -> type[d.SeatHeld | d.SeatConfirmed]:
+    """Decide that a checked order sits down in `group`, or in one that it opens; return the kind of its outcome."""
     if group is None:
         group = open_group(turn, offer, data.order, data.member, data.pool)
     payment = data.payment
     if payment is None and terms.hold_s > 0:
         _hold(turn, group, terms, data, payable_minor)
-        return
+        return d.SeatHeld
     turn.emit(
         d.SeatConfirmed(
             group=group.group,
@@ -95,6 +95,7 @@ def sit_down(
     )
     if group.confirmed >= terms.max_size:
         closing.fill(turn, group, "target")
+    return d.SeatConfirmed
 
 
 def _same_again(turn: Turn, known: Order, data: OrderPosted | OrderJoined) -> d.Duplicate:

@@ -5,6 +5,8 @@ A rule never touches the state itself. It reads, refuses by raising `Refusal` be
 decisions leads to the same state by construction.
 """
 
+import msgspec
+
 from events import decisions as d
 from services.matcher.domain.evolve import change_of
 from services.matcher.domain.moment import Moment
@@ -16,7 +18,7 @@ class Turn(Moment, gc=False):
     seq: int
     index: int
     publisher: str
-    decisions: list[d.AnyDecision] = []
+    decisions: list[d.AnyDecision] = msgspec.field(default_factory=list)
     seats_named: int = 0
 
     def emit(self, decision: d.AnyDecision) -> None:
