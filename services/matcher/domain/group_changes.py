@@ -22,12 +22,16 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     state, tree = moment.state, moment.tree
     offer = state.offers[decision.offer]
     state.counter += 1
-    group = Group(
+    deadline, last = decision.deadline, tree.last_opened
+    # Groups that open in one instant share one integer: a million of them would take 48 MB.
+    if last is not None and last.deadline == deadline:
+        deadline = last.deadline
+    tree.last_opened = group = Group(
         group=decision.group,
         no=state.counter,
         offer=offer.offer,
         edition=decision.edition,
-        deadline=decision.deadline,
+        deadline=deadline,
         leader=decision.order,
         pool=decision.pool,
     )

@@ -30,6 +30,7 @@ class Index:
         self.members: dict[str, dict[str, None]] = {}
         self.refunds: dict[str, int] = {}
         """Order -> how many refunds it has: asked first, since a refund's id costs a hash."""
+        self.last_opened: Group | None = None
         self.due_from = 0
         """Nothing is due before this moment, in ns; whatever makes work for an earlier one lowers it."""
         self._build(state)

@@ -70,7 +70,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=True):
-    """One group. `seats` are order ids in seat order; `taken` and `confirmed` are weights.
+    """One group. `taken` and `confirmed` are weights.
 
     Groups are ordered by their first two fields, deadline and place in the order of opening, of which the latter
     is unique: heaps and sorted lists hold the groups themselves instead of a tuple of 64 bytes for each.
@@ -84,7 +84,8 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
     edition: int
     leader: str
     pool: str | None = None
-    seats: tuple[str, ...] = ()
+    sitting: str | tuple[str, ...] | None = None
+    """The orders seated, as `seats` gives them; of one alone its id, since a tuple of one takes 64 bytes."""
     taken: int = 0
     confirmed: int = 0
     reserved: int = 0
@@ -94,6 +95,18 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
     """Where the index has filed it for matching; derived, and set anew when an index is built."""
     mergeable: bool = False
     """Whether the index has filed it for merging; derived as well."""
+
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """Order ids in seat order."""
+        sitting = self.sitting
+        if type(sitting) is tuple:
+            return sitting
+        return () if sitting is None else (sitting,)  # type: ignore[return-value]  # neither tuple nor None
+
+    @seats.setter
+    def seats(self, seats: tuple[str, ...]) -> None:
+        self.sitting = seats if len(seats) > 1 else seats[0] if seats else None
 
 
 class Edition(msgspec.Struct, gc=False):
