@@ -139,9 +139,11 @@ def sits_in(state: State, index: Index, group: Group, member: str) -> bool:
     """Tell whether `member` has a seat in `group`."""
     if index.members and (known := index.members.get(group.group)) is not None:
         return member in known
-    orders = state.orders
+    orders, sitting = state.orders, group.sitting
+    if sitting is None or isinstance(sitting, str):
+        return sitting is not None and orders[sitting].member == member
     # A loop, not any(...): half the time, and this is asked for every group that an order might get into.
-    for order in group.seats:  # noqa: SIM110
+    for order in sitting:  # noqa: SIM110
         if orders[order].member == member:
             return True
     return False

@@ -94,7 +94,13 @@ def _seat(
             paid_minor=0 if payment is None else payable_minor,
         )
     weight = quantity if terms.count == "units" else 1
-    seats = group.seats = (*group.seats, order_id)
+    sitting = group.sitting
+    if sitting is None:
+        group.sitting = order_id
+    elif isinstance(sitting, str):  # as the property `seats` does it, without its calls
+        group.sitting = sitting, order_id
+    else:
+        group.sitting = *sitting, order_id
     group.taken = taken = group.taken + weight
     if status == s.CONFIRMED:
         group.confirmed += weight
@@ -106,7 +112,7 @@ def _seat(
         take_stock(offer.stock, sku, -quantity)
     if offer.weights is not None:
         offer.weights[member] = offer.weights.get(member, 0) + weight
-    if len(seats) > MEMBERS_INDEXED_FROM or tree.members:
+    if taken > MEMBERS_INDEXED_FROM or tree.members:
         tree.seat_added(group, member, state)
     # Where strangers match by deadline and the group cannot merge, one more seat moves it nowhere.
     if group.rank or group.mergeable or merge or not strangers or taken >= terms.max_size:

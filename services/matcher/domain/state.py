@@ -100,9 +100,9 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
     def seats(self) -> tuple[str, ...]:
         """Order ids in seat order."""
         sitting = self.sitting
-        if type(sitting) is tuple:
+        if isinstance(sitting, tuple):
             return sitting
-        return () if sitting is None else (sitting,)  # type: ignore[return-value]  # neither tuple nor None
+        return () if sitting is None else (sitting,)
 
     @seats.setter
     def seats(self, seats: tuple[str, ...]) -> None:
