@@ -21,7 +21,8 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     """Add the group and its deadline."""
     state, tree = moment.state, moment.tree
     offer = state.offers[decision.offer]
-    state.counter += 1
+    # Numbers only have to rise: that of a group is its entry's, so that its first order can share the integer.
+    state.counter = max(state.counter + 1, s.pack_entry(*state.position))
     deadline, last = decision.deadline, tree.last_opened
     # Groups that open in one instant share one integer: a million of them would take 48 MB.
     if last is not None and last.deadline == deadline:

@@ -57,32 +57,26 @@ def _seat(
 
     One function with a local name for everything: nearly every event ends here.
     """
-    state, tree, event = moment.state, moment.tree, moment.event
-    if lost is None:
-        assert event is not None
-        asked: OrderTerms = event.data  # type: ignore[assignment]  # only an order's event seats one
-    else:
-        asked = lost  # type: ignore[assignment]  # it has the same terms under the same names
+    state, tree = moment.state, moment.tree
+    # A lost order has the terms that it asked for under the same names.
+    asked: OrderTerms = moment.event.data if lost is None else lost  # type: ignore[union-attr, assignment]
     group = state.groups[decision.group]
     offer = state.offers[group.offer]
     terms = offer.editions[group.edition].terms
     order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
-    strangers, merge = asked.strangers, asked.merge
-    payable_minor = decision.payable_minor
+    strangers, merge, payable_minor = asked.strangers, asked.merge, decision.payable_minor
     if lost is not None:
-        order = lost
-        order.group, order.status, order.leads = group.group, status, group.leader == order_id
-        order.payable_minor, order.ended_at = payable_minor, 0
-        order.payment, order.paid_minor = payment, 0 if payment is None else payable_minor
+        order = _move_back_in(lost, group, payable_minor, status, payment)
     else:
         seq, index, part = state.position
+        entry = seq << 34 | index << 24 | part  # `pack_entry`, a call less
         state.orders[order_id] = order = Order(
             order=order_id,
             member=member,
             publisher=decision.publisher,
             group=group.group,
             status=status,
-            entry=seq << 34 | index << 24 | part,  # `pack_entry`, a call less
+            entry=group.no if group.no == entry else entry,
             quantity=quantity,
             sku=sku,
             strangers=strangers,
@@ -117,6 +111,14 @@ def _seat(
     # Where strangers match by deadline and the group cannot merge, one more seat moves it nowhere.
     if group.rank or group.mergeable or merge or not strangers or taken >= terms.max_size:
         tree.file(group, offer)
+    return order
+
+
+def _move_back_in(order: Order, group: Group, payable_minor: int, status: int, payment: str | None) -> Order:
+    order.group, order.leads = group.group, group.leader == order.order
+    order.status, order.ended_at = status, 0
+    order.payable_minor = payable_minor
+    order.payment, order.paid_minor = payment, 0 if payment is None else payable_minor
     return order
 
 

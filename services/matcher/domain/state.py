@@ -178,7 +178,7 @@ class State(msgspec.Struct, kw_only=True):
     decided: tuple[int, int] = (0, -1)
     """(seq, index) of the last event decided."""
     counter: int = 0
-    """Numbers groups and holds in the order of their creation."""
+    """Numbers groups, holds and alarms in the order of their creation; it rises, but not one by one."""
     offers: dict[str, Offer] = {}
     groups: dict[str, Group] = {}
     orders: dict[str, Order] = {}
