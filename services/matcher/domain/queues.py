@@ -2,7 +2,8 @@
 
 Most places hold few groups, and most groups come in at the end of a queue and leave it at its head, since deadlines
 mostly come in rising order. So a queue is a plain list as long as moving its items costs less than finding one, and
-a sorted list of lists from there on. Against sorted lists alone: 0.2 µs instead of 3 for a group that comes and goes.
+a sorted list of lists from there on. Against sorted lists alone, a group that comes and goes
+costs 0.2 µs instead of 0.9 where there are few, and the same where there are many.
 """
 
 from bisect import bisect_left, insort
