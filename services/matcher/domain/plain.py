@@ -65,8 +65,9 @@ def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoi
     offer = state.offers.get(data.offer)
     if offer is None or order_id in state.orders or not _takes(offer, now, data.sku, quantity):
         return None
-    if UNUSUAL and any(is_unusual(state, data) for is_unusual in UNUSUAL):
-        return None
+    for is_unusual in UNUSUAL:
+        if is_unusual(state, data):
+            return None
     group, terms = None, offer.terms
     if type(data) is OrderJoined:
         group = _group_to_join(state, tree, offer, data)
