@@ -31,7 +31,7 @@ RESERVED_USERS: Final = (*SERVICE_USERS, OPERATOR)
 """Names that no ordinary publisher may take: its intake subjects would be another user's."""
 
 PUBLISHER_FAMILIES: Final = ("order", "offer", "group", "refund", "play", "assist", "invitation")
-OPERATOR_FAMILIES: Final = ("market", "member", "dispute", "offer", "group")
+OPERATOR_FAMILIES: Final = ("market", "member", "dispute", "offer", "group", "play", "assist")
 
 
 class NameRefusedError(ValueError):
@@ -161,6 +161,8 @@ def _notifier(market: str) -> Permissions:
             subjects.outcome(market, "*"),
             subjects.notices(market),
             *_reading(subjects.journal_stream(market)),
+            # Members' event streams are read from it.
+            *_reading(subjects.results_stream(market)),
             *(subject for stream in written for subject in _looking_up(stream)),
         ),
         (subjects.checkpoint(market),),

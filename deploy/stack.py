@@ -33,6 +33,7 @@ from deploy.stack_files import (
     StackError,
     config_directory,
     data_lock,
+    ensure_link_key,
     ensure_market_key,
     ensure_tokens,
     forget_address,
@@ -68,7 +69,7 @@ class StackPlan:
     """What to run and where. A port of None takes any that is free.
 
     With `nats_url` the broker is somebody else's: it is only checked, unless `may_provision` allows to make the
-    streams that it lacks. The ledger signs as `log_host`/groupbuy/MARKET.
+    streams that it lacks. The ledger signs as `log_host`/groupbuy/MARKET and asks the witnesses, verifier key by URL.
     """
 
     data: Path
@@ -78,6 +79,7 @@ class StackPlan:
     nats_url: str | None = None
     may_provision: bool = False
     log_host: str = "localhost"
+    witnesses: tuple[tuple[str, str], ...] = ()
     publishers: tuple[str, ...] = DEFAULT_PUBLISHERS
     services: tuple[str, ...] = SERVICES
 
@@ -248,8 +250,10 @@ class Stack:
             http_host=HOST,
             http_port=self._http_port if is_gateway else 0,
             tokens_file=ensure_tokens(self.data, self.plan.publishers) if is_gateway else None,
+            link_key_file=ensure_link_key(self.data, self.market) if is_gateway else None,
             peers={peer: url for peer, url in urls.items() if peer != name} if is_gateway else {},
             log_host=self.plan.log_host,
+            witnesses=dict(self.plan.witnesses) if name == LEDGER else {},
         )
 
     async def _wait_until_healthy(self) -> None:

@@ -11,7 +11,20 @@ from typing import Literal
 
 import msgspec
 
+from events import play_decisions as p
 from events.decision import Decision
+from events.dispute_decisions import (
+    DisputeAnswered,
+    DisputeAppealed,
+    DisputeClosed,
+    DisputeEvidenced,
+    DisputeOpened,
+    DisputeOverdue,
+    DisputeProposed,
+    DisputeResolved,
+)
+from events.market_decisions import MarketRestored
+from events.member_decisions import InvitationAllowed, InvitationRefused, MemberChose, MemberReminded
 from events.reasons import Fault, Reason
 
 
@@ -24,6 +37,8 @@ class SeatRef(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     quantity: int = 1
     price_minor: int = 0
     """What the member pays in all for this seat, after any reduction; 0 where nobody pays through the market."""
+    won: bool | None = None
+    """In a group whose winners are drawn: whether this seat was; who was not pays nothing."""
 
 
 class MarketSet(Decision, tag="market.set", kw_only=True):
@@ -52,6 +67,8 @@ class GroupOpened(Decision, tag="group.opened", kw_only=True):
     member: str
     deadline: int
     pool: str | None = None
+    seed_sha256: str | None = None
+    """Where winners are drawn: commits to the seed that `group.filled` will show."""
 
 
 class SeatHeld(Decision, tag="seat.held", kw_only=True):
@@ -119,6 +136,8 @@ class GroupFilled(Decision, tag="group.filled", kw_only=True):
     actor: str | None = None
     reason: str | None = None
     ticket: str | None = None
+    seed: str | None = None
+    """Where winners were drawn: with it anyone can draw them again."""
 
 
 class GroupExpired(Decision, tag="group.expired", kw_only=True):
@@ -169,6 +188,8 @@ class RefundDue(Decision, tag="refund.due", kw_only=True):
         "order_refused",
         "not_confirmed",
         "price_by_size",
+        "dispute",
+        "not_drawn",
     ]
     publisher: str
     member: str | None = None
@@ -243,6 +264,31 @@ AnyDecision = (
     | Refused
     | Duplicate
     | Malformed
+    | MemberChose
+    | MemberReminded
+    | InvitationAllowed
+    | InvitationRefused
+    | p.PlayOpened
+    | p.PlayClosed
+    | p.PriceCut
+    | p.PlayAdvanced
+    | p.PlayTicketed
+    | p.PlayWon
+    | p.PlayCorrected
+    | p.PlayClaimed
+    | p.AssistCounted
+    | p.AssistHeld
+    | p.AssistRefused
+    | p.AssistVoided
+    | DisputeOpened
+    | DisputeAnswered
+    | DisputeEvidenced
+    | DisputeProposed
+    | DisputeResolved
+    | DisputeAppealed
+    | DisputeOverdue
+    | DisputeClosed
+    | MarketRestored
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

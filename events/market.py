@@ -1,12 +1,12 @@
-"""Family `market`: the configuration of a market, itself an event in its log."""
+"""Family `market`: the configuration of a market, itself an event in its log, and that its intake is another now."""
 
 from typing import Annotated, Literal
 
 import msgspec
 
-from events.envelope import Data, Event
-from events.ids import DurationS, Name, Sha256Hex
-from events.limits import PUBLISHERS_MAX
+from events.envelope import Data, Event, lines
+from events.ids import AmountMinor, Currency, DurationS, Id, Name, Sha256Hex
+from events.limits import ASSISTS_PER_DAY_MAX, INVITATIONS_PER_DAY_MAX, PUBLISHERS_MAX, WEEKLY_MAX
 from events.offer import OfferTerms
 
 Family = Literal[
@@ -27,6 +27,75 @@ ZoneName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_+/-]{1,64}$")]
 """A name of the time-zone database, e.g. Asia/Shanghai."""
 
 
+PerDay = Annotated[int, msgspec.Meta(ge=0, le=INVITATIONS_PER_DAY_MAX)]
+
+
+class InvitationRules(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How many invitations there may be in a calendar day, and what becomes of who keeps being refused.
+
+    The inviter's day and the invitee's are those of their own time zones, a pool's is the market's. `pause_s` lies
+    between two invitations from one inviter to one invitee. An inviter who is refused `warn_after` times within
+    `refusals_window_s` of the first is warned, and after `limit_after` may not invite for `limit_s`; 0: never.
+    """
+
+    inviter_per_day: PerDay = 20
+    invitee_per_day: PerDay = 3
+    pool_per_day: PerDay = 1_000
+    pause_s: DurationS = 86_400
+    useful_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
+    warn_after: PerDay = 5
+    limit_after: PerDay = 10
+    refusals_window_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
+    limit_s: DurationS = 7 * 86_400
+    capacity: Capacity = 1_000_000
+    """How many allowed invitations are remembered, each as long as its event could be sent again: 0.9 KiB each."""
+
+
+class MoneyLimit(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """An amount in minor units that a week's orders in this currency may come to."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class Participation(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Limits on a member's calendar week at which the member is reminded; only own limits refuse orders."""
+
+    groups: Annotated[int, msgspec.Meta(ge=1, le=WEEKLY_MAX)] | None = None
+    assists: Annotated[int, msgspec.Meta(ge=1, le=WEEKLY_MAX)] | None = None
+    spending: MoneyLimit | None = None
+
+
+class DisputeRules(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How long a claim, an answer, a resolution and an appeal may take, and when a second person must agree.
+
+    `claim_s` counts from the end of what is disputed, `answer_s` and `resolve_s` from the claim (after an appeal from
+    that), `appeal_s` from the resolution. `second_approver`: resolutions that void an assist, reinstate a member, or
+    belong to an incident wait for another person.
+    """
+
+    claim_s: DurationS = 30 * 86_400
+    answer_s: DurationS = 3 * 86_400
+    resolve_s: DurationS = 10 * 86_400
+    appeal_s: DurationS = 7 * 86_400
+    second_approver: Annotated[list[Literal["void", "reinstate", "bulk"]], msgspec.Meta(max_length=3)] = []
+    capacity: Capacity = 100_000
+    """How many disputes are remembered, each until its resolution is final."""
+
+
+AssistCap = Annotated[int, msgspec.Meta(ge=1, le=ASSISTS_PER_DAY_MAX)]
+
+
+class AssistCaps(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How often a member may help: on one day of the market's time zone, and the same member in one ISO week.
+
+    Counted over all plays of the market; absent, there is no cap. A play may set its own.
+    """
+
+    per_helper_day: AssistCap | None = None
+    per_pair_week: AssistCap | None = None
+
+
 class MarketConfigured(Data, kw_only=True):
     """Sets clock, limits, publishers and offer defaults of a market; the whole of it each time.
 
@@ -45,6 +114,20 @@ class MarketConfigured(Data, kw_only=True):
     offer_capacity: Capacity = 1_000_000
     order_memory_s: DurationS = 30 * 86_400
     key_commitment: Sha256Hex | None = None
+    invitations: InvitationRules | None = None
+    """None: the defaults."""
+    participation: Participation | None = None
+    member_capacity: Capacity = 2_000_000
+    """How many members' choices are kept: 0.4 KiB each."""
+    new_member_s: DurationS = 7 * 86_400
+    """How long a registered member counts as new."""
+    disputes: DisputeRules | None = None
+    """None: the defaults."""
+    secret_commitment: Sha256Hex | None = None
+    """SHA-256 of the secret behind the draws (`events.fair.secret_commitment`); without it no play opens."""
+    assist_caps: AssistCaps | None = None
+    play_capacity: Capacity = 5_000_000
+    assist_capacity: Capacity = 20_000_000
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
@@ -59,3 +142,32 @@ class MarketConfiguredEvent(Event, tag="groupbuy.market.configured.v1", kw_only=
     """Configures a market."""
 
     data: MarketConfigured
+
+
+class MarketRestored(Data, kw_only=True):
+    """The intake was lost and is another stream from here on: the first message of that stream, by a named actor.
+
+    `previous` and `intake` are the identities of the streams; `through` is the last message of the lost one that was
+    decided, `record` and `record_hash` the last record of the journal. Of that message `lost_events` events had not
+    been decided; what the lost stream held after it is not known here.
+    """
+
+    previous: Id
+    intake: Id
+    through: Annotated[int, msgspec.Meta(ge=1)]
+    record: Annotated[int, msgspec.Meta(ge=1)]
+    record_hash: Sha256Hex
+    lost_events: Annotated[int, msgspec.Meta(ge=0)] = 0
+    actor: Id
+    reason: Id
+    ticket: Id
+
+    def ids(self) -> str:
+        """Return every identifier in the payload, one a line."""
+        return lines(self.previous, self.intake, self.actor, self.reason, self.ticket)
+
+
+class MarketRestoredEvent(Event, tag="groupbuy.market.restored.v1", kw_only=True):
+    """Lets the matcher go on from a new intake."""
+
+    data: MarketRestored

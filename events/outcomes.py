@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events import dispute_decisions as dd
+from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS, PlayTicketed
 from events.record import Entry, entry_id
 
 _to_builtins: Final = msgspec.to_builtins
@@ -24,10 +26,25 @@ class _Identified(msgspec.Struct):
 _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
-PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
-# `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them.
-NOT_FOR_PUBLISHERS: Final = ("promoted",)
-NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages")
+DISPUTED: Final = (
+    dd.DisputeOpened,
+    dd.DisputeAnswered,
+    dd.DisputeEvidenced,
+    dd.DisputeResolved,
+    dd.DisputeAppealed,
+    dd.DisputeOverdue,
+    dd.DisputeClosed,
+)
+"""What is told of a dispute; who proposed what stays with the operators until it is decided."""
+ABOUT_ORDERS: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
+PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS, *DISPUTED)
+# `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them, and
+# `choices` are what a member told others too.
+NOT_FOR_PUBLISHERS: Final = ("promoted", "choices")
+NOT_FOR_MEMBERS: Final = (
+    *NOT_FOR_PUBLISHERS,
+    *("publisher", "actor", "second", "ticket", "page", "pages", "score", "reasons"),
+)
 
 
 def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
@@ -35,8 +52,8 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
 
     `kind` and its fields are those of the decision that answers: a seat rather than the group that was opened
     for it. The others stand under `also`, without the seats of other members and without decisions about orders
-    of other publishers, who hear of them by `news_of`. `event_id` is used where the entry keeps no event
-    (malformed, personal data).
+    of other publishers, who hear of them by `news_of`; whoever resolves a dispute sees all that it brings about.
+    `event_id` is used where the entry keeps no event (malformed, personal data).
     """
     assert entry.decisions, "an entry has a decision"
     assert entry.publisher is not None, "timer work answers nobody"
@@ -47,7 +64,8 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
     also = [
         _for_publisher(decision)
         for decision in entry.decisions
-        if decision is not answering and _may_see(entry.publisher, own_order, decision)
+        if decision is not answering
+        and (isinstance(answering, dd.DisputeResolved) or _may_see(entry.publisher, own_order, decision))
     ]
     return {**head, **_for_publisher(answering), **({"also": also} if also else {})}
 
@@ -67,15 +85,23 @@ def news_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def results_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (member, document) for each result that a member gets from an entry."""
+    """Yield (member, document) for each result that a member gets from an entry.
+
+    Tickets for a filled group stand once behind the page that names its seats, and are told to each of them.
+    """
     head = {"entry": _name(entry), "at": entry.at}
+    told: d.Closing | None = None
     for decision in entry.decisions:
         if isinstance(decision, CLOSING):
             shared = _fields(decision, NOT_FOR_MEMBERS)
             for seat in decision.seats:
                 yield seat.member, {**head, **shared, **_seat_fields(seat)}
+            told = decision
         elif isinstance(decision, PERSONAL) and decision.member is not None:
             yield decision.member, {**head, **_fields(decision, NOT_FOR_MEMBERS)}
+        elif isinstance(decision, PlayTicketed) and told is not None:
+            for seat in told.seats:
+                yield seat.member, {**head, **_fields(decision, NOT_FOR_MEMBERS)}
 
 
 def _answering(decisions: list[d.AnyDecision]) -> d.AnyDecision:
@@ -90,10 +116,10 @@ def _answering(decisions: list[d.AnyDecision]) -> d.AnyDecision:
 
 
 def _may_see(publisher: str, own_order: str | None, decision: d.AnyDecision) -> bool:
-    """Tell whether a decision is about no order, about one of the publisher's, or about the one its event names."""
+    """Tell whether a decision is nobody's own, or the publisher's, or about the order that its event names."""
     if not isinstance(decision, PERSONAL) or decision.publisher in (None, publisher):
         return True
-    return decision.order == own_order
+    return isinstance(decision, ABOUT_ORDERS) and decision.order == own_order
 
 
 def _name(entry: Entry) -> str:
@@ -123,4 +149,5 @@ def _seat_fields(seat: d.SeatRef) -> dict[str, Any]:
         "member": seat.member,
         "quantity": seat.quantity,
         "price_minor": seat.price_minor,
+        **({} if seat.won is None else {"won": seat.won}),
     }

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     TIMEZONE_UNKNOWN = "timezone_unknown"
     TIMEZONE_FIXED = "timezone_fixed"
     RULE_VERSION_UNKNOWN = "rule_version_unknown"
+    RESTORE_MISMATCH = "restore_mismatch"
     # Offer
     OFFER_EXISTS = "offer_exists"
     OFFER_UNKNOWN = "offer_unknown"
@@ -66,6 +67,63 @@ class Reason(StrEnum):
     NOTHING_CONFIRMED = "nothing_confirmed"
     # Member
     SELF_BLOCK = "self_block"
+    BLOCK_UNCLEAR = "block_unclear"
+    MEMBER_REGISTERED = "member_registered"
+    SELF_LIMIT_GROUPS = "self_limit_groups"
+    SELF_LIMIT_ASSISTS = "self_limit_assists"
+    SELF_LIMIT_SPENDING = "self_limit_spending"
+    # Invitation
+    INVITATION_UNCLEAR = "invitation_unclear"
+    INVITATION_EXISTS = "invitation_exists"
+    INVITATION_OVER = "invitation_over"
+    SELF_INVITATION = "self_invitation"
+    NO_CONSENT = "no_consent"
+    CAPPED_INVITER = "capped_inviter"
+    CAPPED_INVITEE = "capped_invitee"
+    CAPPED_POOL = "capped_pool"
+    TOO_SOON = "too_soon"
+    RESTRICTED = "restricted"
+    # Play and assist
+    PLAY_EXISTS = "play_exists"
+    PLAY_UNKNOWN = "play_unknown"
+    PLAY_FORM_UNKNOWN = "play_form_unknown"
+    PLAY_INCOMPLETE = "play_incomplete"
+    PLAY_INCONSISTENT = "play_inconsistent"
+    PLAY_OVER = "play_over"
+    PLAY_FULL = "play_full"
+    NOTHING_TO_BUY = "nothing_to_buy"
+    DRAWS_NOT_COMMITTED = "draws_not_committed"
+    ASSIST_EXISTS = "assist_exists"
+    ASSIST_UNKNOWN = "assist_unknown"
+    ASSIST_VOIDED = "assist_voided"
+    ASSIST_REFUSED = "assist_refused"
+    ASSIST_NOT_HELD = "assist_not_held"
+    SELF_HELP = "self_help"
+    ALREADY_HELPED = "already_helped"
+    VIA_REQUIRED = "via_required"
+    NEW_MEMBERS_ONLY = "new_members_only"
+    HELPER_DAY_CAP = "helper_day_cap"
+    PAIR_WEEK_CAP = "pair_week_cap"
+    # Dispute
+    DISPUTE_EXISTS = "dispute_exists"
+    DISPUTE_UNKNOWN = "dispute_unknown"
+    DISPUTE_OVER = "dispute_over"
+    DISPUTE_NOT_OVER = "dispute_not_over"
+    SUBJECT_UNKNOWN = "subject_unknown"
+    NOT_CONCERNED = "not_concerned"
+    CLAIM_TOO_LATE = "claim_too_late"
+    ANSWER_TOO_LATE = "answer_too_late"
+    ANSWER_AWAITED = "answer_awaited"
+    APPEAL_TOO_LATE = "appeal_too_late"
+    APPEALED_BEFORE = "appealed_before"
+    EVIDENCE_KNOWN = "evidence_known"
+    SAME_ACTOR = "same_actor"
+    REMEDY_INCOMPLETE = "remedy_incomplete"
+    REMEDY_UNSUITED = "remedy_unsuited"
+    REMEDY_DONE = "remedy_done"
+    NOTHING_TO_REFUND = "nothing_to_refund"
+    REFUND_TOO_LARGE = "refund_too_large"
+    ORDER_STILL_SEATED = "order_still_seated"
 
 
 class Fault(StrEnum):
@@ -86,6 +144,7 @@ class Fault(StrEnum):
     BAD_SOURCE = "bad_source"
     BAD_TIME = "bad_time"
     BAD_SUBJECT = "bad_subject"
+    RAW_SIGNAL = "raw_signal"
 
 
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
@@ -113,6 +172,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "市场的时区设定后不可更改。",
     ),
     "rule_version_unknown": ("This rule version is not known here.", "未知的规则版本。"),
+    "restore_mismatch": (
+        "It does not stand where the intake that it speaks of ended.",
+        "该事件不在其所述入口流的结束位置。",
+    ),
     "offer_exists": ("An offer with this id is already listed.", "该编号的商品已存在。"),
     "offer_unknown": ("No offer with this id is listed.", "没有该编号的商品。"),
     "offer_incomplete": ("The offer lacks a rule that has no default.", "商品缺少必需的规则。"),
@@ -138,7 +201,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "group_of_other_offer": ("The group belongs to another offer.", "该团属于其他商品。"),
     "wrong_pool": ("The group belongs to another pool.", "该团属于其他范围。"),
     "already_in_group": ("The member already has a seat in this group.", "该成员已在团中。"),
-    "blocked": ("The member and someone in the group keep apart.", "该成员与团内成员互不相配。"),
+    "blocked": (
+        "The member keeps apart from someone concerned, or from the pool.",
+        "该成员与相关成员或范围互不相配。",
+    ),
     "withdrawal_not_allowed": ("The offer does not allow leaving at this stage.", "此阶段不允许退出。"),
     "leader_may_not_leave": ("The leader may not leave a group of this offer.", "团长不可退出。"),
     "nothing_to_change": ("The change leaves the order as it is.", "没有需要修改的内容。"),
@@ -153,6 +219,111 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "refund_settled": ("The refund has already been settled.", "该退款已完成。"),
     "nothing_confirmed": ("The group has no confirmed seat.", "该团没有已确认的名额。"),
     "self_block": ("A member cannot block itself.", "成员不能屏蔽自己。"),
+    "block_unclear": (
+        "A block names either another member or a pool.",
+        "屏蔽须指明另一成员或一个范围，二者取一。",
+    ),
+    "member_registered": ("This member is registered already.", "该成员已登记。"),
+    "self_limit_groups": (
+        "The member has joined as many groups this week as the member's own limit allows.",
+        "本周参团数已达到成员自设的上限。",
+    ),
+    "self_limit_assists": (
+        "The member has helped as often this week as the member's own limit allows.",
+        "本周助力次数已达到成员自设的上限。",
+    ),
+    "self_limit_spending": (
+        "The order would take the member past the own limit on spending this week.",
+        "该订单将超出成员自设的本周消费上限。",
+    ),
+    "invitation_unclear": (
+        "An invitation names exactly one of group, play and pool.",
+        "邀请须指明团、活动、范围三者之一。",
+    ),
+    "invitation_exists": ("Another invitation with this id exists.", "该编号的另一邀请已存在。"),
+    "invitation_over": (
+        "What the invitation is about is over before it could be sent.",
+        "邀请的有效时间已过。",
+    ),
+    "self_invitation": ("Nobody can invite oneself.", "成员不能邀请自己。"),
+    "no_consent": (
+        "The member has not agreed to such invitations by this channel.",
+        "该成员未同意通过此渠道接收此类邀请。",
+    ),
+    "capped_inviter": (
+        "The inviter has sent as many invitations today as one may send.",
+        "邀请人今日发出的邀请已达上限。",
+    ),
+    "capped_invitee": (
+        "The member has got as many invitations today as one may get.",
+        "该成员今日收到的邀请已达上限。",
+    ),
+    "capped_pool": (
+        "As many invitations as allowed have been sent for this pool today.",
+        "该范围今日的邀请已达上限。",
+    ),
+    "too_soon": (
+        "The inviter's last invitation to this member is too short a time ago.",
+        "距上次邀请该成员的时间过短。",
+    ),
+    "restricted": ("The member may not do this at present.", "该成员目前不可进行此操作。"),
+    "play_exists": ("Another play with this id exists.", "该编号的活动已存在。"),
+    "play_unknown": ("No play with this id is known.", "没有该编号的活动。"),
+    "play_form_unknown": ("This form of play is not known here.", "未知的玩法。"),
+    "play_incomplete": ("The play lacks a rule that has no default.", "活动缺少必需的规则。"),
+    "play_inconsistent": (
+        "A rule of the play is not one of its form, or contradicts another.",
+        "活动的规则不属于该玩法，或相互矛盾。",
+    ),
+    "play_over": ("The play is over.", "该活动已结束。"),
+    "play_full": ("The play has as many helpers as it takes.", "该活动的助力人数已满。"),
+    "nothing_to_buy": ("This play has no price at which to buy.", "该活动没有可购买的价格。"),
+    "draws_not_committed": (
+        "The market has not committed to the secret behind its draws.",
+        "该市场尚未对抽奖密钥作出承诺。",
+    ),
+    "assist_exists": ("Another assist of this play has this id.", "该活动中已有此编号的助力。"),
+    "assist_unknown": ("No such assist of this member is known in this play.", "该活动中没有此成员的该笔助力。"),
+    "assist_voided": ("The assist has already been voided.", "该助力已作废。"),
+    "assist_refused": ("The assist was refused and counts nothing.", "该助力已被拒绝，不计入。"),
+    "assist_not_held": ("The assist is not held for review.", "该助力不在审核中。"),
+    "self_help": (
+        "A member cannot help an own play, nor be the one who shared it to itself.",
+        "成员不能为自己助力，也不能由自己分享给自己。",
+    ),
+    "already_helped": ("The member has already helped this play.", "该成员已为此活动助力。"),
+    "via_required": ("The assist must name who shared the play.", "助力须注明分享者。"),
+    "new_members_only": ("Only new members may help this play.", "仅限新成员助力。"),
+    "helper_day_cap": ("The member has helped as often today as is allowed.", "该成员今日助力次数已达上限。"),
+    "pair_week_cap": (
+        "The member has helped the same member as often this week as is allowed.",
+        "该成员本周为同一成员助力的次数已达上限。",
+    ),
+    "dispute_exists": (
+        "A dispute with this id, or by this member about this, is known already.",
+        "该争议已存在，或该成员已就此提出过争议。",
+    ),
+    "dispute_unknown": ("No dispute with this id is known.", "没有该编号的争议。"),
+    "dispute_over": ("The dispute has already been resolved.", "该争议已有处理结果。"),
+    "dispute_not_over": ("The dispute has not been resolved yet.", "该争议尚未处理完毕。"),
+    "subject_unknown": ("What is disputed is not known here, or no longer.", "争议的对象不存在或已过保存期。"),
+    "not_concerned": ("What is disputed does not concern this member.", "争议的对象与该成员无关。"),
+    "claim_too_late": ("The claim period is over.", "已超过申诉期限。"),
+    "answer_too_late": ("The time for an answer is over.", "已超过答复期限。"),
+    "answer_awaited": ("The other side may still answer the claim.", "对方的答复期限尚未届满。"),
+    "appeal_too_late": ("The time for an appeal is over.", "已超过复议期限。"),
+    "appealed_before": ("The dispute has been appealed once already.", "该争议已复议过一次。"),
+    "evidence_known": ("The same evidence has been handed in before.", "该证据已提交过。"),
+    "same_actor": ("It takes a second, other person.", "须由另一人处理。"),
+    "remedy_incomplete": ("The remedy does not name what it is about.", "处理方式缺少必需的内容。"),
+    "remedy_unsuited": ("The remedy does not belong to what is disputed.", "处理方式与争议的对象不符。"),
+    "remedy_done": ("What the remedy would bring about holds already.", "该处理已生效，无需重复。"),
+    "nothing_to_refund": ("The order holds no money that could go back.", "该订单没有可退的款项。"),
+    "refund_too_large": ("The order holds less money than that.", "退款金额超过该订单可退的款项。"),
+    "order_still_seated": (
+        "The order still has a seat in an open group; release it, or wait until the group ends.",
+        "该订单仍在进行中的团内，请先退出或等待成团结束。",
+    ),
     "not_utf8": ("The bytes are not UTF-8.", "内容不是 UTF-8 编码。"),
     "not_json": ("The bytes are not one JSON value.", "内容不是合法的 JSON。"),
     "too_deep": ("The JSON is nested too deeply.", "JSON 嵌套过深。"),
@@ -176,6 +347,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "bad_subject": (
         "The message came on a subject that is not an intake subject.",
         "消息的主题不是入口主题。",
+    ),
+    "raw_signal": (
+        "A device or network is not a SHA-256 in lower-case hexadecimal; hash it before it is sent.",
+        "设备或网络标识须先做 SHA-256 哈希（小写十六进制），不接受原始值。",
     ),
 }
 """One sentence for each reason and fault: (English, Chinese)."""

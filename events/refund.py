@@ -1,7 +1,6 @@
 """Family `refund`: how the payment backend answers a refund that is due."""
 
 import hashlib
-from typing import Literal
 
 from events.envelope import Data, Event, lines
 from events.ids import Id
@@ -41,9 +40,14 @@ class RefundFailedEvent(Event, tag="groupbuy.refund.failed.v1", kw_only=True):
     data: RefundFailed
 
 
-def refund_id(order: str, payment: str, *, of: Literal["whole", "price_by_size"] = "whole") -> str:
-    """Return the id of a refund: of the whole payment, or of what a price by size takes off it.
+def refund_id(order: str, payment: str, *, of: str = "whole") -> str:
+    """Return the id of a refund: of the `whole` payment, of what a `price_by_size` takes off it, or of a resolution.
 
-    Anyone can derive it, and the same debt is the same refund.
+    For the last, `of` is that of `of_resolution`. Anyone can derive it, and the same debt is the same refund.
     """
     return "r-" + hashlib.sha256(f"{order}\n{payment}\n{of}".encode()).hexdigest()[:32]
+
+
+def of_resolution(dispute: str, number: int) -> str:
+    """Return what resolution `number` (from 1) of a dispute makes a refund's id of."""
+    return f"dispute {dispute} {number}"

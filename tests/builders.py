@@ -6,9 +6,10 @@ Times are left out unless given: `encode` fills in the moment that the test mean
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from events import fair
 from events.times import NS_PER_S, format_time_ns, parse_time_ns
 
 JsonEvent = dict[str, Any]
@@ -21,7 +22,9 @@ T0: Final = parse_time_ns("2026-01-01T00:00:00Z")
 SOURCE: Final = "/test"
 OFFER: Final = "tea"
 SHOP: Final = "shop-a"
-ORDER_FAMILIES: Final = ["offer", "order", "group", "refund", "member"]
+MARKET_KEY: Final = b"k" * 32
+ORDER_FAMILIES: Final = ["offer", "order", "group", "refund", "member", "invitation"]
+PLAY_FAMILIES: Final = [*ORDER_FAMILIES, "play", "assist"]
 
 _ENVELOPE: Final = ("id", "source", "time", "publisher", "specversion", "subject", "dataschema")
 _counters: dict[str, Iterator[int]] = {}
@@ -65,6 +68,12 @@ def market(**fields: Any) -> JsonEvent:
     """Configure a market in which shop-a and shop-b may publish everything that shops publish."""
     publishers = {SHOP: ORDER_FAMILIES, "shop-b": ORDER_FAMILIES}
     return event("market.configured", **{"publishers": publishers, **fields})
+
+
+def market_restored(through: int, previous: str = "intake-1", intake: str = "intake-2", **fields: Any) -> JsonEvent:
+    """Put another intake in the place of a lost one that was decided up to message `through`."""
+    kept = {"through": through, "record": 1, "record_hash": "ab" * 32}
+    return event("market.restored", **{"previous": previous, "intake": intake, **kept, **_by_service(), **fields})
 
 
 def offer(offer: str = OFFER, **fields: Any) -> JsonEvent:
@@ -162,6 +171,124 @@ def blocked(member: str, other: str, **fields: Any) -> JsonEvent:
     return event("member.blocked", member=member, other=other, **fields)
 
 
+def pool_blocked(member: str, pool: str, **fields: Any) -> JsonEvent:
+    """Keep a member away from a pool."""
+    return event("member.blocked", member=member, pool=pool, **fields)
+
+
+def registered(member: str, **fields: Any) -> JsonEvent:
+    """Register a member."""
+    return event("member.registered", member=member, **fields)
+
+
+def consented(member: str, **fields: Any) -> JsonEvent:
+    """Agree to invitations by e-mail, or to what `fields` say."""
+    agreed = {"purpose": "invitation", "channel": "email", "mechanism": "form", "text_hash": "ab" * 32}
+    return event("member.consented", **{"member": member, **agreed, **fields})
+
+
+def withdrew(member: str, **fields: Any) -> JsonEvent:
+    """Take back what a member agreed to."""
+    return event("member.withdrew", member=member, **fields)
+
+
+def preferred(member: str, **fields: Any) -> JsonEvent:
+    """State a member's preferences."""
+    return event("member.preferred", member=member, **fields)
+
+
+def limited_self(member: str, **fields: Any) -> JsonEvent:
+    """Set a member's own limits."""
+    return event("member.limited_self", member=member, **fields)
+
+
+def invited(inviter: str, invitee: str, **fields: Any) -> JsonEvent:
+    """Ask that a member be invited by e-mail, to the pool `hangzhou` unless `fields` name something else."""
+    named = {"invitation": next_id("i"), "inviter": inviter, "invitee": invitee, "channel": "email"}
+    if not {"group", "play", "pool"} & fields.keys():
+        named["pool"] = "hangzhou"
+    return event("invitation.requested", **{**named, **fields})
+
+
 def ticked(**fields: Any) -> JsonEvent:
     """Knock: a deadline is due."""
     return event("clock.ticked", **fields)
+
+
+def claimed(disputed: str, member: str, dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Open a dispute, by default about an order."""
+    named = {"about": "order", "actor": member, "reason": "not_received"}
+    return event("dispute.opened", dispute=dispute, disputed=disputed, member=member, **{**named, **fields})
+
+
+def answered(dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Answer a claim, as the merchant."""
+    return event("dispute.answered", **{"dispute": dispute, "party": "merchant", "actor": "shop.desk", **fields})
+
+
+def evidenced(evidence: str = "ab" * 32, dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Hand in a commitment to a file."""
+    named = {"dispute": dispute, "party": "member", "actor": "m-1"}
+    return event("dispute.evidenced", **{**named, "evidence": evidence, **fields})
+
+
+def resolved(kind: str = "none", dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Resolve a dispute with a remedy of a kind; `remedy` adds to what it names."""
+    remedy = {"kind": kind, **fields.pop("remedy", {})}
+    named = {"verdict": "rejected" if kind == "none" else "upheld", "actor": "cs-7", "reason": "looked_into"}
+    return event("dispute.resolved", dispute=dispute, remedy=remedy, **{**named, **fields})
+
+
+def appealed(dispute: str = "d-1", **fields: Any) -> JsonEvent:
+    """Appeal against a resolution, as the member."""
+    named = {"party": "member", "actor": "m-1", "reason": "new_facts"}
+    return event("dispute.appealed", dispute=dispute, **{**named, **fields})
+
+
+def play_market(**fields: Any) -> JsonEvent:
+    """Configure a market that has committed to the secret of its draws, and in which shops may open plays."""
+    publishers = {SHOP: PLAY_FAMILIES, "shop-b": PLAY_FAMILIES}
+    secret_commitment = fair.secret_commitment(fair.secret_of(MARKET_KEY))
+    return market(**{"publishers": publishers, "secret_commitment": secret_commitment, **fields})
+
+
+def bargain(play: str = "b1", member: str = "owner", **fields: Any) -> JsonEvent:
+    """Open a bargain from 39.90 to 9.90 CNY for ten helpers; `terms` are joined with the given ones."""
+    terms = {"currency": "CNY", "start_minor": 3_990, "floor_minor": 990, **fields.pop("terms", {})}
+    return event(
+        "play.opened", **{"play": play, "form": "bargain", "member": member, "helper_limit": 10, **fields}, terms=terms
+    )
+
+
+def lottery(
+    play: str = "l1", prizes: Iterable[tuple[str, int]] = (("kettle", 1), ("tea", 2)), **fields: Any
+) -> JsonEvent:
+    """Open a lottery for a kettle and two teas."""
+    rows = [{"prize": prize, "quantity": quantity} for prize, quantity in prizes]
+    terms = {"prizes": rows, **fields.pop("terms", {})}
+    return event("play.opened", **{"play": play, "form": "lottery", **fields}, terms=terms)
+
+
+def unlock(
+    play: str = "u1", member: str = "owner", tiers: Iterable[tuple[int, str]] = ((2, "c2"), (4, "c4")), **fields: Any
+) -> JsonEvent:
+    """Open a play that unlocks a coupon with two assists and another with four."""
+    rows = [{"helpers": helpers, "reward": reward} for helpers, reward in tiers]
+    terms = {"tiers": rows, **fields.pop("terms", {})}
+    return event("play.opened", **{"play": play, "form": "unlock", "member": member, **fields}, terms=terms)
+
+
+def play_closed(play: str, cause: str = "early", **fields: Any) -> JsonEvent:
+    """Close a play before its time."""
+    return event("play.closed", play=play, cause=cause, **fields)
+
+
+def assist(play: str = "b1", member: str | None = None, **fields: Any) -> JsonEvent:
+    """Help a play."""
+    named = {"play": play, "assist": next_id("a"), "member": member or next_id("h")}
+    return event("assist.given", **{**named, **fields})
+
+
+def voided(play: str, assist: str, member: str, verdict: str = "void", **fields: Any) -> JsonEvent:
+    """End the review of an assist."""
+    return event("assist.voided", **_by_service(play=play, assist=assist, member=member, verdict=verdict, **fields))

@@ -12,7 +12,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
+from deploy.cli.ledger_disputes import add_dispute_commands
+from deploy.cli.ledger_dossier import add_dossier_commands
+from deploy.cli.ledger_log import (
+    AgainstOption,
+    KeyOption,
+    WitnessOption,
+    add_log_commands,
+    verifying_keys,
+    witness_fault,
+)
+from deploy.cli.ledger_plays import add_play_commands
+from deploy.cli.ledger_rebuild import add_rebuild_command
+from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
+from deploy.cli.ledger_restore import add_restore_command
+from deploy.cli.ledger_why import add_why_command
+from deploy.cli.ledger_witness import witness_command
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -29,8 +44,8 @@ from services.ledger.audit import AuditReport, audit
 from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFound
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntityKind
+from services.ledger.notices import ShownNotice, notices_of_member
 from services.ledger.refunds import RefundState, refunds
-from services.ledger.replay import GroupState, SeatState, replay_group
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
@@ -45,21 +60,22 @@ ledger_app = typer.Typer(
     no_args_is_help=True,
 )
 
-UntilOption = Annotated[
-    str | None,
-    typer.Option(
-        "--until", metavar="POSITION|TIME", help="As of this entry (SEQ.INDEX.PART) or time (RFC 3339), included."
-    ),
-]
-
 
 @ledger_app.command("verify")
 def verify_command(
-    key: KeyOption = None, data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
+    key: KeyOption = None,
+    witness: WitnessOption = None,
+    against: AgainstOption = None,
+    data: DataOption = DEFAULT_DATA,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
-    with _ledger(data, market) as store, _progress("verifying") as progress:
-        report = verify(store, progress, tree_keys(store, data, key))
+    with open_ledger(data, market) as store, _progress("verifying") as progress:
+        keys = verifying_keys(store, data, key, against or [])
+        report = verify(store, progress, keys)
+        if witness is not None and report.fault is None:
+            report.fault = witness_fault(store, keys, witness)
     if as_json:
         _print_json(report)
     elif report.fault is None:
@@ -78,41 +94,26 @@ def show_command(
     group: Annotated[str | None, typer.Option("--group", help="A group.")] = None,
     member: Annotated[str | None, typer.Option("--member", help="A member.")] = None,
     order: Annotated[str | None, typer.Option("--order", help="An order.")] = None,
+    play: Annotated[str | None, typer.Option("--play", help="A play.")] = None,
     until: UntilOption = None,
     data: DataOption = DEFAULT_DATA,
     market: MarketOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every entry that concerns a group, a member or an order, in order."""
-    kind, name = _one_of(group=group, member=member, order=order)
-    with _ledger(data, market) as store:
+    """Show every entry that concerns a group, member, order or play, in order; of a member also what it was told."""
+    kind, name = _one_of(group=group, member=member, order=order, play=play)
+    with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
-        count = _print_entries(entries, as_json=as_json)
+        notices = notices_of_member(store, name) if kind == "member" else None
+        count = _print_story(entries, notices, as_json=as_json)
     if count == 0:
         raise _found_nothing(f"nothing in the ledger concerns {kind} {name}")
-
-
-@ledger_app.command("replay")
-def replay_command(
-    group: Annotated[str, typer.Option("--group", help="The group.")],
-    until: UntilOption = None,
-    data: DataOption = DEFAULT_DATA,
-    market: MarketOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show a group's state as it was: members, seats, deadline, status, money."""
-    with _ledger(data, market) as store:
-        state = replay_group(store, group, _until(until))
-    if as_json:
-        _print_json(state)
-    else:
-        _print_group(state)
 
 
 @ledger_app.command("audit")
 def audit_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
     """Recount everything and say what does not add up."""
-    with _ledger(data, market) as store, _progress("auditing") as progress:
+    with open_ledger(data, market) as store, _progress("auditing") as progress:
         report = audit(store, progress)
     if as_json:
         _print_json(report)
@@ -132,7 +133,7 @@ def refunds_command(
     as_json: JsonOption = False,
 ) -> None:
     """List what is owed back."""
-    with _ledger(data, market) as store, _progress("reading") as progress:
+    with open_ledger(data, market) as store, _progress("reading") as progress:
         found = refunds(store, unsettled=unsettled, progress=progress)
         if as_json:
             _print_json_list("refunds", found)
@@ -145,7 +146,7 @@ def refunds_command(
 
 
 @contextmanager
-def _ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
+def open_ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
     """Open a ledger for reading and turn what may go wrong into a sentence and an exit status."""
     address = read_address(data)
     name = market or (address.market if address is not None else DEFAULT_MARKET)
@@ -178,7 +179,7 @@ def _until(text: str | None) -> Until:
 def _one_of(**named: str | None) -> tuple[EntityKind, str]:
     given = [(kind, name) for kind, name in named.items() if name is not None]
     if len(given) != 1:
-        raise CommandError("name one of --group, --member and --order")
+        raise CommandError("name one of --group, --member, --order and --play")
     kind, name = given[0]
     return kind, name  # type: ignore[return-value]  # the callers' keywords are entity kinds
 
@@ -206,11 +207,18 @@ def _print_json(document: msgspec.Struct) -> None:
 
 def _print_json_list(name: str, items: Iterable[Any]) -> int:
     """Print an object with one list, an element at a time, and return how many there were."""
+    sys.stdout.write("{")
+    count = _print_list(name, items)
+    sys.stdout.write("}\n")
+    return count
+
+
+def _print_list(name: str, items: Iterable[Any]) -> int:
     count = 0
-    sys.stdout.write(f'{{"{name}":[')
+    sys.stdout.write(f'"{name}":[')
     for count, item in enumerate(items, start=1):
         sys.stdout.write(f"{',' if count > 1 else ''}\n{msgspec.json.encode(item).decode()}")
-    sys.stdout.write("]}\n")
+    sys.stdout.write("]")
     return count
 
 
@@ -218,6 +226,26 @@ def _print_entries(entries: Iterable[ShownEntry], *, as_json: bool) -> int:
     if as_json:
         return _print_json_list("entries", entries)
     return sum(1 for entry in entries if _print_entry(entry))
+
+
+def _print_story(entries: Iterable[ShownEntry], notices: Iterable[ShownNotice] | None, *, as_json: bool) -> int:
+    """Print entries, and what a member was told of them; return how many there were in all."""
+    if notices is None:
+        return _print_entries(entries, as_json=as_json)
+    if not as_json:
+        count = _print_entries(entries, as_json=False)
+        return count + sum(1 for notice in notices if _print_notice(notice))
+    counts = []
+    for name, items in (("entries", entries), ("notices", notices)):
+        sys.stdout.write("{" if name == "entries" else ",")
+        counts.append(_print_list(name, items))
+    sys.stdout.write("}\n")
+    return sum(counts)
+
+
+def _print_notice(notice: ShownNotice) -> bool:
+    _print(f"{notice.at}  entry {notice.entry}  {notice.sentence}")
+    return True
 
 
 def _print_entry(entry: ShownEntry) -> bool:
@@ -234,35 +262,6 @@ def _print_refund(refund: RefundState) -> bool:
         f"{refund.cause}, due {format_time_ns(refund.due_at_ns)} (entry {refund.due_entry})"
     )
     return True
-
-
-def _print_group(state: GroupState) -> None:
-    _print(
-        f"group {state.group} of offer {state.offer}, edition {state.edition}, as of entry {state.as_of} "
-        f"({format_time_ns(state.as_of_ns)})"
-    )
-    why = f" ({state.cause})" if state.cause else ""
-    into = f" into {state.merged_into}" if state.merged_into else ""
-    _print(
-        f"  {state.status}{into}{why}; opened {format_time_ns(state.opened_at_ns)}, "
-        f"deadline {format_time_ns(state.deadline_ns)}, order {state.leader} leads"
-    )
-    _print(f"  {state.seats_confirmed} seats confirmed, {state.seats_held} held")
-    for seat in state.seats:
-        _print(f"    {_seat_line(seat)}")
-    for seat in state.left:
-        _print(f"    {_seat_line(seat)}: {seat.left_because}")
-    money, currency = state.money, state.money.currency or ""
-    _print(
-        f"  money: {money_in_words(money.taken_minor, currency)} taken, {money.refunds_due_minor} due back, "
-        f"{money.refunds_settled_minor} of that settled"
-    )
-
-
-def _seat_line(seat: SeatState) -> str:
-    paid = f", paid with {seat.payment}" if seat.payment else ""
-    price = f", costs {seat.price_minor} in the end" if seat.price_minor is not None else ""
-    return f"{seat.status}  order {seat.order} of member {seat.member}: {seat.payable_minor}{paid}{price}"
 
 
 def _print_tree(tree: TreeReport | None) -> None:
@@ -286,4 +285,13 @@ def _print_audit(report: AuditReport) -> None:
     _print("everything adds up" if report.clean else "the audit found what does not add up")
 
 
-add_log_commands(ledger_app, _ledger)
+add_log_commands(ledger_app, open_ledger)
+add_dossier_commands(ledger_app, open_ledger)
+add_dispute_commands(ledger_app, open_ledger)
+add_play_commands(ledger_app, open_ledger)
+ledger_app.command("witness")(witness_command)
+_ACCESS = LedgerAccess(open_ledger, _url, _progress)
+add_replay_commands(ledger_app, _ACCESS)
+add_why_command(ledger_app, _ACCESS)
+add_rebuild_command(ledger_app, _ACCESS)
+add_restore_command(ledger_app, _ACCESS)

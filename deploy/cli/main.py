@@ -1,4 +1,4 @@
-"""The command line: `groupbuy up | demo | publish | watch | import | ledger | bench`."""
+"""The command line: `groupbuy up | demo | publish | watch | import | ledger | vault | member | notifier | bench`."""
 
 import os
 import sys
@@ -11,9 +11,12 @@ from deploy.cli.bench import bench_app
 from deploy.cli.demo import demo
 from deploy.cli.import_records import import_app
 from deploy.cli.ledger import ledger_app
+from deploy.cli.member import member_app
+from deploy.cli.notifier import notifier_app
 from deploy.cli.output import EXIT_INTERRUPTED, EXIT_UNUSABLE, CommandError, say
 from deploy.cli.publish import publish
 from deploy.cli.up import up
+from deploy.cli.vault import vault_app
 from deploy.cli.watch import watch
 from deploy.identity import IdentityError
 from deploy.permissions import NameRefusedError
@@ -50,6 +53,9 @@ app.command()(publish)
 app.command()(watch)
 app.add_typer(import_app, name="import")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(vault_app, name="vault")
+app.add_typer(member_app, name="member")
+app.add_typer(notifier_app, name="notifier")
 app.add_typer(bench_app, name="bench")
 
 

@@ -9,10 +9,12 @@ from typing import Annotated, Final
 
 import typer
 
-from deploy.cli.output import DEFAULT_DATA, DataOption, say
+from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, say
 from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import Address, is_port_free, read_token
+from services.ledger.faults import LedgerError
+from services.ledger.witness.ask import WitnessPlace
 
 PUBLISHER: Final = "local"
 NATS_PORT: Final = 4222
@@ -34,6 +36,10 @@ def up(
     log_host: Annotated[
         str, typer.Option("--log-host", metavar="HOST", help="The ledger signs as HOST/groupbuy/MARKET, for ever.")
     ] = "localhost",
+    witness: Annotated[
+        list[str] | None,
+        typer.Option("--witness", metavar="URL,VKEY", help="Ask this witness to cosign; again for another one."),
+    ] = None,
     provision: Annotated[
         bool, typer.Option("--provision", help="With --nats: make the market's streams when they are missing.")
     ] = False,
@@ -50,8 +56,18 @@ def up(
         nats_url=nats,
         may_provision=provision,
         log_host=log_host,
+        witnesses=tuple(map(_witness, witness or ())),
     )
     asyncio.run(_run(plan))
+
+
+def _witness(text: str) -> tuple[str, str]:
+    """Return (URL, verifier key) of a witness."""
+    url, _, key = text.partition(",")
+    try:
+        return url, WitnessPlace.parse(url, key).key.text()
+    except LedgerError as error:
+        raise CommandError(f"--witness {text[:200]}: {error}; expected URL,VKEY as the witness prints them") from None
 
 
 def _usual(port: int) -> int | None:

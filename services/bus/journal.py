@@ -169,7 +169,7 @@ class JournalFollower:
             self._wake_worker.clear()
             while self._pending and not self._ending.is_set():
                 batch = self._take_pending()
-                await batch[-1].taken()
+                batch[-1].taken()
                 await self._deal_with(batch)
 
     def _take_pending(self) -> list[Delivery]:

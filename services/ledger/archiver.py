@@ -19,11 +19,14 @@ from services.bus.journal_stream import AWAY, describe
 from services.ledger.chain import Tip
 from services.ledger.checkpoint import origin_of
 from services.ledger.checkpointing import INTERVAL_S, Checkpointer
+from services.ledger.cosigning import Cosigning
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.leaves import read_market_key
 from services.ledger.log_key import ensure_log_key, log_key_file
 from services.ledger.store import LedgerStore
-from services.ledger.trim import IntakeTrimmer, TrimPolicy
+from services.ledger.tiles import TiledTree
+from services.ledger.trim import IntakeTrimmer, TrimPolicy, last_not_kept
+from services.ledger.witness.ask import WitnessPlace
 
 START_PAUSE_S: Final = 2.0
 # Nobody waits for the archive, but everybody for the disk: a small batch that comes soon after another waits a
@@ -60,6 +63,8 @@ class Archiver:
         self._building: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._checkpointer: Checkpointer | None = None
+        places = [WitnessPlace.parse(url, key) for url, key in config.witnesses.items()]
+        self.cosigning = Cosigning(places, self._consistency_proof)
         self._is_ending = False
         self._appended_at_s = 0.0
         self.trimmer = IntakeTrimmer(broker, config.market, trim, lambda: self._tip)
@@ -115,6 +120,11 @@ class Archiver:
             return Check(Status.OK, "nothing is signed before the ledger is open")
         return self._checkpointer.check()
 
+    async def in_store(self, call: Callable[[LedgerStore], T]) -> T | None:
+        """Call something with the archive, in its one thread; None before the archive is open."""
+        store = self._store
+        return None if store is None or self._is_ending else await self._in_thread(lambda: call(store))
+
     async def start(self) -> None:
         """Begin; the store is opened and the journal followed in the background, waiting for what is away."""
         assert not self._tasks, "an archiver is started once"
@@ -122,6 +132,7 @@ class Archiver:
             asyncio.create_task(self._begin(), name=f"ledger {self._config.market}"),
             asyncio.create_task(self.trimmer.run(), name=f"ledger trimming {self._config.market}"),
             asyncio.create_task(self._sign(), name=f"ledger checkpoints {self._config.market}"),
+            asyncio.create_task(self._cosign(), name=f"ledger cosignatures {self._config.market}"),
         ]
 
     async def stop(self) -> None:
@@ -133,6 +144,8 @@ class Archiver:
         if self._follower is not None:
             await self._follower.stop()
         await self._sign_if_due()
+        await self._cosign_if_due()
+        await self.cosigning.stop()
         if self._store is not None:
             with contextlib.suppress(LedgerError):
                 await self._in_thread(self._store.close)
@@ -160,6 +173,7 @@ class Archiver:
             identity = await self._journal_identity()
             self._store = await self._in_thread(lambda: self._open(identity))
         await self._build_tree(self._store)
+        await self._find_what_is_not_to_be_kept(self._store)
         await self._resume_signing(self._store)
         self._tip = self._store.tip
         position = JournalPosition(*self._store.position)
@@ -180,6 +194,16 @@ class Archiver:
         """Add what the tree lacks, a little at a time, so that the service can be ended meanwhile."""
         while missing := await self._in_thread(store.build_tree):
             self._building = f"the tree is being built: {missing} entries are missing in it"
+
+    async def _find_what_is_not_to_be_kept(self, store: LedgerStore) -> None:
+        """Look through the records of what the intake still holds: an earlier process may have left something."""
+        info = await self._broker.jetstream.stream_info(subjects.intake_stream(self._config.market))
+
+        def find() -> int:
+            before = store.record_at((info.state.first_seq, 0, 0))
+            return last_not_kept(record.body for record in store.records(before.record - 1 if before else 0))
+
+        self.trimmer.not_to_be_kept = max(self.trimmer.not_to_be_kept, await self._in_thread(find))
 
     async def _resume_signing(self, store: LedgerStore) -> None:
         config, subject = self._config, subjects.checkpoint(self._config.market)
@@ -206,6 +230,27 @@ class Archiver:
             return
         await self._in_thread(lambda: checkpointer.make(store))
         await checkpointer.tell()
+
+    async def _cosign(self) -> None:
+        # Apart from signing: a witness that is slow to answer must not hold up the next checkpoint.
+        while self.cosigning.is_wanted and not self._is_ending:
+            await asyncio.sleep(INTERVAL_S)
+            await self._cosign_if_due()
+
+    async def _cosign_if_due(self) -> None:
+        store, checkpointer = self._store, self._checkpointer
+        latest = checkpointer.latest if checkpointer is not None else None
+        if store is None or checkpointer is None or latest is None or not self.cosigning.is_wanted:
+            return
+        if latest.checkpoint.size > self.cosigning.cosigned_size:
+            cosigned = await self.cosigning.ask(latest)
+            if cosigned is not None:
+                await self._in_thread(lambda: checkpointer.keep_cosigned(store, cosigned))
+
+    async def _consistency_proof(self, size1: int, size2: int) -> list[bytes]:
+        store = self._store
+        assert store is not None, "witnesses are asked once the store is open"
+        return await self._in_thread(lambda: TiledTree(store.tiles, size2).consistency_proof(size1))
 
     async def _journal_identity(self) -> str:
         name = subjects.journal_stream(self._config.market)
@@ -234,6 +279,7 @@ class Archiver:
                 await self._archive([record])
             return
         self._tip = store.tip
+        self.trimmer.not_to_be_kept = max(self.trimmer.not_to_be_kept, last_not_kept(record.body for record in records))
         self.archived.batches += 1
         self.archived.records += len(records)
         self.archived.entries += entries

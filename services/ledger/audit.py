@@ -11,11 +11,15 @@ from events.registry import AnyEvent
 from services.ledger.audit_accounts import Check, CheckResult, Recount, Totals
 from services.ledger.audit_fold import SeatRecount
 from services.ledger.audit_inputs import InputRecount
+from services.ledger.audit_invitations import InvitationRecount
 from services.ledger.audit_money import MoneyRecount
+from services.ledger.audit_notices import SentRecount
+from services.ledger.audit_plays import PlayRecount
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry, entries_in
 from services.ledger.lean import name_of
+from services.ledger.notices import sent_invitations
 from services.ledger.scratch import scratch_database
 from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
@@ -45,7 +49,8 @@ def audit(store: LedgerStore, progress: Progress | None = None) -> AuditReport:
     with closing(scratch_database()) as scratch:
         checks = {check: CheckResult() for check in Check}
         recount, inputs = Recount(checks, scratch), InputRecount(checks, scratch)
-        walk = _Walk(store, recount, inputs, progress)
+        sent = SentRecount(checks, scratch, sent_invitations(store))
+        walk = _Walk(store, recount, inputs, InvitationRecount(checks, scratch), sent, progress)
         walk.run()
         walk.finish()
         return AuditReport(
@@ -63,12 +68,23 @@ def audit(store: LedgerStore, progress: Progress | None = None) -> AuditReport:
 class _Walk:
     """One pass over the archive."""
 
-    def __init__(self, store: LedgerStore, recount: Recount, inputs: InputRecount, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        recount: Recount,
+        inputs: InputRecount,
+        invitations: InvitationRecount,
+        sent: SentRecount,
+        progress: Progress | None,
+    ) -> None:
         self._store = store
         self._recount = recount
         self._inputs = inputs
+        self._invitations = invitations
+        self._sent = sent
         self._seats = SeatRecount(recount)
         self._money = MoneyRecount(recount)
+        self._plays = PlayRecount(recount)
         self._progress = progress
         self._total = store.tip.entries if store.tip is not None else 0
         self.records = 0
@@ -81,6 +97,7 @@ class _Walk:
             for found in entries_in(record.seq, record.body):
                 self._entry(found)
             self._inputs.record(decode_record(record.body).through)
+            self._sent.record(record.seq)
 
     def _entry(self, found: FoundEntry) -> None:
         self.last, self.entries = found, self.entries + 1
@@ -90,6 +107,9 @@ class _Walk:
         self._inputs.entry(found)
         self._money.entry(found.entry, event)
         self._seats.entry(found.entry, event, answered_at_ns)
+        self._plays.entry(found.entry)
+        self._invitations.entry(found.name, found.entry, event)
+        self._sent.entry(found.name, found.entry, event)
         self._recount.settle()
         if self._progress is not None and self.entries % _REPORT_EVERY == 0:
             self._progress(self.entries, max(self._total, self.entries))
@@ -98,6 +118,7 @@ class _Walk:
         """Check what can only be said at the end."""
         self._inputs.check_originals(self._store)
         self._money.check_payments()
+        self._sent.finish()
         stuck = self._recount.checks[Check.STUCK_GROUPS]
         for name, group in self._recount.groups.items():
             # What was due when the last input got its outcome had been done before; later timers are still due.

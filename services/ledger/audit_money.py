@@ -77,6 +77,14 @@ class MoneyRecount:
             )
             return
         paid.refunded_minor += decision.amount_minor
+        if decision.cause == "dispute":
+            # A resolution gives back of what a filled group keeps, and of nothing else.
+            paid.kept_minor -= decision.amount_minor
+            if paid.kept_minor < 0:
+                self._recount.fail(
+                    Check.REFUND_AMOUNTS,
+                    f"refund {decision.refund} gives {-paid.kept_minor} more back than payment {paid.payment} keeps",
+                )
         if paid.refunded_minor > paid.amount_minor or decision.currency != paid.currency:
             self._recount.fail(
                 Check.REFUND_AMOUNTS,

@@ -93,6 +93,17 @@ class Checkpointer:
             self.trouble = f"no checkpoint can be made: {error}"
             _log.warning("%s", self.trouble)
 
+    def keep_cosigned(self, store: LedgerStore, cosigned: SignedCheckpoint) -> None:
+        """Keep a checkpoint that witnesses cosigned, and show it unless a newer one has been signed meanwhile."""
+        try:
+            store.save_checkpoint(cosigned.note, is_cosigned=True)
+        except LedgerError as error:
+            self.trouble = f"cosignatures cannot be kept: {error}"
+            _log.warning("%s", self.trouble)
+            return
+        if self.latest is not None and self.latest.checkpoint == cosigned.checkpoint:
+            self.latest = cosigned
+
     async def tell(self) -> None:
         """Publish the last checkpoint; who misses it asks for it over HTTP."""
         if self.latest is not None and self.trouble is None:

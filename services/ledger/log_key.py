@@ -1,4 +1,4 @@
-"""The key that a market's checkpoints are signed with: made at first run, never replaced, its owner's alone."""
+"""The keys that checkpoints are signed and cosigned with: made at first run, never replaced, their owner's alone."""
 
 import contextlib
 import os
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from services.ledger.faults import LedgerError
-from services.ledger.note import KEY_MAX_CHARS, NoteError, SigningKey, check_key_name
+from services.ledger.note import COSIGNATURE, ED25519, KEY_MAX_CHARS, NoteError, SigningKey, check_key_name
 
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 _SEED_BYTES: Final = 32
+_WHOSE: Final = {ED25519: "log", COSIGNATURE: "witness"}
 
 
 def log_key_file(data_dir: Path, market: str) -> Path:
@@ -29,9 +30,7 @@ def ensure_log_key(path: Path, name: str) -> SigningKey:
         check_key_name(name)
     except NoteError as error:
         raise LedgerError(f"a log cannot have this name: {error}; change `log_host`") from None
-    if not path.exists():
-        _write_new_key(path, SigningKey(name, secrets.token_bytes(_SEED_BYTES)))
-    key = read_log_key(path)
+    key = _ensure_key(path, name, ED25519)
     if key.name != name:
         raise LedgerError(
             f"the key in {path} signs as {key.name}, but this log is called {name}: set `log_host` back, or, for a "
@@ -40,20 +39,41 @@ def ensure_log_key(path: Path, name: str) -> SigningKey:
     return key
 
 
-def read_log_key(path: Path) -> SigningKey:
+def ensure_witness_key(path: Path, name: str) -> SigningKey:
+    """Return the witness's key in the file at `path`, made now with the name `name` when there is none.
+
+    Raises LedgerError when it cannot be read or made, others may read it, or it signs under another name.
+    """
+    try:
+        check_key_name(name)
+    except NoteError as error:
+        raise LedgerError(f"a witness cannot have this name: {error}") from None
+    key = _ensure_key(path, name, COSIGNATURE)
+    if key.name != name:
+        raise LedgerError(f"the key in {path} signs as {key.name}, not as {name}: a witness keeps its name")
+    return key
+
+
+def _ensure_key(path: Path, name: str, kind: int) -> SigningKey:
+    if not path.exists():
+        _write_new_key(path, SigningKey(name, secrets.token_bytes(_SEED_BYTES), kind))
+    return read_log_key(path, kind)
+
+
+def read_log_key(path: Path, kind: int = ED25519) -> SigningKey:
     """Return the key in the file at `path`. Raises LedgerError when there is none or others may read it."""
     try:
         with path.open(encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.read(KEY_MAX_CHARS + 1)
     except FileNotFoundError:
-        raise LedgerError(f"there is no log key at {path}: the ledger makes it when it first runs") from None
+        raise LedgerError(f"there is no {_WHOSE[kind]} key at {path}: it is made at the first run") from None
     except (OSError, ValueError) as error:
         raise LedgerError(f"the log key {path} cannot be read: {error}") from None
     if mode & 0o077:
         raise LedgerError(f"others may read the log key {path} (mode {mode:o}): run `chmod 600 {path}`")
     try:
-        return SigningKey.parse(text.strip())
+        return SigningKey.parse(text.strip(), kind)
     except NoteError as error:
         raise LedgerError(f"the log key {path} is damaged: {error}") from None
 

@@ -28,6 +28,9 @@ class LedgerMetrics(Collector):
         yield _gauge("record", "Last record archived.", tip.seq if tip is not None else 0)
         yield _gauge("archive_entries", "Entries in the archive.", tip.entries if tip is not None else 0)
         yield _gauge("intake_trimmed_to", "Last intake message that was trimmed.", archiver.trimmer.trimmed_to)
+        cosigning = archiver.cosigning
+        yield _gauge("cosigned_leaves", "Leaves of the last tree that a witness cosigned.", cosigning.cosigned_size)
+        yield _gauge("witness_disagrees", "1 while a witness has seen another log than this.", int(cosigning.disagrees))
         yield _count("records", "Records archived.", archived.records)
         yield _count("entries", "Entries archived.", archived.entries)
         yield _count("record_bytes", "Bytes of the records archived.", archived.size_bytes)

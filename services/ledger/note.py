@@ -2,12 +2,14 @@
 
     line = "— " name " " base64(key id 4 | signature), key id = SHA-256(name "\\n" type 1 | public key)[:4]
 
-Only Ed25519 (type 1) is made and verified here; the lines of other keys are kept and ignored, as they must be.
+Made and verified here are Ed25519 signatures of logs (type 1) and the timestamped Ed25519 cosignatures of witnesses
+(type 4, c2sp.org/tlog-cosignature); the lines of other keys are kept and ignored, as they must be.
 """
 
 import base64
 import binascii
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
@@ -19,10 +21,17 @@ NOTE_MAX_BYTES: Final = 1_000_000
 SIGNATURES_MAX: Final = 100
 KEY_MAX_CHARS: Final = 1_000
 ED25519: Final = 1
+"""Type of the keys that logs sign with."""
+COSIGNATURE: Final = 4
+"""Type of the keys that witnesses cosign with: the signature begins with a time."""
+TIME_MAX_S: Final = 2**63 - 1
+_time: Final = struct.Struct(">Q")
 _KEY_BYTES: Final = 32
+_SIGNATURE_BYTES: Final = 64
 _KEY_ID_BYTES: Final = 4
 _LINE_START: Final = "— "
 _PRIVATE: Final = ("PRIVATE", "KEY")
+_KINDS: Final = {ED25519: "notes", COSIGNATURE: "witnesses"}
 _FORM: Final = "NAME+HASH+BASE64, e.g. example.com/log+530d903a+Aekye…"
 
 
@@ -54,24 +63,25 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class VerifierKey(msgspec.Struct, frozen=True):
-    """The public half of an Ed25519 key, with the name that it signs under."""
+    """The public half of an Ed25519 key, with the name that it signs under; `kind` is ED25519 or COSIGNATURE."""
 
     name: str
     public_key: bytes
+    kind: int = ED25519
 
     @property
     def key_id(self) -> bytes:
         """The 4 bytes that name the key in a signature line."""
-        return _key_id(self.name, bytes([ED25519]) + self.public_key)
+        return _key_id(self.name, bytes([self.kind]) + self.public_key)
 
     def text(self) -> str:
         """Return the key as C2SP writes verifier keys."""
-        return f"{self.name}+{self.key_id.hex()}+{_encode(bytes([ED25519]) + self.public_key)}"
+        return f"{self.name}+{self.key_id.hex()}+{_encode(bytes([self.kind]) + self.public_key)}"
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the key in `text`. Raises NoteError when there is none."""
-        return cls(*_parse_key(text, "verifier key"))._checked(text)
+    def parse(cls, text: str, kind: int = ED25519) -> Self:
+        """Return the key of type `kind` in `text`. Raises NoteError when there is none."""
+        return cls(*_parse_key(text, "verifier key", kind), kind)._checked(text)
 
     def _checked(self, text: str) -> Self:
         if text.split("+", 2)[1] != self.key_id.hex():
@@ -80,21 +90,25 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     def verify(self, text: str, signature: bytes) -> None:
         """Raise NoteError when `signature` is not this key's over `text`."""
+        message = text.encode()
+        if self.kind == COSIGNATURE:
+            at_s = cosigned_at_s(signature)
+            signature, message = signature[_time.size :], cosigned_message(text, at_s)
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except (InvalidSignature, ValueError):
             raise NoteError(f"the signature of {self.name} is not valid: text or signature was changed") from None
 
 
 class SigningKey:
-    """An Ed25519 key and the name that it signs under."""
+    """An Ed25519 key and the name that it signs under; `kind` is ED25519 or COSIGNATURE."""
 
-    def __init__(self, name: str, seed: bytes) -> None:
+    def __init__(self, name: str, seed: bytes, kind: int = ED25519) -> None:
         check_key_name(name)
         assert len(seed) == _KEY_BYTES, f"a seed of {len(seed)} bytes"
         self._seed = seed
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.verifier = VerifierKey(name, self._key.public_key().public_bytes_raw())
+        self.verifier = VerifierKey(name, self._key.public_key().public_bytes_raw(), kind)
 
     @property
     def name(self) -> str:
@@ -103,24 +117,44 @@ class SigningKey:
 
     def text(self) -> str:
         """Return the key, which is a secret, as Go's note package writes private keys."""
-        secret = _encode(bytes([ED25519]) + self._seed)
+        secret = _encode(bytes([self.verifier.kind]) + self._seed)
         return "+".join((*_PRIVATE, self.name, self.verifier.key_id.hex(), secret))
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the key in `text`. Raises NoteError, which quotes nothing of it, when there is none."""
+    def parse(cls, text: str, kind: int = ED25519) -> Self:
+        """Return the key of type `kind` in `text`. Raises NoteError, which quotes nothing of it, when there is none."""
         parts = text.split("+", 2)
         if tuple(parts[:2]) != _PRIVATE or len(parts) != 3:
             raise NoteError("this is no private key: expected PRIVATE+KEY+NAME+HASH+BASE64")
-        name, seed = _parse_key(parts[2], "private key")
-        key = cls(name, seed)
+        name, seed = _parse_key(parts[2], "private key", kind)
+        key = cls(name, seed, kind)
         if key.text() != text:
             raise NoteError("the private key names another key than it holds: a part of it was changed")
         return key
 
     def sign(self, text: str) -> NoteSignature:
-        """Return this key's signature of `text`."""
+        """Return this key's signature of `text`, as a log signs."""
+        assert self.verifier.kind == ED25519, "a witness says when it signs"
         return NoteSignature(self.name, self.verifier.key_id, self._key.sign(text.encode()))
+
+    def cosign(self, text: str, at_s: int) -> NoteSignature:
+        """Return this key's cosignature of `text` at `at_s`, in seconds since 1970, as a witness signs."""
+        assert self.verifier.kind == COSIGNATURE and 0 <= at_s <= TIME_MAX_S, "a witness, and a time"
+        signature = _time.pack(at_s) + self._key.sign(cosigned_message(text, at_s))
+        return NoteSignature(self.name, self.verifier.key_id, signature)
+
+
+def cosigned_message(text: str, at_s: int) -> bytes:
+    """Return what a witness signs of a checkpoint's text (c2sp.org/tlog-cosignature, Ed25519 signed message)."""
+    return f"cosignature/v1\ntime {at_s}\n{text}".encode()
+
+
+def cosigned_at_s(signature: bytes) -> int:
+    """Return the time in a cosignature, in seconds since 1970. Raises NoteError when there is none."""
+    at_s = int(_time.unpack_from(signature)[0]) if len(signature) == _time.size + _SIGNATURE_BYTES else -1
+    if not 0 <= at_s <= TIME_MAX_S:
+        raise NoteError("a cosignature is a time of 8 bytes and a signature of 64")
+    return at_s
 
 
 def sign_note(text: str, keys: Sequence[SigningKey]) -> Note:
@@ -192,18 +226,18 @@ def _parse_line(line: str) -> NoteSignature:
     return NoteSignature(name, body[:_KEY_ID_BYTES], body[_KEY_ID_BYTES:])
 
 
-def _parse_key(text: str, kind: str) -> tuple[str, bytes]:
+def _parse_key(text: str, what: str, kind: int) -> tuple[str, bytes]:
     """Return name and 32 key bytes of NAME+HASH+BASE64; whether the hash is right is for the caller to check."""
     parts = text.split("+", 2) if len(text) <= KEY_MAX_CHARS else []
     if len(parts) != 3:
-        raise NoteError(f"this is no {kind}: expected {_FORM}")
+        raise NoteError(f"this is no {what}: expected {_FORM}")
     name, _, encoded = parts
     check_key_name(name)
-    body = _decode(encoded, f"the {kind} of {name}")
-    if body[:1] != bytes([ED25519]):
-        raise NoteError(f"the {kind} of {name} is no Ed25519 key of notes: only these are known here")
+    body = _decode(encoded, f"the {what} of {name}")
+    if body[:1] != bytes([kind]):
+        raise NoteError(f"the {what} of {name} is no Ed25519 key of {_KINDS[kind]}: only these are known here")
     if len(body) != 1 + _KEY_BYTES:
-        raise NoteError(f"the {kind} of {name} has {len(body) - 1} bytes: expected {_KEY_BYTES}")
+        raise NoteError(f"the {what} of {name} has {len(body) - 1} bytes: expected {_KEY_BYTES}")
     return name, body[1:]
 
 

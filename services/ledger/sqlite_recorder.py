@@ -23,6 +23,7 @@ from services.ledger.recorders import (
     DELETE_RUN,
     DELETE_TILE,
     INDEX_COLUMNS,
+    UNCHECKED_COLUMN,
     IndexChange,
     Row,
     insert_into,
@@ -43,6 +44,7 @@ _TABLES: Final = {
     "runs": "ledger_runs",
     "pages": "ledger_pages",
     "tiles": "ledger_tiles",
+    "notices": "ledger_notices",
 }
 # The library leaves positions to the implicit rowid, which VACUUM may renumber and which uses the ids of a
 # deleted tail again. The column keeps the name under which the library reads it.
@@ -57,7 +59,7 @@ CREATE TABLE IF NOT EXISTS ledger_meta (name TEXT PRIMARY KEY, value TEXT NOT NU
 """
 _CREATE_RECORDS: Final = """
 CREATE TABLE IF NOT EXISTS ledger_records (
-    record INTEGER PRIMARY KEY, hash BLOB NOT NULL, journal_at INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+    record INTEGER PRIMARY KEY, hash BLOB NOT NULL, size_bytes INTEGER NOT NULL,
     first_leaf INTEGER NOT NULL, entries INTEGER NOT NULL,
     first_seq INTEGER NOT NULL, first_index INTEGER NOT NULL, first_part INTEGER NOT NULL, last_at INTEGER NOT NULL)
 """
@@ -73,6 +75,16 @@ _CREATE_TILES: Final = """
 CREATE TABLE IF NOT EXISTS ledger_tiles (
     level INTEGER NOT NULL, tile INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (level, tile))
 """
+_CREATE_NOTICES: Final = """
+CREATE TABLE IF NOT EXISTS ledger_notices (
+    stream TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, as_of INTEGER NOT NULL, member TEXT NOT NULL,
+    entry TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (stream, seq)) WITHOUT ROWID
+"""
+_INDEX_NOTICES: Final = (
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_member ON ledger_notices (member, at)",
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_entry ON ledger_notices (entry)",
+    "CREATE INDEX IF NOT EXISTS ledger_notices_by_kind ON ledger_notices (kind, as_of)",
+)
 _INDEX_RUNS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_runs_by_record ON ledger_runs (last_record)"
 _INDEX_PAGES: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_pages_by_pair ON ledger_pages (run, first_pair)"
 _CREATE_INDEX: Final = (
@@ -81,6 +93,8 @@ _CREATE_INDEX: Final = (
     _CREATE_RUNS,
     _CREATE_PAGES,
     _CREATE_TILES,
+    _CREATE_NOTICES,
+    *_INDEX_NOTICES,
     _INDEX_RUNS,
     _INDEX_PAGES,
 )
@@ -147,6 +161,12 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         kept = [statement for statement in statements if "stored_events" not in statement]
         return [_CREATE_EVENTS, *kept, *_CREATE_INDEX]
 
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute("SELECT 1 FROM pragma_table_info('ledger_records') WHERE name = ?", (UNCHECKED_COLUMN,))
+        if c.fetchone() is not None:
+            c.execute(f"ALTER TABLE ledger_records DROP COLUMN {UNCHECKED_COLUMN}")
+
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Write events, with `tracking` and `index`, in one transaction."""
         with _told_as_database_error():
@@ -158,13 +178,13 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         returning = super()._insert_events(c, stored_events, **kwargs)
         index: IndexChange | None = kwargs.get("index")
         if index is not None:
-            gone = [(run,) for run in index.absorbed]
-            for table in ("pages", "runs"):
-                c.executemany(_translate(DELETE_RUN[table]), gone)
-            c.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
-            for table, rows in index.rows().items():
-                c.executemany(_INSERT[table], rows)
+            _write_index(c, index)
         return returning
+
+    def put_index(self, index: IndexChange) -> None:
+        """Write a change of the index in a transaction of its own."""
+        with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
+            _write_index(cursor, index)
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
@@ -182,6 +202,15 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         """Run one statement in a transaction of its own."""
         with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
             cursor.execute(_translate(statement), parameters)
+
+
+def _write_index(cursor: SQLiteCursor, index: IndexChange) -> None:
+    gone = [(run,) for run in index.absorbed]
+    for table in ("pages", "runs"):
+        cursor.executemany(_translate(DELETE_RUN[table]), gone)
+    cursor.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
+    for table, rows in index.rows().items():
+        cursor.executemany(_INSERT[table], rows)
 
 
 class LedgerSQLiteFactory(SQLiteFactory):

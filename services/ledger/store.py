@@ -7,9 +7,10 @@ them. The application's tracking, the summaries and the index stand in the same 
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking
 
@@ -29,11 +30,29 @@ from services.ledger.postings import (
     pairs_of,
     split_page,
 )
-from services.ledger.recorders import IndexChange, LedgerRecorder, Summary
-from services.ledger.tree import CHECKPOINT_META, MARKET_KEY_META, GrowingTree, Growth, check_market_key
+from services.ledger.recorders import IndexChange, LedgerRecorder, Row, Summary
+from services.ledger.tree import (
+    CHECKPOINT_META,
+    COSIGNED_META,
+    MARKET_KEY_META,
+    GrowingTree,
+    Growth,
+    check_market_key,
+)
 
 FORMAT: Final = "1"
+INDEX_STEP_RECORDS: Final = 64
+DERIVED_TABLES: Final = ("pages", "runs", "records", "tiles")
 _ATTEMPTS: Final = 3
+
+
+class _Archived(NamedTuple):
+    """A record that is archived already, as it would arrive; when the journal got it is not kept."""
+
+    seq: int
+    hash: str
+    body: bytes
+    at_ns: int = 0
 
 
 class Arrival(Protocol):
@@ -101,6 +120,7 @@ class LedgerStore(Archive):
             known = _check_meta(application.recorder_in_use, market, identity, read_only=read_only)
             store = cls(application, market, known)
             if not read_only:
+                store.build_index()
                 store.check_tracking()
                 store.keep_tree(market_key)
         except PersistenceError as error:
@@ -121,6 +141,8 @@ class LedgerStore(Archive):
 
     def close(self) -> None:
         """Close the connections to the database."""
+        if self.tree is not None:
+            self.tree.hasher.close()
         self._application.close()
 
     @property
@@ -161,12 +183,30 @@ class LedgerStore(Archive):
                 continue
             except PersistenceError as error:
                 raise LedgerUnavailable(f"the ledger's database does not take records: {error}") from error
-            self._tip = tip
+            self._take(tip, index)
             if self.tree is not None and growth is not None:
                 self.tree.take(growth)
-            self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
             return entries
         raise LedgerUnavailable("another process writes to this ledger at the same time: only one may")
+
+    def build_index(self) -> None:
+        """Make the end of the index anew from the archive, some records at a time, where it was deleted."""
+        while records := list(islice(self.records(self.position[0]), INDEX_STEP_RECORDS)):
+            arrivals = [_Archived(record.seq, hash_bytes(record.body), record.body) for record in records]
+            tip, index, _ = self._prepare(arrivals)
+            try:
+                self._application.recorder_in_use.put_index(index)
+            except IntegrityError:
+                # Another process archived these just now, with their index.
+                self._load()
+                continue
+            self._take(tip, index)
+
+    def drop_derived(self) -> None:
+        """Delete everything that follows from the records: index, summaries and tiles."""
+        for table in DERIVED_TABLES:
+            self._application.recorder_in_use.execute(f"DELETE FROM @{table}", ())  # noqa: S608 - own names
+        self._load()
 
     # The tree
 
@@ -204,12 +244,23 @@ class LedgerStore(Archive):
         """Return the last checkpoint that was signed, None when there is none."""
         return self.meta(CHECKPOINT_META)
 
-    def save_checkpoint(self, note: str) -> None:
+    def cosigned(self) -> str | None:
+        """Return the last checkpoint that a witness cosigned, None when there is none."""
+        return self.meta(COSIGNED_META)
+
+    def save_checkpoint(self, note: str, *, is_cosigned: bool = False) -> None:
         """Keep a checkpoint in place of the one before. Raises LedgerUnavailable when the database does not take it."""
         try:
-            self._note(CHECKPOINT_META, note)
+            self._note(COSIGNED_META if is_cosigned else CHECKPOINT_META, note)
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take the checkpoint: {error}") from error
+
+    def execute(self, statement: str, parameters: Row) -> None:
+        """Run one statement in a transaction of its own. Raises LedgerUnavailable when that does not work."""
+        try:
+            self._application.recorder_in_use.execute(statement, parameters)
+        except PersistenceError as error:
+            raise LedgerUnavailable(f"the ledger's database does not take it: {error}") from error
 
     def _note(self, name: str, value: str) -> None:
         self._application.recorder_in_use.execute(
@@ -230,8 +281,16 @@ class LedgerStore(Archive):
                 )
         return fresh
 
+    def _take(self, tip: Tip, index: IndexChange) -> None:
+        """Go on from what has been written."""
+        self._tip = tip
+        self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
+
     def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange, Growth | None]:
         tip = self._tip
+        bodies = [(each.seq, each.body) for each in arrivals]
+        if self.tree is not None:
+            self.tree.hasher.begin(bodies)
         summaries: list[Summary] = []
         pairs: list[bytes] = []
         for arrival in arrivals:
@@ -243,12 +302,10 @@ class LedgerStore(Archive):
             size_bytes = len(arrival.body)
             count = len(record.entries)
             place = record.entries[0].position
-            summaries.append(
-                Summary(arrival.seq, own_hash, arrival.at_ns, size_bytes, first_leaf, count, *place, tip.at_ns)
-            )
+            summaries.append(Summary(arrival.seq, own_hash, size_bytes, first_leaf, count, *place, tip.at_ns))
             pairs += pairs_of(arrival.seq, record.entries)
         assert tip is not None, "there is at least one record"
-        growth = None if self.tree is None else self.tree.growth([(each.seq, each.body) for each in arrivals])
+        growth = None if self.tree is None else self.tree.growth(bodies)
         return tip, self._index(summaries, pairs, growth), growth
 
     def _index(self, summaries: list[Summary], pairs: list[bytes], growth: Growth | None) -> IndexChange:

@@ -1,13 +1,29 @@
 """Decisions and events in words that an operator can read out."""
 
-from typing import Final
+from typing import Final, get_args
 
 from events import decisions as d
+from events import dispute_decisions as dd
+from events.dispute import Remedy
 from events.envelope import Event
+from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
+from services.ledger.member_words import MemberDecision, member_decision_in_words
+from services.ledger.play_words import play_decision_in_words
 
+_Dispute = (
+    dd.DisputeOpened
+    | dd.DisputeAnswered
+    | dd.DisputeEvidenced
+    | dd.DisputeProposed
+    | dd.DisputeResolved
+    | dd.DisputeAppealed
+    | dd.DisputeOverdue
+    | dd.DisputeClosed
+)
+DISPUTED: Final = get_args(_Dispute)
 _CAUSES: Final = {
     "target": "it reached its target",
     "deadline": "its deadline came and enough were confirmed",
@@ -19,12 +35,17 @@ _CAUSES: Final = {
     "offer_withdrawn": "its offer was withdrawn",
 }
 
+_NAMED: Final = (
+    *("play", "assist", "order", "invitation", "member", "inviter", "invitee", "other"),
+    *("group", "pool", "offer", "refund", "dispute", "purpose", "channel"),
+)
+
 
 def event_in_words(event: Event, publisher: str | None) -> str:
     """Return what a publisher reported."""
     kind = str(event.__struct_config__.tag).removeprefix("groupbuy.").removesuffix(".v1")
     data = getattr(event, "data", None)
-    named = [f"{n} {v}" for n in ("order", "member", "group", "offer", "refund") if (v := getattr(data, n, None))]
+    named = [f"{n} {v}" for n in _NAMED if (v := getattr(data, n, None))]
     return f"{publisher or 'somebody'} reported {kind}{': ' if named else ''}{', '.join(named)} (event {event.id})"
 
 
@@ -48,6 +69,12 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _refund_in_words(decision)
     if isinstance(decision, d.Refused | d.Duplicate | d.Malformed):
         return _refusal_in_words(decision)
+    if isinstance(decision, DISPUTED):
+        return _dispute_in_words(decision)
+    if isinstance(decision, MemberDecision):
+        return member_decision_in_words(decision)
+    if isinstance(decision, (*PLAY_DECISIONS, *ASSIST_DECISIONS)):
+        return play_decision_in_words(decision)
     return _other_in_words(decision)
 
 
@@ -95,6 +122,46 @@ def _refund_in_words(decision: d.RefundDue | d.RefundClosed) -> str:
             f"for order {decision.order} ({decision.cause})"
         )
     return f"refund {decision.refund} of order {decision.order}, {amount}, was {decision.status}"
+
+
+def remedy_in_words(remedy: Remedy) -> str:
+    """Return what a resolution brings about."""
+    if remedy.kind == "refund":
+        amount = "all that it still holds" if remedy.amount_minor is None else f"{remedy.amount_minor} (minor units)"
+        return f"a refund of {amount}{f' for order {remedy.order}' if remedy.order else ''}"
+    if remedy.kind == "seat":
+        return f"a seat again{f' for order {remedy.order}' if remedy.order else ''}"
+    if remedy.kind == "assist_counted":
+        return f"assist {remedy.assist} counts"
+    if remedy.kind == "assist_voided":
+        return f"assist {remedy.assist} is void"
+    if remedy.kind == "member_reinstated":
+        return f"member {remedy.member} is reinstated"
+    return "nothing"
+
+
+def _dispute_in_words(decision: _Dispute) -> str:
+    which = f"dispute {decision.dispute}"
+    if isinstance(decision, dd.DisputeOpened):
+        until = f"{format_time_ns(decision.answer_until)}, resolution before {format_time_ns(decision.resolve_until)}"
+        return f"{which} of member {decision.member} about {decision.about} {decision.disputed}: answer before {until}"
+    if isinstance(decision, dd.DisputeAnswered):
+        return f"{which} is answered by the {decision.party}"
+    if isinstance(decision, dd.DisputeEvidenced):
+        return f"{which}: evidence {decision.number} of the {decision.party}, committed to as {decision.evidence[:16]}"
+    if isinstance(decision, dd.DisputeProposed):
+        what = f"{decision.verdict}, {remedy_in_words(decision.remedy)}"
+        return f"{which}: {decision.actor} proposes {what}; somebody else must agree"
+    if isinstance(decision, dd.DisputeResolved):
+        who = f"{decision.actor} and {decision.second}" if decision.second else decision.actor
+        what = f"{decision.verdict} by {who}: {remedy_in_words(decision.remedy)}"
+        return f"{which} is {what}; an appeal is open before {format_time_ns(decision.appeal_until)}"
+    if isinstance(decision, dd.DisputeAppealed):
+        until = format_time_ns(decision.resolve_until)
+        return f"{which} is appealed by the {decision.party}: somebody else resolves it before {until}"
+    if isinstance(decision, dd.DisputeOverdue):
+        return f"{which}: the {decision.stage} is overdue"
+    return f"{which} is closed: its resolution is final"
 
 
 def _refusal_in_words(decision: d.Refused | d.Duplicate | d.Malformed) -> str:

@@ -4,13 +4,16 @@ import asyncio
 import logging
 from typing import Final
 
+import msgspec
 import nats.errors
 from nats.js import api
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from events import subjects
 from events.record import hash_bytes
+from services.bus.asking import asker_of, decode_ack
 from services.bus.connect import ServiceBroker
+from services.bus.wire import header_block, wire_of
 
 PUBLISH_TIMEOUT_S: Final = 5.0
 RETRY_S: Final = 0.2
@@ -48,27 +51,29 @@ class JournalWriter:
         pause_s = RETRY_S
         while True:
             try:
-                ack = await self._broker.jetstream.publish(
-                    self._subject, body, timeout=PUBLISH_TIMEOUT_S, headers=self._fence(own_hash)
-                )
-            except APIError as error:
-                if error.err_code in _FENCE_ERRORS:
-                    return await self._settle_conflict(own_hash)
-                _log.warning("the journal does not take the record: %s", error)
-            except _AWAY as error:
-                # The record may be in the journal, may come later from the client's buffer, or never: the
-                # same bytes under the same fence are published again, and at most one of them gets in.
+                asker = await asker_of(self._broker.client)
+                answer = asker.ask(self._subject, body, self._fence(own_hash), PUBLISH_TIMEOUT_S)
+                # Before the rules go on, which would hold it up for milliseconds.
+                wire_of(self._broker.client).flush()
+                ack = decode_ack(await answer)
+            except (*_AWAY, msgspec.DecodeError) as error:
+                # The record may be in the journal, or on its way, or lost: the same bytes under the same fence
+                # are published again, and at most one of them gets in.
                 _log.warning("no answer to a commit: %s", str(error) or type(error).__name__)
             else:
-                return self._committed(ack.seq, own_hash)
+                if ack.error is None:
+                    return self._committed(ack.seq, own_hash)
+                if ack.error.err_code in _FENCE_ERRORS:
+                    return await self._settle_conflict(own_hash)
+                _log.warning("the journal does not take the record: %s", ack.error.description)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RETRY_MAX_S)
 
-    def _fence(self, own_hash: str) -> dict[str, str]:
+    def _fence(self, own_hash: str) -> bytes:
         fence = {subjects.HEADER_MESSAGE_ID: own_hash, subjects.HEADER_LAST_SEQUENCE: str(self.last_seq)}
         if self._last_hash is not None and self.last_seq > 0:
             fence[subjects.HEADER_LAST_MESSAGE_ID] = self._last_hash
-        return fence
+        return header_block(fence)
 
     async def _settle_conflict(self, own_hash: str) -> int:
         """Find out whether the conflict is with our own record, committed without our hearing of it."""

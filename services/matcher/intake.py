@@ -1,39 +1,45 @@
 """The drain: reads the intake in order, as much as is pending at a time.
 
-A push consumer without acknowledgements on a plain subscription, whose queue is emptied in one go: nats-py's own
-ways of taking a message cost a coroutine, a future or a timer each. What the library would do for a consumer is
-done here instead: flow control, heartbeats, gaps, silence. The position is the journal's, never the consumer's.
+A push consumer without acknowledgements, whose messages come by the short way (`services.bus.wire`) and are taken
+in one go. What the library would do for a consumer is done here instead: flow control, heartbeats, gaps, silence.
+The position is the journal's, never the consumer's.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from typing import Final
 
 import nats.errors
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 
 from events import subjects
+from events.decode import NamesAPerson, Unreadable, decode_event
+from events.market import MarketRestoredEvent
 from events.record import hash_bytes
 from services.bus.connect import ServiceBroker
 from services.bus.journal_consumer import parse_reply
+from services.bus.wire import WireSubscription, parse_headers, wire_of
 from services.matcher.domain.message import Message
 from services.matcher.log import LogBroken, Standing
 
 HEARTBEAT_S: Final = 2.0
 SILENCE_S: Final = 7.0
-PENDING_MAX_MESSAGES: Final = 400_000
+# Flow control holds the broker back long before.
 PENDING_MAX_BYTES: Final = 512 * 1024 * 1024
+ORIGINS_MAX: Final = 4_096
 INACTIVE_THRESHOLD_S: Final = 10.0
 RETRY_S: Final = 0.5
 # A few milliseconds of rules, after which the loop looks at the socket and at the commit under way.
 TAKE_MESSAGES: Final = 512
 TAKE_BYTES: Final = 256 * 1024
 
+_STATUS: Final = b"NATS/1.0 100"
+_STALLED: Final = api.Header.CONSUMER_STALLED.value
+_LAST_CONSUMER: Final = api.Header.LAST_CONSUMER.value
 _AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
 _log: Final = logging.getLogger("groupbuy.matcher.intake")
 
@@ -46,10 +52,15 @@ class IntakeReader:
         self._market = market
         self._stream = subjects.intake_stream(market)
         self._inbox_prefix = f"_INBOX.{user}"
-        self._subscription: Subscription | None = None
-        self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._subscription: WireSubscription | None = None
+        self._pending: deque[Message | str] = deque()
+        """Messages in order, and between them the subjects to which the broker wants to hear that they were taken."""
+        self._pending_bytes = 0
+        self._arrived = asyncio.Event()
+        self._origins: dict[bytes, tuple[str, str]] = {}
         self._consumer_name = ""
         self._consumer_seq = 0
+        self._received_seq = 0
         self._reconnects = -1
         self._heard_at_s = 0.0
         self._hole = False
@@ -63,21 +74,25 @@ class IntakeReader:
         info = await self._info()
         return (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
 
-    async def check(self, standing: Standing) -> None:
-        """Compare the stream with what was decided from it.
+    async def check(self, standing: Standing) -> str:
+        """Compare the stream with what was decided from it, and return its identity.
 
-        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided.
+        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided. A stream that
+        an operator put in place of a lost one, and said so in its first message, is another and will do.
         """
         info = await self._info()
         identity = (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
         self.last_seq = info.state.last_seq
         through = standing.through
         if through is None:
-            return
+            return identity
         if identity != standing.intake:
+            if await self._takes_the_place(identity, standing, through.seq):
+                return identity
             raise LogBroken(
                 f"the intake {self._stream} was recreated: it is {identity or 'without identity'} now, decided was "
-                f"{standing.intake} up to message {through.seq}; restore the old stream or rebuild it from the ledger"
+                f"{standing.intake} up to message {through.seq}; restore the old stream or rebuild it from the ledger "
+                "(groupbuy ledger restore)"
             )
         if info.state.last_seq < through.seq:
             raise LogBroken(
@@ -91,6 +106,23 @@ class IntakeReader:
             )
         if info.state.first_seq <= through.seq:
             await self._check_message(through.seq, through.hash)
+        return identity
+
+    async def _takes_the_place(self, identity: str, standing: Standing, through_seq: int) -> bool:
+        """Tell whether the stream begins with an operator's word that it follows the one that was decided from."""
+        try:
+            first = await self._broker.jetstream.get_msg(self._stream, seq=through_seq + 1)
+        except NotFoundError:
+            return False
+        if first.subject != subjects.intake(self._market, subjects.OPERATOR, "market"):
+            return False
+        try:
+            event, _ = decode_event(first.data or b"")
+        except (Unreadable, NamesAPerson):
+            return False
+        return isinstance(event, MarketRestoredEvent) and (
+            (event.data.previous, event.data.intake, event.data.through) == (standing.intake, identity, through_seq)
+        )
 
     async def _check_message(self, seq: int, known_hash: str) -> None:
         try:
@@ -118,12 +150,11 @@ class IntakeReader:
         await self.close()
         client = self._broker.client
         self._reconnects = client.stats["reconnects"]
-        self.next_seq, self._consumer_seq, self._hole = next_seq, 0, False
+        self.next_seq, self._received_seq, self._consumer_seq, self._hole = next_seq, next_seq - 1, 0, False
+        self._pending.clear()
+        self._pending_bytes = 0
         inbox = client.new_inbox()
-        subscription = await client.subscribe(
-            inbox, pending_msgs_limit=PENDING_MAX_MESSAGES, pending_bytes_limit=PENDING_MAX_BYTES
-        )
-        self._subscription, self._queue = subscription, subscription._pending_queue
+        self._subscription = await wire_of(client).subscribe(inbox, self._receive)
         created = await self._broker.jetstream.add_consumer(self._stream, config=_config(inbox, next_seq))
         self._consumer_name = created.name
         self._heard_at_s = time.monotonic()
@@ -144,57 +175,76 @@ class IntakeReader:
         """Return messages that are pending, some hundred or some hundred KiB, or what comes within `wait_s` seconds."""
         if self._needs_reopening():
             await self._reopen()
-        taken: list[Message] = []
-        if self._queue.empty():
+        if not self._pending:
             if wait_s <= 0:
-                return taken
+                return []
+            self._arrived.clear()
             try:
-                first = await asyncio.wait_for(self._queue.get(), min(wait_s, SILENCE_S))
+                async with asyncio.timeout(min(wait_s, SILENCE_S)):
+                    await self._arrived.wait()
             except TimeoutError:
-                return taken
-            await self._accept(first, taken)
+                return []
+        return self._take_pending()
+
+    def _take_pending(self) -> list[Message]:
+        taken: list[Message] = []
         size_bytes = 0
-        while len(taken) < TAKE_MESSAGES and size_bytes < TAKE_BYTES and not self._hole and not self._queue.empty():
-            msg = self._queue.get_nowait()
-            size_bytes += len(msg.data)
-            await self._accept(msg, taken)
+        while self._pending and len(taken) < TAKE_MESSAGES and size_bytes < TAKE_BYTES:
+            message = self._pending.popleft()
+            if isinstance(message, str):
+                # Only now: so the broker is held back by what is not decided yet.
+                with contextlib.suppress(nats.errors.Error):
+                    wire_of(self._broker.client).send(message, b"")
+                continue
+            size_bytes += len(message.body)
+            taken.append(message)
+        if taken:
+            self.next_seq = taken[-1].seq + 1
+            self._pending_bytes -= size_bytes
         return taken
 
-    async def _accept(self, msg: Msg, taken: list[Message]) -> None:
-        subscription = self._subscription
-        assert subscription is not None
-        # The library counts what is pending in bytes and drops what exceeds the limit.
-        subscription._pending_size -= len(msg.data)
+    def _receive(self, subject: bytes, reply: bytes, head: bytes, body: bytes) -> None:
+        """Take one delivery off the wire."""
         self._heard_at_s = time.monotonic()
-        if msg.headers is not None and not msg.data and msg.headers.get(api.Header.STATUS):
-            await self._control(msg)
+        if not body and head.startswith(_STATUS):
+            self._control(reply, head)
             return
-        seq, consumer_seq, at_ns, pending = parse_reply(msg.reply)
-        if consumer_seq != self._consumer_seq + 1 or seq < self.next_seq:
+        seq, consumer_seq, at_ns, to_come = parse_reply(reply)
+        full = self._pending_bytes > PENDING_MAX_BYTES
+        if self._hole or full or consumer_seq != self._consumer_seq + 1 or seq <= self._received_seq:
             self._hole = True
+            self._arrived.set()
             return
-        self._consumer_seq = consumer_seq
-        self.next_seq = seq + 1
-        self.last_seq = max(self.last_seq, seq + pending)
-        publisher, family = _origin(msg.subject)
-        taken.append(Message(seq, at_ns, publisher, family, msg.data))
+        self._consumer_seq, self._received_seq = consumer_seq, seq
+        self.last_seq = max(self.last_seq, seq + to_come)
+        publisher, family = self._origins.get(subject) or self._learn_origin(subject)
+        self._pending.append(Message(seq, at_ns, publisher, family, body))
+        self._pending_bytes += len(body)
+        self._arrived.set()
 
-    async def _control(self, msg: Msg) -> None:
-        """Answer flow control, and learn from a heartbeat whether something was lost on the way."""
-        headers = msg.headers or {}
-        reply = msg.reply or headers.get(api.Header.CONSUMER_STALLED, "")
-        if reply:
-            await self._broker.client.publish(reply)
-        delivered = headers.get(api.Header.LAST_CONSUMER)
+    def _learn_origin(self, subject: bytes) -> tuple[str, str]:
+        if len(self._origins) >= ORIGINS_MAX:
+            self._origins.clear()
+        origin = self._origins[subject] = _origin(subject.decode(errors="replace"))
+        return origin
+
+    def _control(self, reply: bytes, head: bytes) -> None:
+        """Answer flow control in its turn, and learn from a heartbeat whether something was lost on the way."""
+        found = parse_headers(head)
+        reply_to = reply.decode() or found.get(_STALLED, "")
+        if reply_to:
+            self._pending.append(reply_to)
+        delivered = found.get(_LAST_CONSUMER)
         if delivered is not None and int(delivered) != self._consumer_seq:
             self._hole = True
+        self._arrived.set()
 
     def _needs_reopening(self) -> bool:
-        if self._subscription is None or self._hole:
+        if self._subscription is None or (self._hole and not self._pending):
             return True
         if self._broker.client.stats["reconnects"] != self._reconnects:
             return True
-        return time.monotonic() - self._heard_at_s > SILENCE_S and self._queue.empty()
+        return time.monotonic() - self._heard_at_s > SILENCE_S and not self._pending
 
     async def _reopen(self) -> None:
         """Begin again after the last message that came; waits for a broker that is away."""

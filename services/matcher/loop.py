@@ -23,7 +23,7 @@ from services.matcher.metrics import MatcherMetrics
 from services.matcher.records import ReadyRecord
 from services.matcher.recovery import recover
 from services.matcher.shift import Shift
-from services.matcher.snapshots import STATE_SCHEMA, Snapshot, SnapshotStore
+from services.matcher.snapshots import STATE_SCHEMA, Saving, Snapshot, SnapshotStore
 from services.matcher.ticking import Ticker
 
 IDLE_WAIT_S: Final = 1.0
@@ -32,8 +32,6 @@ SNAPSHOT_IDLE_ENTRIES: Final = 20_000
 SNAPSHOT_IDLE_S: Final = 10.0
 FENCE_PAUSE_S: Final = 0.5
 RETRY_S: Final = 0.5
-YOUNG_OBJECTS: Final = 50_000
-"""Allocations between collections: what the rules allocate has no cycles, so that collecting finds nothing."""
 
 _AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
 _log: Final = logging.getLogger("groupbuy.matcher")
@@ -54,6 +52,7 @@ class Matcher:
         self._snapshots = snapshots
         self._reader = IntakeReader(broker, market, user)
         self._ending = False
+        self._saving: Saving | None = None
         self._intake = ""
         self._journal = ""
         self._entries_since_snapshot = 0
@@ -80,7 +79,6 @@ class Matcher:
 
     async def run(self) -> None:
         """Recover, decide and commit until stopped, or until the logs do not fit together any more."""
-        gc.set_threshold(YOUNG_OBJECTS, 50, 1_000)
         while not self._ending:
             try:
                 await self._lead()
@@ -102,8 +100,7 @@ class Matcher:
         self._entries_since_snapshot = recovered.entries
         # What has been recovered lives as long as the process: the collector need not look at it again.
         gc.freeze()
-        await self._reader.check(self.standing)
-        self._intake = self.standing.intake or await self._reader.identity()
+        self._intake = await self._reader.check(self.standing)
         last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.seq, self.standing.hash)
         writer = JournalWriter(self._broker, self._market, last_seq, last_hash)
         shift = Shift(self._market, self.engine, self.standing, self._intake, writer, self._note_commit)
@@ -135,7 +132,7 @@ class Matcher:
             else:
                 await asyncio.sleep(0)
                 await shift.settle_if_done()
-            if self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES:
+            if self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES and self._is_saved():
                 await shift.flush()
             if shift.is_idle:
                 self._rest(shift)
@@ -145,6 +142,7 @@ class Matcher:
 
     def _rest(self, shift: Shift) -> None:
         """Do what can be done only while everything decided is committed."""
+        self._is_saved()
         if self.lag == 0:
             self._committed_at_s = max(self._committed_at_s, time.monotonic() - SNAPSHOT_IDLE_S - 1)
         many = self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES
@@ -159,18 +157,36 @@ class Matcher:
         self.metrics.committed(record.entries, len(record.body), took_s)
 
     def _save_snapshot(self) -> None:
-        if self.engine is None or self._entries_since_snapshot == 0:
+        """Save what is decided and committed: aside while there is more to do, at once when this is the end."""
+        engine = self.engine
+        if engine is None or self._entries_since_snapshot == 0 or not self._is_saved(wait=self._ending):
             return
-        snapshot = Snapshot(
-            schema=STATE_SCHEMA,
-            market=self._market,
-            journal=self._journal,
-            standing=self.standing,
-            state=self.engine.snapshot(),
-        )
+
+        def make() -> Snapshot:
+            return Snapshot(
+                schema=STATE_SCHEMA,
+                market=self._market,
+                journal=self._journal,
+                standing=self.standing,
+                state=engine.snapshot(),
+            )
+
+        self._entries_since_snapshot = 0
+        self._saving = None if self._ending else self._snapshots.save_aside(make)
+        if self._saving is not None:
+            return
         try:
-            self._snapshots.save(snapshot)
+            self._snapshots.save(make())
         except OSError as error:
             # A snapshot only saves time: without one the next start reads more of the journal.
             _log.warning("cannot save a snapshot: %s", error.strerror or error)
-        self._entries_since_snapshot = 0
+
+    def _is_saved(self, wait: bool = False) -> bool:
+        """Tell whether the snapshot under way, if there is one, has ended."""
+        if self._saving is None:
+            return True
+        well = self._saving.ended(wait)
+        if well is False:
+            _log.warning("a snapshot could not be saved: the disk may be full")
+        self._saving = None if well is not None else self._saving
+        return well is not None

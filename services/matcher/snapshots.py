@@ -1,22 +1,30 @@
 """Snapshots bound how much of the journal a restart reads; they are disposable and trusted only when they fit."""
 
+import gc
 import hashlib
 import logging
 import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
 from services.matcher.log import Standing
 
-STATE_SCHEMA: Final = 2
+STATE_SCHEMA: Final = 4
 """Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
 KEPT: Final = 2
 _SEQUENCE: Final = "[0-9]" * 20
 """Exactly the digits of a sequence: market `a` must not take the snapshots of market `a-2` for its own."""
 _MAGIC: Final = b"groupbuy-snapshot\n"
 _DIGEST_BYTES: Final = 32
+_FILES_MAX: Final = 1 << 20
+# What is decided now matters more than a quick restart.
+_SAVING_NICENESS: Final = 5
 
 _log: Final = logging.getLogger("groupbuy.matcher.snapshots")
 
@@ -32,6 +40,21 @@ class Snapshot(msgspec.Struct, kw_only=True):
     state: bytes
 
 
+class Saving:
+    """A process that writes a snapshot."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def ended(self, wait: bool = False) -> bool | None:
+        """Return None while it is at work (with `wait` it is waited for), then whether the snapshot is written."""
+        try:
+            pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+        except ChildProcessError:
+            return False
+        return None if pid == 0 else status == 0
+
+
 class SnapshotStore:
     """The snapshots of one market in a folder, newest by name."""
 
@@ -45,7 +68,7 @@ class SnapshotStore:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         body = msgspec.msgpack.encode(snapshot)
         target = self._folder / f"{self._market}-{snapshot.standing.seq:020d}.snapshot"
-        unfinished = target.with_suffix(".tmp")
+        unfinished = target.with_suffix(f".{os.getpid()}.tmp")
         with unfinished.open("wb") as file:
             file.write(_MAGIC + hashlib.sha256(body).digest())
             file.write(body)
@@ -54,6 +77,42 @@ class SnapshotStore:
         unfinished.replace(target)
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
+
+    def save_aside(self, make: Callable[[], Snapshot]) -> "Saving | None":
+        """Begin to write the snapshot that `make` makes of this very moment, without holding up the caller.
+
+        A forked process has the state as it is now, while this one goes on changing its own: to encode a million
+        groups takes more than a second, to fork some ten milliseconds. For that while it may need the state's memory
+        once more. Only on Linux; None elsewhere, or when no process can be had.
+        """
+        if not sys.platform.startswith("linux"):
+            return None
+        try:
+            with warnings.catch_warnings():
+                # Later interpreters warn of forking with threads: the child touches nothing that one could hold.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+        except OSError as error:
+            _log.warning("cannot fork to save a snapshot: %s", error.strerror)
+            return None
+        return Saving(pid) if pid else self._save_and_exit(make)
+
+    def _save_and_exit(self, make: Callable[[], Snapshot]) -> NoReturn:
+        """Be the forked process: write and end, without a word to anything that the parent owns."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            # Or a parent that is killed would leave its ports and its connection in use.
+            os.closerange(3, _FILES_MAX)
+            os.nice(_SAVING_NICENESS)
+            # A collection would touch, and so copy, every page that is shared with the parent.
+            gc.disable()
+            self.save(make())
+            status = 0
+        finally:
+            os._exit(status)
 
     def load(self, journal: str) -> list[Snapshot]:
         """Return the usable snapshots of the journal with this identity, newest first."""

@@ -1,13 +1,13 @@
-"""The pinned time-zone database: part of the rules, never the system's."""
+"""The pinned time-zone database as the rules take it: part of the rules, never the system's."""
 
-from importlib import resources
-
-import tzdata
-
-from services.matcher.domain.facts import Zones
+from services.bus import timezones
+from services.matcher.domain.facts import ZoneOffsets, Zones
 
 
 def pinned_zones() -> Zones:
-    """Return the names and the version of the time zones in the pinned `tzdata` package."""
-    listing = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii")
-    return Zones(version=tzdata.IANA_VERSION, names=frozenset(listing.split()))
+    """Return the time zones in the pinned `tzdata` package."""
+    return Zones(version=timezones.VERSION, names=timezones.names(), file=timezones.file, offsets=_offsets)
+
+
+def _offsets(name: str) -> ZoneOffsets:
+    return ZoneOffsets(*timezones.offsets(name))

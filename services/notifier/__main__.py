@@ -4,6 +4,7 @@ import sys
 
 from services.bus.service import EXIT_UNUSABLE, run_service
 from services.notifier.app import build
+from services.notifier.dispatch.database import OutboxError
 
 OPTION = "--sent-through"
 
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
             return EXIT_UNUSABLE
         sent_through = int(value)
         arguments = arguments[:at] + arguments[at + 2 :]
-    return run_service(arguments, build(sent_through))
+    return run_service(arguments, build(sent_through), unusable=(OutboxError,))
 
 
 if __name__ == "__main__":

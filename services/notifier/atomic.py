@@ -10,7 +10,7 @@ nats-py 2.16 has no publisher for atomic batches. What nats-server 2.15.1 does, 
 - Each batch makes and deletes a store of its own on the broker's disk: 2 ms of its time, however few the messages;
   a message alone costs 0.1 to 0.3 ms. So a few messages go as a chain instead: the id of each is its hash, and each
   names the sequence and the id before it, so that it is stored after exactly that message or not at all. A chain
-  may continue the same chain of somebody else.
+  may continue the same chain of somebody else, and one's own that is not confirmed yet: if that fails, this does too.
 
 No caller may rely on more than a chain gives: what was stored is a beginning of what was sent, nothing foreign in it.
 """
@@ -26,13 +26,14 @@ import nats.errors
 from nats.aio.client import Client
 
 from events import subjects
+from services.bus.asking import Ack, Asker, asker_of, decode_ack
+from services.bus.wire import header_block, wire_of
 
 BATCH_MAX_MESSAGES: Final = 1_000
 BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
 CHAIN_MAX_MESSAGES: Final = 12
 ACK_TIMEOUT_S: Final = 10.0
-CONNECTION_CHECK_S: Final = 0.25
-BATCH_ID_BYTES: Final = 16
+BATCH_ID_BYTES: Final = 8
 
 HEADER_BATCH_ID: Final = "Nats-Batch-Id"
 HEADER_BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
@@ -57,20 +58,6 @@ class Outgoing(NamedTuple):
     headers: dict[str, str]
 
 
-class _ApiError(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Ack(msgspec.Struct):
-    seq: int = 0
-    duplicate: bool = False
-    error: _ApiError | None = None
-
-
-_ack_decoder: Final = msgspec.json.Decoder(_Ack)
-
-
 async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq: int) -> int:
     """Append `messages` to the stream that ends at `last_seq`, and return where it ends then.
 
@@ -82,19 +69,35 @@ async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq:
         # The client would keep them and send them after reconnecting, when nobody waits for the answer.
         raise PublishFailed("there is no connection to the broker")
     try:
+        asker = await asker_of(client)
         if len(messages) <= CHAIN_MAX_MESSAGES:
-            ack = await _send_chain(client, messages, last_seq)
+            answer, _ = send_chain(asker, client, messages, last_seq)
         else:
-            ack = await _send_batch(client, messages, last_seq)
+            answer = _send_batch(asker, client, messages, last_seq)
+        return await end_of_stream(answer, messages, last_seq)
+    except (nats.errors.Error, OSError) as error:
+        raise PublishFailed(_unconfirmed(messages, error)) from error
+
+
+async def end_of_stream(answer: "asyncio.Future[bytes]", messages: Sequence[Outgoing], last_seq: int) -> int:
+    """Wait for the broker's answer to the last of `messages`, and return where the stream ends then.
+
+    Raises as `publish_fenced` does.
+    """
+    try:
+        ack = decode_ack(await answer)
     except nats.errors.NoRespondersError:
         raise PublishFailed(f"no stream takes {messages[-1].subject}") from None
     except (nats.errors.Error, TimeoutError, OSError, msgspec.DecodeError) as error:
-        what = str(error) or type(error).__name__
-        raise PublishFailed(f"the broker did not confirm {len(messages)} messages: {what}") from error
+        raise PublishFailed(_unconfirmed(messages, error)) from error
     return _end_of_stream(ack, last_seq + len(messages))
 
 
-def _end_of_stream(ack: _Ack, expected_seq: int) -> int:
+def _unconfirmed(messages: Sequence[Outgoing], error: Exception) -> str:
+    return f"the broker did not confirm {len(messages)} messages: {str(error) or type(error).__name__}"
+
+
+def _end_of_stream(ack: Ack, expected_seq: int) -> int:
     if ack.error is not None:
         if ack.error.err_code in _FENCE_ERRORS:
             raise FenceLost(ack.error.description)
@@ -104,17 +107,23 @@ def _end_of_stream(ack: _Ack, expected_seq: int) -> int:
     return expected_seq
 
 
-async def _send_chain(client: Client, messages: Sequence[Outgoing], last_seq: int) -> _Ack:
-    headers: dict[str, str] = {}
-    id_before = ""
+def send_chain(
+    asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int, id_before: str = ""
+) -> tuple["asyncio.Future[bytes]", str]:
+    """Send a chain to the stream that ends at `last_seq`, and return the coming answer and the id of its last message.
+
+    `id_before` is the id of the message at `last_seq`, where it is known to be that of a chain.
+    """
+    wire, head = wire_of(client), b""
     for seq_before, message in enumerate(messages, start=last_seq):
         headers = {**message.headers, subjects.HEADER_LAST_SEQUENCE: str(seq_before)}
         if id_before:
             headers[subjects.HEADER_LAST_MESSAGE_ID] = id_before
         headers[subjects.HEADER_MESSAGE_ID] = id_before = _message_id(message)
+        head = header_block(headers)
         if message is not messages[-1]:
-            await _send(client, message, headers)
-    return await _ask(client, messages[-1], headers)
+            wire.send(message.subject, message.body, head=head)
+    return asker.ask(messages[-1].subject, messages[-1].body, head, ACK_TIMEOUT_S), id_before
 
 
 def _message_id(message: Outgoing) -> str:
@@ -124,44 +133,18 @@ def _message_id(message: Outgoing) -> str:
     return digest.hexdigest()
 
 
-async def _send_batch(client: Client, messages: Sequence[Outgoing], last_seq: int) -> _Ack:
-    batch_id = secrets.token_hex(BATCH_ID_BYTES)
+def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> "asyncio.Future[bytes]":
+    wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
+    first_line = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
     for at, message in enumerate(messages[:-1], start=1):
-        headers = {**message.headers, HEADER_BATCH_ID: batch_id, HEADER_BATCH_SEQUENCE: str(at)}
-        if at == 1:
-            headers[subjects.HEADER_LAST_SEQUENCE] = str(last_seq)
-        await _send(client, message, headers)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
+        head = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: {at}\r\n{first_line}{lines}\r\n"
+        wire.send(message.subject, message.body, head=head.encode())
+        first_line = ""
     closing = {
         **messages[-1].headers,
         HEADER_BATCH_ID: batch_id,
         HEADER_BATCH_SEQUENCE: str(len(messages)),
         HEADER_BATCH_COMMIT: "1",
     }
-    return await _ask(client, messages[-1], closing)
-
-
-async def _send(client: Client, message: Outgoing, headers: dict[str, str]) -> None:
-    """Queue a message that needs no answer.
-
-    `Client.publish` checks and copies each header by itself, 6 of its 10 us; the names and values here are ours.
-    """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"NATS/1.0\r\n{lines}\r\n".encode()
-    command = f"HPUB {message.subject} {len(head)} {len(head) + len(message.body)}\r\n".encode()
-    await client._send_command(b"%b%b%b\r\n" % (command, head, message.body))
-
-
-async def _ask(client: Client, message: Outgoing, headers: dict[str, str]) -> _Ack:
-    """Send the last message and wait for the answer, no longer than the connection lasts."""
-    reconnects = client.stats["reconnects"]
-    request = client.request(message.subject, message.body, timeout=ACK_TIMEOUT_S, headers=headers)
-    answer = asyncio.create_task(request, name="notifier publish")
-    try:
-        while not answer.done():
-            await asyncio.wait({answer}, timeout=CONNECTION_CHECK_S)
-            # The library would wait for an answer that can no longer come.
-            if not answer.done() and (not client.is_connected or client.stats["reconnects"] != reconnects):
-                raise PublishFailed("the connection was lost before the broker confirmed")
-        return _ack_decoder.decode(answer.result().data)
-    finally:
-        answer.cancel()
+    return asker.ask(messages[-1].subject, messages[-1].body, header_block(closing), ACK_TIMEOUT_S)

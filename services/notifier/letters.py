@@ -15,7 +15,6 @@ from services.notifier.channels import Bundle, Letter
 from services.notifier.policy import member_results, publisher_outcomes
 
 LETTER_MAX_BYTES: Final = 512 * 1024
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -49,9 +48,9 @@ class Sorter:
                 f"nothing of it is sent: upgrade the notifier"
             ) from None
         for member, result in member_results(entry):
-            self._results.setdefault(member, []).append(_encode(result))
+            self._results.setdefault(member, []).append(result)
         for publisher, outcome in publisher_outcomes(entry):
-            self._outcomes.setdefault(publisher, []).append(_encode(outcome))
+            self._outcomes.setdefault(publisher, []).append(outcome)
 
     def mail(self) -> Mail:
         """Return what the entries so far say to whom."""

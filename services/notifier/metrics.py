@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from services.bus.health import Metrics
+from services.notifier.dispatch.dispatcher import Dispatcher
 from services.notifier.notifier import Notifier
 
 _PREFIX = "groupbuy_notifier"
@@ -14,8 +15,9 @@ _PREFIX = "groupbuy_notifier"
 class NotifierMetrics(Collector):
     """Lag, positions, and what was told through each channel."""
 
-    def __init__(self, notifier: Notifier) -> None:
+    def __init__(self, notifier: Notifier, dispatcher: Dispatcher | None = None) -> None:
         self._notifier = notifier
+        self._dispatcher = dispatcher
         self.metrics = Metrics("notifier")
         self.metrics.registry.register(self)
 
@@ -26,8 +28,9 @@ class NotifierMetrics(Collector):
         yield _gauge("alarm", "1 while nothing can be sent; /healthz says why.", int(notifier.alarm is not None))
         yield _count("records", "Records told.", notifier.progress.records)
         yield _count("unaddressable", "Results and outcomes for names that are none.", notifier.progress.unaddressable)
-        yield _count("delivery_seconds", "Time spent in waiting for the broker to store.", notifier.progress.delivery_s)
         yield from self._of_channels()
+        if self._dispatcher is not None:
+            yield from _of_dispatcher(self._dispatcher)
 
     def _of_channels(self) -> Iterable[Metric]:
         position = GaugeMetricFamily(f"{_PREFIX}_record", "Last record told through a channel.", labels=["channel"])
@@ -48,6 +51,22 @@ class NotifierMetrics(Collector):
                 family.add_metric([channel.name], getattr(channel.tally, name))
         yield position
         yield from families.values()
+
+
+def _of_dispatcher(dispatcher: Dispatcher) -> Iterable[Metric]:
+    yield _gauge("dispatch_lag_messages", "Messages of the journal that are not in the outbox yet.", dispatcher.lag)
+    yield _count("notices", "Notices taken in from the journal.", dispatcher.taken_in)
+    yield _count("facts", "Facts published.", dispatcher.publisher.published)
+    for name, sentence in (
+        ("taken", "Messages that the other side has taken."),
+        ("retried", "Tries in vain that are repeated."),
+        ("dead", "Messages that could not be sent."),
+        ("pauses", "Times that a channel was down as a whole."),
+    ):
+        family = CounterMetricFamily(f"{_PREFIX}_messages_{name}", sentence, labels=["channel"])
+        for worker in dispatcher.workers:
+            family.add_metric([worker.name], getattr(worker.tally, name))
+        yield family
 
 
 def _gauge(name: str, sentence: str, value: float) -> Metric:

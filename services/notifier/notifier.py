@@ -1,14 +1,14 @@
 """The notifier: follows the journal and has every channel tell what each record says.
 
 One follower feeds all channels, so that a record is read, checked and decoded once: it begins after the record that
-the hindmost channel has reached, and each channel skips what its own store holds already.
+the hindmost channel has reached, and each channel skips what its own store holds already. Each has a lane of its own,
+so that none waits for another.
 """
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -22,13 +22,15 @@ from services.notifier.atomic import FenceLost, PublishFailed
 from services.notifier.channels import Bundle, Channel
 from services.notifier.channels.nats import NatsChannel
 from services.notifier.journal_lookup import JournalLookup
+from services.notifier.lane import Lane
 from services.notifier.letters import Mail, Sorter, mail_of
 
 OPEN_PAUSE_S: Final = 1.0
 RENEW_INTERVAL_S: Final = 60.0
-# Results of about this many messages are made before they are sent, so that memory is bounded.
-ROUND_MESSAGES: Final = 1_000
 ENTRIES_AT_A_TIME: Final = 200
+# Long enough to spare the disk, short enough for whoever shows a member what happened.
+RESULTS_GATHER_S: Final = 0.05
+FINISH_TIMEOUT_S: Final = 5.0
 
 _log: Final = logging.getLogger("groupbuy.notifier")
 
@@ -38,7 +40,6 @@ class Progress(msgspec.Struct):
 
     records: int = 0
     unaddressable: int = 0
-    delivery_s: float = 0.0
 
 
 class Notifier:
@@ -51,6 +52,7 @@ class Notifier:
         self._journal = JournalLookup(broker, market)
         self.results = self._channel(subjects.results_stream(market), subjects.result, sent_through)
         self.outcomes = self._channel(subjects.outcomes_stream(market), subjects.outcome, sent_through)
+        self._lanes = (Lane(self.results, gather_s=RESULTS_GATHER_S), Lane(self.outcomes, self.outcomes.begin))
         self.progress = Progress()
         self._follower: JournalFollower | None = None
         self._broken: JournalBroken | None = None
@@ -65,21 +67,30 @@ class Notifier:
     @property
     def lag(self) -> int:
         """How many messages of the journal are not told yet."""
-        return 0 if self._follower is None else self._follower.lag
+        lag = 0 if self._follower is None else self._follower.lag
+        return lag + max(lane.lag for lane in self._lanes)
 
     @property
     def alarm(self) -> str | None:
         """Why nothing is sent at the moment, or None."""
-        if self._broken is not None:
-            return str(self._broken)
+        for broken in (self._broken, *(lane.broken for lane in self._lanes)):
+            if broken is not None:
+                return str(broken)
+        troubles = [lane.trouble for lane in self._lanes if lane.trouble is not None]
+        if troubles:
+            return troubles[0]
         return None if self._follower is None else self._follower.alarm
 
     def check(self) -> Check:
         """Return how telling goes, for Health."""
-        if self._broken is not None:
-            return Check(Status.UNHEALTHY, str(self._broken))
+        if (alarm := self.alarm) is not None:
+            return Check(Status.UNHEALTHY, alarm)
         if self._follower is None:
             return Check(Status.UNHEALTHY, "not started: the broker does not answer yet")
+        for lane in self._lanes:
+            if lane.stalled_s:
+                waits = f"{lane.lag} records wait for {lane.channel.name}, and nothing moved for {lane.stalled_s:.0f} s"
+                return Check(Status.UNHEALTHY, waits)
         return self._follower.check()
 
     async def start(self) -> None:
@@ -88,6 +99,7 @@ class Notifier:
         self._tasks = [
             asyncio.create_task(self._begin(), name=f"notifier {self._market}"),
             asyncio.create_task(self._renew(), name=f"notifier renewal {self._market}"),
+            *(asyncio.create_task(lane.run(), name=f"notifier lane {lane.channel.name}") for lane in self._lanes),
         ]
 
     async def stop(self) -> None:
@@ -96,6 +108,9 @@ class Notifier:
         self._ending.set()
         if self._follower is not None:
             await self._follower.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_TIMEOUT_S):
+                    await asyncio.gather(*(lane.finish() for lane in self._lanes))
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -149,38 +164,16 @@ class Notifier:
     # Telling.
 
     async def _tell(self, records: list[FollowedRecord]) -> None:
-        """Tell what the records say. Whatever it raises, the same records may come again.
+        """Have every lane tell what the records say. The same records may come again: the lanes know theirs.
 
-        While the broker stores one round, the next is made ready.
+        Raises JournalBroken when one cannot be read, after those before it are on their way, or when a lane is broken.
         """
-        sending: asyncio.Task[None] | None = None
-        try:
-            async for round_ in self._rounds(records):
-                if sending is not None:
-                    await sending
-                sending = asyncio.create_task(self._deliver(round_), name="notifier delivery")
-        finally:
-            if sending is not None:
-                await sending
-
-    async def _rounds(self, records: list[FollowedRecord]) -> AsyncIterator[list[Mail]]:
-        """Yield the mail of the records that are not dealt with, some ROUND_MESSAGES messages at a time."""
-        round_: list[Mail] = []
         for record in records:
             if all(channel.has(record.seq, record.hash) for channel in self.channels):
                 continue
-            try:
-                round_.append(await self._mail_of(record))
-            except JournalBroken:
-                # What stands before the record that cannot be read is told all the same.
-                if round_:
-                    yield round_
-                raise
-            if sum(mail.messages for mail in round_) >= ROUND_MESSAGES:
-                yield round_
-                round_ = []
-        if round_:
-            yield round_
+            mail = await self._mail_of(record)
+            for lane in self._lanes:
+                await lane.put(self._bundle_for(lane.channel, mail))
 
     async def _mail_of(self, record: FollowedRecord) -> Mail:
         """Return the mail of a record, which can take a tenth of a second, without holding up anything else."""
@@ -193,19 +186,6 @@ class Notifier:
         self.progress.records += 1
         self.progress.unaddressable += mail.unaddressable
         return mail
-
-    async def _deliver(self, round_: list[Mail]) -> None:
-        """Have each channel send its bundles, all at the same time; raise only after every one has ended."""
-        began_at_s = time.perf_counter()
-        deliveries = [
-            channel.deliver([self._bundle_for(channel, mail) for mail in round_]) for channel in self.channels
-        ]
-        ended = await asyncio.gather(*deliveries, return_exceptions=True)
-        self.progress.delivery_s += time.perf_counter() - began_at_s
-        errors = [error for error in ended if error is not None]
-        # What is broken for good weighs more than what is worth another try.
-        for error in sorted(errors, key=lambda error: not isinstance(error, JournalBroken)):
-            raise error
 
     async def _renew(self) -> None:
         while not self._ending.is_set():

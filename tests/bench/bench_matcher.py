@@ -5,6 +5,7 @@ journal: the first record's entries and the time before it (starting the process
 """
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -42,7 +43,7 @@ def run() -> dict[str, Any]:
 async def _run() -> dict[str, Any]:
     singles = await backlog_per_s(SINGLES, 1)
     batched = await backlog_per_s(BATCHED, 100)
-    gateway, p50_ms, p99_ms, idle = await _whole_stack()
+    gateway, p50_ms, p99_ms, idle, cpu_us = await _whole_stack()
     return {
         "singles_per_s": round(singles),
         "batch100_per_s": round(batched),
@@ -50,6 +51,7 @@ async def _run() -> dict[str, Any]:
         "p50_ms": round(p50_ms, 2),
         "p99_ms": round(p99_ms, 2),
         "idle_cpu_percent": round(idle, 2),
+        "gateway_cpu_us_per_event": {name: round(cost_us, 1) for name, cost_us in cpu_us.items()},
         **bench_rules.run(),
     }
 
@@ -143,31 +145,34 @@ async def _rate(client: Client, skip: int) -> float:
     return entries / (times[-1] - times[0])
 
 
-async def _whole_stack() -> tuple[float, float, float, float]:
+async def _whole_stack() -> tuple[float, float, float, float, dict[str, float]]:
     async with _stack() as stack:
         await _configure(stack)
         await asyncio.sleep(2)
         idle = await _idle_percent(stack)
+        before_s = _cpu_of_each_s(stack)
         gateway = await _submits_per_s(stack)
         await asyncio.sleep(3)
+        cpu_us = {name: (now_s - before_s[name]) / SUBMITS * 1e6 for name, now_s in _cpu_of_each_s(stack).items()}
         latencies_ms = await _latencies_ms(stack)
     quantiles = statistics.quantiles(latencies_ms, n=100)
-    return gateway, quantiles[49], quantiles[98], idle
+    return gateway, quantiles[49], quantiles[98], idle, cpu_us
 
 
 async def _idle_percent(stack: Stack) -> float:
     """Return the processor time of all processes together, as a share of one core."""
-    before = _cpu_s(stack)
+    before_s = sum(_cpu_of_each_s(stack).values())
     await asyncio.sleep(IDLE_S)
-    return (_cpu_s(stack) - before) / IDLE_S * 100
+    return (sum(_cpu_of_each_s(stack).values()) - before_s) / IDLE_S * 100
 
 
-def _cpu_s(stack: Stack) -> float:
-    ticks = 0
+def _cpu_of_each_s(stack: Stack) -> dict[str, float]:
+    """Return the processor time of each process of the stack, by its name."""
+    used_s = {}
     for child in stack.supervisor.children:
         fields = Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / 100
+        used_s[child.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used_s
 
 
 async def _submits_per_s(stack: Stack) -> float:

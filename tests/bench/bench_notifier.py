@@ -1,4 +1,7 @@
-"""How many results a second the notifier tells, from a backlog: a real journal in, real streams out, fsync on."""
+"""How many results a second the notifier tells, from a backlog: a real journal in, real streams out, fsync on.
+
+With it go the figures of the other channels (`bench_notifier_channels`).
+"""
 
 import asyncio
 import os
@@ -19,6 +22,7 @@ from events import subjects
 from services.bus.config import ServiceConfig
 from services.bus.connect import connect_broker
 from services.notifier.notifier import Notifier
+from tests.bench import bench_notifier_channels
 from tests.journal_writer import MARKET, JournalWriter
 from tests.notifier_journal import SHOP, confirmed
 
@@ -29,8 +33,8 @@ TIMEOUT_S: Final = 300.0
 
 
 def run(joins: int = JOINS, joins_per_record: int = JOINS_PER_RECORD) -> dict[str, float]:
-    """Measure and return results and joins a second, and what they cost the notifier and the broker."""
-    return uvloop.run(_run(joins, joins_per_record))
+    """Measure and return results and joins a second, what they cost, and what the other channels carry."""
+    return uvloop.run(_run(joins, joins_per_record)) | bench_notifier_channels.run()
 
 
 async def _run(joins: int, joins_per_record: int) -> dict[str, float]:

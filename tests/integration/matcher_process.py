@@ -207,7 +207,7 @@ class MarketLog:
         last_seq = (await jetstream.stream_info(stream)).state.last_seq
         while not found or found[-1].seq < last_seq:
             for msg in await inbox.fetch(100, timeout=5):
-                seq, _, at_ns, _ = parse_reply(msg.reply)
+                seq, _, at_ns, _ = parse_reply(msg.reply.encode())
                 publisher, family = subjects.parse_intake(msg.subject)
                 found.append(Message(seq, at_ns, publisher, family, msg.data))
         return found

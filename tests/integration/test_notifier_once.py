@@ -15,7 +15,7 @@ from services.notifier.notifier import Notifier
 from tests.conftest import Connect
 from tests.journal_writer import MARKET, JournalWriter
 from tests.notifier_journal import confirmed, crowd, expired, knock, refused
-from tests.notifier_setting import OUTCOMES, RESULTS, Setting, channel_of
+from tests.notifier_setting import OUTCOMES, RESULTS, Setting, channel_of, until
 
 
 @pytest.fixture
@@ -141,6 +141,21 @@ async def test_half_a_record_is_not_continued_by_a_version_that_makes_other_lett
     with pytest.raises(JournalBroken, match=r"of 3000 messages of record 1, which make 2999 here: another version"):
         await notifier.results.deliver([Bundle(1, setting.writer.prev, letters[:-1])])
     await service.stop()
+
+
+async def test_outcomes_wait_neither_for_results_nor_for_each_other(setting: Setting) -> None:
+    async with setting.running() as running:
+        await setting.write(confirmed(1))
+        await running.has_told(1)
+        async with channel_of(running)._lock:
+            for seq in range(2, 30):
+                await setting.write(confirmed(seq))
+            await until(lambda: channel_of(running, OUTCOMES).reached.position.seq == 29, "every outcome")
+            assert channel_of(running).reached.position.seq == 1
+            assert running.notifier.lag >= 28
+        await running.has_told(29)
+    await setting.assert_each_result_once()
+    await setting.assert_each_outcome_once()
 
 
 async def test_records_that_say_nothing_are_not_all_read_again(setting: Setting) -> None:

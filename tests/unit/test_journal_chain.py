@@ -82,4 +82,4 @@ def test_a_record_that_cannot_be_read_breaks_it(body: bytes) -> None:
 def test_both_forms_of_the_reply_subject_hold_sequence_and_nanoseconds() -> None:
     short = "$JS.ACK.stream.consumer.1.17.4.1790000000123456789.0"
     long = "$JS.ACK.hub.ACCHASH.stream.consumer.1.17.4.1790000000123456789.0.random"
-    assert parse_reply(short) == parse_reply(long) == (17, 4, 1790000000123456789, 0)
+    assert parse_reply(short.encode()) == parse_reply(long.encode()) == (17, 4, 1790000000123456789, 0)

@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from deploy.cli.main import main
-from services.ledger.checkpoint import open_checkpoint, origin_of
+from services.ledger.checkpoint import Checkpoint, open_checkpoint, origin_of, sign_checkpoint
 from services.ledger.checkpointing import make_checkpoint
-from services.ledger.log_key import ensure_log_key, log_key_file
+from services.ledger.log_key import ensure_log_key, log_key_file, read_log_key
 from services.ledger.merkle import verify_inclusion
 from services.ledger.note import SigningKey, VerifierKey
 from services.ledger.store import ledger_file
@@ -142,3 +142,63 @@ def test_a_ledger_of_an_older_program_is_verified_without_a_tree(run: Run, data:
     status, _, err = run("prove", "1.0.0")
     assert status == 1
     assert "no tree yet" in err
+
+
+def test_verify_asks_what_a_witness_keeps_and_tells_when_the_end_is_missing_or_the_log_is_another(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    key = read_log_key(log_key_file(data, MARKET))
+    with open_store(data, read_only=True) as store:
+        note, size = store.checkpoint() or "", store.tiles.size()
+    kept = tmp_path / "kept"
+    for text, status, word in (
+        (note, 0, "what they were"),
+        (sign_checkpoint(key, Checkpoint(ORIGIN, size + 1, bytes(32))), 1, "its end is missing"),
+        (sign_checkpoint(key, Checkpoint(ORIGIN, size - 1, bytes(32))), 1, "it is not that log"),
+        ("nothing of the kind", 1, "no checkpoint of this log"),
+    ):
+        kept.write_text(text)
+        found, out, _ = run("verify", "--witness", str(kept))
+        assert (found, word in out) == (status, True), out
+    assert run("verify", "--witness", str(tmp_path / "nowhere"))[0] == 2
+
+
+# Against what was kept elsewhere
+
+
+def test_a_ledger_that_grew_out_of_what_was_kept_elsewhere_is_sound(run: Run, data: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with open_store(data, market_key=KEY) as store:
+        kept.write_text(store.checkpoint() or "")
+    assert run("verify", "--against", str(kept))[0] == 0
+
+
+def test_a_ledger_that_is_shorter_than_what_was_kept_elsewhere_is_found(run: Run, data: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    key = ensure_log_key(log_key_file(data, MARKET), ORIGIN)
+    with open_store(data, market_key=KEY) as store:
+        assert store.tree is not None
+        longer = Checkpoint(ORIGIN, store.tree.size + 7, bytes(32))
+        kept.write_text(sign_checkpoint(key, longer))
+    status, out, _ = run("verify", "--against", str(kept))
+    assert status == 1
+    assert out.startswith("the kept checkpoint: ")
+    assert "its end is missing" in out
+
+
+@pytest.mark.parametrize("content", [None, "", "no note", "a\n\n— b AAAA\n"])
+def test_what_is_no_checkpoint_cannot_be_verified_against(content: str | None, run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    if content is not None:
+        kept.write_text(content)
+    status, _, err = run("verify", "--against", str(kept))
+    assert status == 2
+    assert "--against" in err
+
+
+def test_a_checkpoint_that_was_deleted_is_missed(run: Run, data: Path) -> None:
+    with sqlite3.connect(ledger_file(data, MARKET)) as file:
+        file.execute("DELETE FROM ledger_meta WHERE name = 'checkpoint'")
+    status, out, _ = run("verify")
+    assert status == 1
+    assert out.startswith("the checkpoint: there is none, although")

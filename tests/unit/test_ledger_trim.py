@@ -3,9 +3,13 @@
 import pytest
 from nats.js import api
 
+from events import decisions as d
+from events.reasons import Fault, Reason
 from events.record import Through
 from services.ledger.chain import Tip
-from services.ledger.trim import TrimPolicy, first_to_keep
+from services.ledger.trim import TrimPolicy, first_to_keep, last_not_kept
+from tests.builders import posted
+from tests.ledger_records import open_market
 
 MIB = 1024 * 1024
 
@@ -45,3 +49,20 @@ def test_what_is_archived_does_not_fill_the_intake() -> None:
 
 def test_an_empty_intake_is_left_as_it_is() -> None:
     assert first_to_keep(tip(10), stream(0, 0), 1024, TrimPolicy()) == 1
+
+
+def test_what_may_not_be_kept_leaves_the_intake_without_a_margin_but_never_the_last_message() -> None:
+    state = stream(1_000, 500_000)
+    assert first_to_keep(tip(1_000), state, 0, TrimPolicy(), not_to_be_kept=700) == 701
+    assert first_to_keep(tip(1_000), state, 0, TrimPolicy(), not_to_be_kept=1_000) == 1_000
+    assert first_to_keep(tip(300_000), state, 0, TrimPolicy(), not_to_be_kept=700) == 200_000
+
+
+def test_the_last_input_that_is_kept_as_a_hash_only_is_found_in_the_records() -> None:
+    journal = open_market()
+    journal.input(d.Malformed(why=Fault.NOT_JSON, size_bytes=1, keyed_hash="ab" * 32))
+    journal.input(d.Refused(reason=Reason.PERSONAL_DATA, size_bytes=1, keyed_hash="ab" * 32))
+    journal.input(d.Refused(reason=Reason.OFFER_UNKNOWN), event=posted()).seal()
+    bodies = [record.body for record in journal.records]
+    assert last_not_kept(bodies) == 4
+    assert last_not_kept([]) == 0

@@ -1,6 +1,10 @@
 """Snapshots: whole or not used."""
 
 import hashlib
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -80,3 +84,62 @@ def test_a_market_never_drops_the_snapshots_of_one_whose_name_begins_alike(tmp_p
         store.save(snapshot(seq))
     assert seqs(store) == [3, 2]
     assert [found.standing.seq for found in other.load("journal-1")] == [9]
+
+
+aside = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="saved aside on Linux only")
+
+
+@aside
+def test_a_snapshot_saved_aside_is_of_the_moment_at_which_it_was_begun(tmp_path: Path) -> None:
+    """Whatever the market decides while it is written."""
+    store, seq = SnapshotStore(tmp_path, "main"), 3
+
+    def make() -> Snapshot:
+        time.sleep(0.2)
+        return snapshot(seq)
+
+    saving = store.save_aside(make)
+    assert saving is not None
+    seq = 4
+    assert saving.ended() is None
+    assert saving.ended(wait=True) is True
+    assert store.load("journal-1") == [snapshot(3)]
+
+
+@aside
+def test_a_snapshot_whose_writing_is_cut_off_is_absent(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, "main")
+    store.save(snapshot(3))
+
+    def never() -> Snapshot:
+        time.sleep(60)
+        return snapshot(9)
+
+    saving = store.save_aside(never)
+    assert saving is not None
+    os.kill(saving.pid, signal.SIGKILL)
+    assert saving.ended(wait=True) is False
+    assert saving.ended() is False
+    assert seqs(store) == [3]
+
+
+@aside
+def test_a_snapshot_that_cannot_be_written_aside_is_said_to_have_failed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    saving = SnapshotStore(tmp_path / "file", "main").save_aside(lambda: snapshot(3))
+    assert saving is not None
+    assert saving.ended(wait=True) is False
+
+
+@aside
+def test_whoever_saves_aside_holds_none_of_the_files_of_the_matcher(tmp_path: Path) -> None:
+    """A matcher that is killed meanwhile must be able to start again on its port."""
+    reading, writing = os.pipe()
+    saving = SnapshotStore(tmp_path, "main").save_aside(lambda: time.sleep(60))  # type: ignore[arg-type,return-value]
+    assert saving is not None
+    os.close(writing)
+    # Ends only when nobody else holds the other end.
+    assert os.read(reading, 1) == b""
+    os.kill(saving.pid, signal.SIGKILL)
+    assert saving.ended(wait=True) is False
+    os.close(reading)

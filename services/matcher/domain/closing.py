@@ -3,10 +3,12 @@
 from typing import Literal
 
 from events import decisions as d
-from events.limits import SEATS_PER_PAGE
+from events.fair import draw_seats
 from events.refund import refund_id
 from services.matcher.domain import state as s
 from services.matcher.domain.money import refund_order
+from services.matcher.domain.pages import page_seats, pages_of
+from services.matcher.domain.plays import tickets
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.turn import Turn
 
@@ -50,16 +52,6 @@ def _act(told: d.GroupFilled | d.GroupDissolved) -> Act | None:
     return told.actor, told.reason, told.ticket
 
 
-def page_seats(group: Group, page: int) -> tuple[str, ...]:
-    """Return the orders that page `page` (from 1) of the closing of `group` names."""
-    return group.seats[(page - 1) * SEATS_PER_PAGE : page * SEATS_PER_PAGE]
-
-
-def pages_of(group: Group) -> int:
-    """Return how many pages the closing of `group` has; at least one."""
-    return max(1, -(-len(group.seats) // SEATS_PER_PAGE))
-
-
 def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
     """Free up to `at_most` seats that are still held when the group ends; return how many."""
     orders = turn.state.orders
@@ -83,15 +75,22 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
     unit_minor = leader_minor = terms.final_unit_minor(size, leads=False)
     if terms.leader_minor is not None:
         leader_minor = terms.final_unit_minor(size, leads=True)
-    seats, reduced = [], []
+    seed = None if terms.winners is None else turn.tree.plays.group_seed(group.group)
+    drawn = None if seed is None or terms.winners is None else draw_seats(seed, group.seats, terms.winners)
+    seats: list[d.SeatRef] = []
+    reduced: list[tuple[Order, int, bool | None]] = []
     known = turn.state.orders
     for order_id in page_seats(group, page):
         order = known[order_id]
+        won = None if drawn is None else order_id in drawn
         price_minor = (leader_minor if order.leads else unit_minor) * order.quantity
-        if price_minor >= order.paid_minor:
+        if won is False:
+            price_minor = 0
+            reduced.append((order, order.paid_minor, won))
+        elif price_minor >= order.paid_minor:
             price_minor = order.paid_minor
         elif order.payment is not None:
-            reduced.append((order, order.paid_minor - price_minor))
+            reduced.append((order, order.paid_minor - price_minor, won))
         seats.append(
             d.SeatRef(
                 order=order_id,
@@ -99,6 +98,7 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
                 publisher=order.publisher,
                 quantity=order.quantity,
                 price_minor=price_minor,
+                won=won,
             )
         )
     actor, reason, ticket = act or (None, None, None)
@@ -115,10 +115,16 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             actor=actor,
             reason=reason,
             ticket=ticket,
+            seed=None if seed is None else seed.hex(),
         )
     )
-    for order, amount_minor in reduced:
-        _refund_difference(turn, order, amount_minor, terms.currency)
+    if turn.state.plays.by_offer:
+        tickets.give_to_seats(turn, group, page, len(seats))
+    for order, amount_minor, won in reduced:
+        if won is False:
+            refund_order(turn, order, "not_drawn", group)
+        else:
+            _refund_difference(turn, order, amount_minor, terms.currency)
 
 
 def _refund_difference(turn: Turn, order: Order, amount_minor: int, currency: str) -> None:
@@ -176,11 +182,12 @@ def _dissolved_page(turn: Turn, group: Group, page: int, cause: DissolveCause, a
         refund_order(turn, order, "dissolved")
 
 
-def _seat(order: Order, price_minor: int) -> d.SeatRef:
+def _seat(order: Order, price_minor: int, won: bool | None = None) -> d.SeatRef:
     return d.SeatRef(
         order=order.order,
         member=order.member,
         publisher=order.publisher,
         quantity=order.quantity,
         price_minor=price_minor,
+        won=won,
     )

@@ -9,25 +9,42 @@ from typing import Any, Final
 
 import msgspec
 
-from events import clock, group, member, offer, order, refund
+from events import clock, group, invitation, member, offer, order, refund
 from events import decisions as d
 from events.decision import Decision
 from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
 from events.envelope import Event
 from events.leaf import keyed_hash
-from events.market import MarketConfiguredEvent
+from events.link import link_key
+from events.market import MarketConfiguredEvent, MarketRestoredEvent
 from events.order import OrderJoinedEvent, OrderPostedEvent
 from events.reasons import Fault, Reason
-from events.record import Entry, decode_entry, encode_entry
+from events.record import Entry, EntryBytes, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
-from events.subjects import MIXED
-from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, plain, seating
+from events.subjects import GATEWAY, MIXED
+from services.matcher.domain import (
+    alarms,
+    configuring,
+    due,
+    evolve,
+    gate,
+    leaving,
+    paying,
+    plain,
+    restoring,
+    seating,
+)
+from services.matcher.domain.disputes import deadlines as dispute_deadlines
+from services.matcher.domain.disputes.rules import RULES as DISPUTE_RULES
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
-from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
+from services.matcher.domain.identities import FORGETTABLE, REFUSALS, identity_key, remember
 from services.matcher.domain.index import Index
+from services.matcher.domain.members import choosing, invitations
 from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import family as plays
+from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -49,9 +66,24 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     offer.OfferStockedEvent: configuring.restock,
     offer.OfferWithdrawnEvent: configuring.withdraw_offer,
     member.MemberBlockedEvent: configuring.block,
+    member.MemberRegisteredEvent: choosing.register,
+    member.MemberConsentedEvent: choosing.consent,
+    member.MemberWithdrewEvent: choosing.withdraw,
+    member.MemberPreferredEvent: choosing.prefer,
+    member.MemberLimitedSelfEvent: choosing.limit_self,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
+    **DISPUTE_RULES,
+    **plays.RULES,
+    MarketRestoredEvent: restoring.restore,
 }
-"""The rule for each type of event but `market.configured`, which needs the zones."""
+"""The rule for each type of event but two: `market.configured` needs the zones, invitations the key of links."""
+
+alarms.SOURCES.append(plays.ALARMS)
+alarms.RULES.update(plays.ALARM_RULES)
+
+alarms.SOURCES.append(dispute_deadlines.alarms_of)
+alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
+plain.UNUSUAL.append(lambda state, _: state.members.watching)
 
 
 class Engine:
@@ -63,9 +95,14 @@ class Engine:
         self.facts = facts
         self.zones = zones
         self.state = State() if state is None else state
-        self.tree = Index(self.state)
+        self.tree = Index(self.state, PlayIndex(market, facts, zones), zones)
         self._forgetting = Forgetting(self.state, self.tree)
-        self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {**_RULES, MarketConfiguredEvent: self._configure}
+        self._link_key = link_key(facts.market_key)
+        self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {
+            **_RULES,
+            MarketConfiguredEvent: self._configure,
+            invitation.InvitationRequestedEvent: self._invite,
+        }
         self.tally: dict[type[Decision], int] = {}
         """Decided events by the kind of their outcome, since this engine was made."""
 
@@ -108,6 +145,39 @@ class Engine:
         self._close_entry(event, entry.at)
         return entry
 
+    def redo(self, entry: EntryBytes, *, is_astray: bool = False) -> list[bytes]:
+        """Decide an archived event again, as it came and when it came; return the bytes of all its entries.
+
+        The subject is not archived. Unless `is_astray`, it was one on which the publisher may send what it sent.
+        """
+        assert entry.event is not None and entry.publisher is not None, "only what is kept can be decided again"
+        raw, family, publisher = bytes(entry.event), "", entry.publisher
+        if not is_astray:
+            # As the gateway wraps it, which may send every family for everybody.
+            raw, family, publisher = b'{"publisher":"%b",%b' % (publisher.encode(), raw[1:]), MIXED, GATEWAY
+        entries: list[bytes] = []
+        self._decide_raw(Message(entry.seq, entry.at, publisher, family, b""), entry.index, raw, entries)
+        return entries
+
+    def retake(self, entry: Entry) -> list[bytes]:
+        """Do what was due before an input that is not kept, and take its outcome as archived; return the entries."""
+        assert entry.event is None and entry.publisher is not None, "what is kept is decided again"
+        message = Message(entry.seq, entry.at, entry.publisher, "", b"")
+        now = gate.accepted_time(self.state.market, self.state.now, message, 0)
+        entries: list[bytes] = []
+        self._drain(now, entry.seq, entry.index, entries)
+        turn = self._turn(now, entry.seq, entry.index, entry.publisher, None)
+        for decision in entry.decisions:
+            turn.emit(decision)
+        self._finish_event(turn, None, None, entries)
+        return entries
+
+    def redo_due(self, now: int, seq: int, index: int) -> list[bytes]:
+        """Do again what was due at `now` (ns) before an input whose own entry is not archived; return the entries."""
+        entries: list[bytes] = []
+        self._drain(now, seq, index, entries)
+        return entries
+
     def next_due_ns(self) -> int | None:
         """Return when the next deadline is due, in ns of the market's clock; None when there is none."""
         return due.next_due_ns(self.state, self.tree)
@@ -123,6 +193,9 @@ class Engine:
 
     def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
         configuring.configure(turn, event, self.zones)
+
+    def _invite(self, turn: Turn, event: invitation.InvitationRequestedEvent) -> None:
+        invitations.request(turn, event, self.market, self._link_key)
 
     # One event
 
@@ -304,8 +377,8 @@ class Engine:
         tally[kind] = tally.get(kind, 0) + 1
         if key is None or raw is None or kind is d.Duplicate:
             return
-        reason = answer.reason if type(answer) is d.Refused else None
-        if reason not in FORGETTABLE:
+        reason = answer.reason if isinstance(answer, REFUSALS) else None
+        if kind is not d.Refused or reason not in FORGETTABLE:
             remember(state, key, raw, kind, reason)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:

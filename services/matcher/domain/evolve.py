@@ -4,9 +4,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from events import decisions as d
+from events import member_decisions as m
 from services.matcher.domain import group_changes, offer_changes, seat_changes
 from services.matcher.domain import state as s
+from services.matcher.domain.disputes.changes import CHANGES as DISPUTE_CHANGES
+from services.matcher.domain.members import choice_changes, invitation_changes, weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import changes as plays
 
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
@@ -31,6 +35,8 @@ def _refund_due(moment: Moment, decision: d.RefundDue) -> None:
     if order is not None and order.payment == decision.payment:
         order.paid_minor -= decision.amount_minor
         assert order.paid_minor >= 0, "nobody gets back more than they paid"
+        if state.members.watching and decision.cause == "price_by_size":
+            weeks.price_cut(moment, order, decision.amount_minor)
 
 
 def _refund_closed(moment: Moment, decision: d.RefundClosed) -> None:
@@ -54,6 +60,12 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     d.GroupDissolved: group_changes.group_unfilled,
     d.RefundDue: _refund_due,
     d.RefundClosed: _refund_closed,
+    **DISPUTE_CHANGES,
+    m.MemberChose: choice_changes.chosen,
+    m.MemberReminded: weeks.reminded,
+    m.InvitationAllowed: invitation_changes.allowed,
+    m.InvitationRefused: invitation_changes.refused,
+    **plays.CHANGES,
 }
 
 change_of: Final = _CHANGES.get

@@ -6,15 +6,18 @@ from typing import Final
 import msgspec
 
 from events import decisions as d
+from events.fair import draw_seats
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import Index
+from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
 
 _OPEN_TO_FILLED: Final = (1 << s.WEIGHT_BITS) - 1
 """What one unit of weight adds to a member's packed weights when it moves from open to filled groups."""
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
@@ -64,37 +67,54 @@ def group_merged(moment: Moment, decision: d.GroupMerged) -> None:
 
 def group_filled(moment: Moment, decision: d.GroupFilled) -> None:
     """End the group and its seats as filled with the first page; later pages only tell."""
-    state, tree, now = moment.state, moment.tree, moment.now
+    state = moment.state
     group = state.groups[decision.group]
     if decision.page == 1:
-        _end_seats(state, tree, group, s.GROUP_FILLED, now)
-    _turn_page(state, tree, decision)
+        _end_seats(moment, group, s.GROUP_FILLED, lost=_not_drawn(state, group, decision))
+    _turn_page(state, moment.tree, decision)
 
 
 def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) -> None:
     """End the group and its seats unfilled with the first page; later pages only tell."""
-    state, tree, now = moment.state, moment.tree, moment.now
+    state = moment.state
     if decision.page == 1:
         status = s.EXPIRED if type(decision) is d.GroupExpired else s.DISSOLVED
-        _end_seats(state, tree, state.groups[decision.group], status, now)
+        _end_seats(moment, state.groups[decision.group], status)
         if state.dissolving.peek() == decision.group:
             state.dissolving.drop()
-    _turn_page(state, tree, decision)
+    _turn_page(state, moment.tree, decision)
 
 
-def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -> None:
+def _not_drawn(state: State, group: Group, decision: d.GroupFilled) -> frozenset[str]:
+    """Return the orders that did not win in a group whose winners were drawn."""
+    winners = s.terms_of(state, group).winners
+    if decision.seed is None or winners is None:
+        return _NOBODY
+    return frozenset(group.seats) - draw_seats(bytes.fromhex(decision.seed), group.seats, winners)
+
+
+def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str] = _NOBODY) -> None:
+    state, tree, now = moment.state, moment.tree, moment.now
     offer = state.offers[group.offer]
-    if status == s.GROUP_FILLED:
+    if status == s.GROUP_FILLED and not lost:
         _fill_seats(state, group, offer, now)
-    else:
-        for order_id in group.seats:
-            order = state.orders[order_id]
-            if offer.weights is not None:
-                weigh(state, offer, order, -1)
+        _close(state, tree, group, offer, status, now)
+        return
+    for order_id in group.seats:
+        filled = status == s.GROUP_FILLED and order_id not in lost
+        order = state.orders[order_id]
+        if offer.weights is not None:
+            weigh(state, offer, order, -1)
+        if not filled:
             if offer.stock is not None:
                 take_stock(offer.stock, order.sku, order.quantity)
-            order.status = s.REFUNDED if order.payment is not None else s.LOST
-            end_order(state, order, now)
+            if state.members.watching:
+                weeks.seat_lost(moment, order)
+        unpaid = s.GONE if order_id in lost else s.LOST
+        order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else unpaid)
+        if filled and offer.weights is not None:
+            weigh(state, offer, order, 1)
+        end_order(state, order, now)
     _close(state, tree, group, offer, status, now)
 
 

@@ -5,6 +5,8 @@ from typing import Final
 
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
+from services.matcher.domain.facts import UTC_ONLY, Zones
+from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.queues import Queue, file_in, take_out
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
@@ -15,8 +17,11 @@ MEMBERS_INDEXED_FROM: Final = 8
 class Index:
     """Deadlines, ends of holds, groups with room, groups that may merge, members of large groups."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, plays: PlayIndex, zones: Zones = UTC_ONLY) -> None:
         """Build the indexes of `state`."""
+        self.plays = plays
+        self.zones = zones
+        """Here, so that rules and changes have them without an argument through the way of every order."""
         self.deadlines: list[Group] = []
         """Heap of groups; those that are over are dropped when they come up."""
         self.holds: list[tuple[int, int, Order]] = []

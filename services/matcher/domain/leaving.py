@@ -9,6 +9,7 @@ from events.order import OrderCancelledEvent, OrderChangedEvent, OrderReleasedEv
 from events.reasons import Reason
 from services.matcher.domain import closing, seating
 from services.matcher.domain import state as s
+from services.matcher.domain.members import limits
 from services.matcher.domain.money import refund_order
 from services.matcher.domain.state import Group, Order, State
 from services.matcher.domain.terms import Refusal, Terms
@@ -137,6 +138,8 @@ def change(turn: Turn, event: OrderChangedEvent) -> None:
     payable_minor = order.payable_minor
     if quantity != order.quantity:
         payable_minor = terms.payable_minor(quantity, leads=order.leads)
+        if turn.state.members.watching:
+            limits.check_spending(turn, order.member, payable_minor - order.payable_minor, terms.currency)
     _restate(turn, order, group, terms, sku, quantity, payable_minor)
 
 

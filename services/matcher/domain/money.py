@@ -12,8 +12,8 @@ def is_owed(turn: Turn, order: str, payment: str) -> bool:
 
 
 def refund_order(turn: Turn, order: Order, cause: str, group: Group | None = None) -> None:
-    """Owe back what `order` has paid and still holds; nothing when it paid nothing."""
-    if order.payment is None:
+    """Owe back what `order` has paid and still holds; nothing when it paid nothing, or has got all of it back."""
+    if order.payment is None or (order.paid_minor == 0 and order.payable_minor > 0):
         return
     group = turn.state.groups[order.group] if group is None else group
     terms = turn.state.offers[group.offer].editions[group.edition].terms

@@ -1,5 +1,7 @@
 """What decisions about the market, its offers and its members change."""
 
+import msgspec
+
 from events import decisions as d
 from events.market import MarketConfiguredEvent
 from events.member import MemberBlockedEvent
@@ -13,6 +15,7 @@ from events.offer import (
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import weigh
 from services.matcher.domain.index import Index
+from services.matcher.domain.members.choice_changes import watch
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import Offer, State
 from services.matcher.domain.terms import overlay, resolve
@@ -22,7 +25,12 @@ def market_set(moment: Moment, _: d.MarketSet) -> None:
     """Put the configuration of the event in force."""
     state, event = moment.state, moment.event
     assert isinstance(event, MarketConfiguredEvent)
-    state.market = event.data
+    data, known = event.data, state.market
+    if data.secret_commitment is None and known is not None:
+        # Who has opened plays on a commitment must be able to rely on it: it does not go by being left out.
+        data = msgspec.structs.replace(data, secret_commitment=known.secret_commitment)
+    state.market = data
+    watch(state)
 
 
 def offer_listed(moment: Moment, decision: d.OfferListed) -> None:
@@ -97,6 +105,7 @@ def member_noted(moment: Moment, _: d.MemberNoted) -> None:
     state, event = moment.state, moment.event
     assert isinstance(event, MemberBlockedEvent)
     data = event.data
+    assert data.other is not None, "a block of a pool is a choice, not noted here"
     for one, other, side in ((data.member, data.other, s.BLOCKS), (data.other, data.member, s.IS_BLOCKED)):
         apart = state.blocks.setdefault(one, {})
         sides = apart.get(other, 0)

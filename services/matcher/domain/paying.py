@@ -7,6 +7,7 @@ from events.refund import RefundFailedEvent, RefundSettledEvent, refund_id
 from services.matcher.domain import leaving, matching, seating
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
+from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order
 from services.matcher.domain.terms import Refusal, Terms
@@ -90,6 +91,8 @@ def _rejoin(turn: Turn, data: OrderPaid, order: Order, old: Group) -> None:
         payable_minor = terms.payable_minor(order.quantity, leads=group is None)
         if not terms.is_paid or (data.amount_minor, data.currency) != (payable_minor, terms.currency):
             raise Refusal(Reason.WRONG_AMOUNT)
+        if turn.state.members.watching:
+            limits.check_spending(turn, order.member, payable_minor, terms.currency)
     except Refusal:
         _owe_back(turn, data, order, "late_payment")
         return

@@ -4,30 +4,32 @@ import heapq
 
 from events import decisions as d
 from events.order import OrderChangedEvent, OrderTerms
-from events.registry import AnyEvent
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import take_stock, weigh
-from services.matcher.domain.index import MEMBERS_INDEXED_FROM, Index
+from services.matcher.domain.index import MEMBERS_INDEXED_FROM
+from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import Group, Order, State
 
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
-    """Seat a new order that has yet to pay, or restate one that changed."""
+    """Seat an order that has yet to pay, a new one or one that came back, or restate one that changed."""
     state, tree = moment.state, moment.tree
-    order = state.orders.get(decision.order)
-    if order is not None:
-        assert order.status == s.HELD, "only a new order is held"
-        _restate(state, tree, order, decision, moment.event)
+    known = state.orders.get(decision.order)
+    if known is not None and known.status == s.HELD:
+        _restate(moment, known, decision)
         return
-    order = _seat(moment, decision, None, s.HELD, None)
+    # One that came back pays anew: what it paid before has been owed back.
+    order = _seat(moment, decision, known, s.HELD, None)
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
     ends_at = order.hold_until + s.terms_of(state, state.groups[order.group]).grace_s * NS_PER_S
     heapq.heappush(tree.holds, (ends_at, order.hold_no, order))
     tree.due_by(ends_at)
+    if state.members.watching:
+        weeks.seat_taken(moment, order, is_new=known is None)
 
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
@@ -35,10 +37,12 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     state, tree = moment.state, moment.tree
     order = state.orders.get(decision.order)
     if order is None or order.status not in (s.HELD, s.CONFIRMED):
-        _seat(moment, decision, order, s.CONFIRMED, decision.payment)
+        seated = _seat(moment, decision, order, s.CONFIRMED, decision.payment)
+        if state.members.watching:
+            weeks.seat_taken(moment, seated, is_new=order is None)
         return
     if order.status == s.CONFIRMED:
-        _restate(state, tree, order, decision, moment.event)
+        _restate(moment, order, decision)
         return
     group = state.groups[order.group]
     group.confirmed += s.terms_of(state, group).weight(order.quantity)
@@ -122,13 +126,8 @@ def _move_back_in(order: Order, group: Group, payable_minor: int, status: int, p
     return order
 
 
-def _restate(
-    state: State,
-    tree: Index,
-    order: Order,
-    decision: d.SeatHeld | d.SeatConfirmed,
-    event: AnyEvent | None,
-) -> None:
+def _restate(moment: Moment, order: Order, decision: d.SeatHeld | d.SeatConfirmed) -> None:
+    state, tree, event = moment.state, moment.tree, moment.event
     assert isinstance(event, OrderChangedEvent)
     group = state.groups[order.group]
     offer = state.offers[group.offer]
@@ -150,6 +149,8 @@ def _restate(
     if offer.weights is not None:
         weigh(state, offer, order, 1)
     tree.file(group, offer)
+    if state.members.watching:
+        weeks.order_changed(moment, order)
 
 
 def _or(changed: bool | None, now: bool) -> bool:
@@ -166,6 +167,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
         weigh(state, offer, order, -1)
     if offer.stock is not None:
         take_stock(offer.stock, order.sku, order.quantity)
+    if state.members.watching:
+        weeks.seat_lost(moment, order)
     was_seated = group.status == s.OPEN
     if was_seated:
         _stand_up(state, order, group)

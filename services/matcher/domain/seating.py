@@ -1,6 +1,7 @@
 """Rules for an order that takes a seat (RULES.md section 4)."""
 
 from events import decisions as d
+from events.fair import seed_commitment
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, Payment
 from events.reasons import Reason
 from events.record import entry_id
@@ -9,6 +10,7 @@ from events.times import NS_PER_S
 from services.matcher.domain import closing, matching
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
+from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
@@ -22,6 +24,8 @@ def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
     except Refusal as refusal:
         turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
         owe_back(turn, event.data)
+        if refusal.reason in limits.OWN_LIMITS:
+            limits.remind(turn, event.data.member, refusal.reason, refusal.detail)
 
 
 def owe_back(turn: Turn, data: OrderPosted | OrderJoined) -> None:
@@ -65,8 +69,12 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     terms = offer.terms if group is None else s.terms_of(state, group)
     check_limits(offer, terms, data.member, terms.weight(data.quantity))
     payable_minor = terms.payable_minor(data.quantity, leads=group is None)
+    if state.members.watching:
+        limits.check_order(turn, data.member, payable_minor, terms.currency)
     _check_payment(turn, terms, data.order, data.payment, payable_minor)
     sit_down(turn, data, offer, group, terms, payable_minor)
+    if state.members.watching:
+        limits.remind(turn, data.member)
 
 
 def sit_down(
@@ -239,6 +247,7 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
             member=member,
             deadline=deadline,
             pool=pool,
+            seed_sha256=None if terms.winners is None else seed_commitment(turn.tree.plays.group_seed(group_id)),
         )
     )
     return turn.state.groups[group_id]

@@ -15,6 +15,7 @@ from services.bus.journal_stream import AWAY, describe
 from services.matcher.gateway.figures import Figures
 from services.matcher.gateway.gather import OUTCOME_TIMEOUT_S, Gatherer
 from services.matcher.gateway.http_door import HttpDoor
+from services.matcher.gateway.links import Links
 from services.matcher.gateway.nats_door import NatsDoor
 from services.matcher.gateway.peers import Peers
 from services.matcher.gateway.tokens import Tokens
@@ -44,6 +45,7 @@ class Gateway:
             self.health,
             self.figures,
             Peers(config.peers),
+            None if config.link_key_file is None else Links(config.market, config.link_key_file),
         )
         self.server = HttpServer(self.http_door.app, config.http_host, config.http_port)
 
@@ -91,9 +93,8 @@ async def gateway(
     async with AsyncExitStack() as parts:
         await follower.start()
         parts.push_async_callback(follower.stop)
-        made.gatherer.start()
-        # Doors close first, then what is inside is finished, then its answers go out.
-        parts.push_async_callback(made.nats_door.finish)
+        await made.gatherer.start()
+        # Doors close first, then what is inside is finished.
         parts.push_async_callback(made.gatherer.stop)
         health_server = await serve_health(made.health, made.figures.metrics, config.health_port, _LOOPBACK)
         parts.push_async_callback(health_server.stop)

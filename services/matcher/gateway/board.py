@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from events.outcomes import outcome_of
+from events.outcome_bytes import outcome_bytes
 from events.record import decode_entry
 from services.bus.journal import FollowedRecord
 from services.matcher.gateway.request import Request
@@ -16,8 +16,6 @@ RECENT_MAX_BYTES: Final = 32 * 1024 * 1024
 
 Place = tuple[Request, int, str]
 """A request, the place of one event in it, and the id that the event claims."""
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class _EntryHead(msgspec.Struct, gc=False):
@@ -110,7 +108,7 @@ def _answer(waiting: dict[int, Sent], record: FollowedRecord, settled: list[Requ
         if sent is None or entry.publisher is None or entry.index >= len(sent.places):
             continue
         request, place, event_id = sent.places[entry.index]
-        if not request.settled and request.note_outcome(place, _encode(outcome_of(entry, event_id))):
+        if not request.settled and request.note_outcome(place, outcome_bytes(entry, event_id)):
             settled.append(request)
         sent.missing -= 1
         if sent.missing == 0:

@@ -18,6 +18,7 @@ import nats.errors
 
 from events import subjects
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS
+from services.bus.asking import Ack, Asker, asker_of, decode_ack
 from services.bus.connect import ServiceBroker
 from services.bus.journal import FollowedRecord
 from services.matcher.gateway.answers import Refusal, busy, pending, unavailable
@@ -40,19 +41,6 @@ _FULL_CODES: Final = frozenset({10_023, 10_047, 10_077})
 _log: Final = logging.getLogger("groupbuy.gateway")
 
 
-class _AckError(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Ack(msgspec.Struct):
-    seq: int = 0
-    error: _AckError | None = None
-
-
-_ack_decoder: Final = msgspec.json.Decoder(_Ack)
-
-
 class Gatherer:
     """Takes requests, publishes their events together, and settles each request from the journal."""
 
@@ -71,6 +59,7 @@ class Gatherer:
         self._all_settled = asyncio.Event()
         self._all_settled.set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._asker: Asker | None = None
         self.events_waiting = 0
         self.bytes_waiting = 0
         self.why_closed: Callable[[], str | None] = lambda: None
@@ -81,8 +70,9 @@ class Gatherer:
         """How long the oldest intake message has been waiting for an outcome, 0 when none is."""
         return self._board.oldest_wait_s
 
-    def start(self) -> None:
-        """Begin to watch the time that requests take."""
+    async def start(self) -> None:
+        """Begin to listen for acknowledgements, and to watch the time that requests take."""
+        self._asker = await asker_of(self._broker.client)
         self._sweeper = asyncio.create_task(self._sweep(), name="gateway sweeper")
 
     async def stop(self) -> None:
@@ -188,18 +178,16 @@ class Gatherer:
 
         Raises Refusal when it is not stored, or not known to be.
         """
-        if not self._broker.client.is_connected:
-            raise unavailable("there is no connection to the broker")
+        assert self._asker is not None, "started"
         try:
-            answer = await self._broker.client.request(self._subject, body, timeout=ACK_TIMEOUT_S)
+            ack: Ack = decode_ack(await self._asker.ask(self._subject, body, timeout_s=ACK_TIMEOUT_S))
         except nats.errors.NoRespondersError:
             raise unavailable("the market has no intake stream") from None
-        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
-            raise unavailable(f"the broker cannot be reached ({error})") from None
-        except (nats.errors.Error, TimeoutError, OSError) as error:
+        except (nats.errors.ConnectionClosedError, nats.errors.ConnectionReconnectingError) as error:
+            raise unavailable(f"there is no connection to the broker ({error})") from None
+        except (nats.errors.Error, TimeoutError, OSError, msgspec.DecodeError) as error:
             _log.warning("no acknowledgement of an intake message: %s", str(error) or type(error).__name__)
             raise pending(None) from None
-        ack = _ack_decoder.decode(answer.data)
         if ack.error is None:
             return ack.seq
         _log.warning("the intake refuses a message: %s", ack.error.description)

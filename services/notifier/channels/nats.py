@@ -1,9 +1,9 @@
 """The channel into a JetStream stream, one subject an addressee; the stream itself holds how far it has come.
 
-Each message names its place (see `place`), so after a crash at any instant the last one says what is still to be
-sent, and the fence on the stream's last sequence keeps two notifiers, or a late try of a dead one, from sending
-anything twice. What names no place, or another's, is a stray: a publisher can have the broker's answers to it delivered
-to any subject (copies of its own outcomes are refused by the fence that they still carry).
+Each message that can be the last one names its place (see `place`), so after a crash at any instant that says what is
+still to be sent, and the fence on the stream's last sequence keeps two notifiers, or a late try of a dead one, from
+sending anything twice. What stands at the end and names no place, or another's, is a stray: a publisher can have the
+broker's answers to it delivered to any subject (copies of its own outcomes are refused by the fence that they carry).
 
 Records that say nothing through this channel leave nothing in the stream: after a restart they are read again, at
 most SILENT_MAX_RECORDS of them, since then the position alone is written.
@@ -13,24 +13,28 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
+import nats.errors
 
+from services.bus.asking import Asker, asker_of
 from services.bus.connect import ServiceBroker
 from services.bus.journal import START, JournalBroken
 from services.notifier.atomic import (
-    BATCH_MAX_BYTES,
-    BATCH_MAX_MESSAGES,
+    CHAIN_MAX_MESSAGES,
     FenceLost,
     Outgoing,
     PublishFailed,
+    end_of_stream,
     publish_fenced,
+    send_chain,
 )
-from services.notifier.channels import Bundle, Letter, Reached
+from services.notifier.channels import Bundle, Reached
 from services.notifier.channels.holding import Holding, OutputStream, PositionLost
+from services.notifier.channels.items import Item, chunks_of, items_of
 from services.notifier.channels.place import HEADER_PLACE, place_header
 from services.notifier.journal_lookup import JournalLookup
 
@@ -57,12 +61,12 @@ class Tally(msgspec.Struct):
     strays: int = 0
 
 
-class _Item(NamedTuple):
-    """A letter on its way: the `ordinal`th of its bundle."""
+class _Ahead(NamedTuple):
+    """Where the stream ends once everything sent is stored: the last sequence, and that message's id and record."""
 
-    letter: Letter
-    bundle: Bundle
-    ordinal: int
+    last_seq: int
+    message_id: str
+    journal_seq: int
 
 
 class NatsChannel:
@@ -91,6 +95,9 @@ class NatsChannel:
         self._last_seq = 0
         # Whether what is known of the stream has held since it was last looked at.
         self._sure = False
+        self._ahead: _Ahead | None = None
+        self._unconfirmed = 0
+        self._asker: Asker | None = None
         self._max_age_s = 0.0
         self._written_at = time.monotonic()
         self._silent_records = 0
@@ -119,6 +126,7 @@ class NatsChannel:
                 raise
             await self._declare(lost, self._sent_through)
         await self._journal.check(self._reached.position, self.name)
+        self._asker = await asker_of(self._broker.client)
         self._sure = True
 
     def has(self, journal_seq: int, record_hash: str) -> bool:
@@ -139,14 +147,62 @@ class NatsChannel:
         """
         await self._until_the_fence_holds(lambda: self._send(bundles))
 
+    def begin(self, bundles: Sequence[Bundle]) -> "asyncio.Task[None] | None":
+        """Send bundles without waiting for those before them to be stored; return what ends when these are.
+
+        None when they must be delivered instead: after a doubt, while something else is written, when they are more
+        than a chain holds, or none. When one is not stored, none of those after it is: deliver them all again.
+        """
+        letters = sum([len(bundle.letters) for bundle in bundles])
+        if not 0 < letters <= CHAIN_MAX_MESSAGES or not bundles[-1].letters or not self._may_run_ahead(bundles):
+            return None
+        items = list(items_of(bundles, 0))
+        ahead = self._ahead or _Ahead(self._last_seq, "", self._reached.position.seq)
+        assert bundles[0].journal_seq > ahead.journal_seq, "what is on its way is not sent again"
+        messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=ahead.last_seq + 1)]
+        client = self._broker.client
+        assert self._asker is not None, "a channel that is sure has been opened"
+        try:
+            answer, message_id = send_chain(self._asker, client, messages, ahead.last_seq, ahead.message_id)
+        except (nats.errors.Error, OSError):
+            self._sure = False
+            return None
+        self._ahead = _Ahead(ahead.last_seq + len(messages), message_id, bundles[-1].journal_seq)
+        self._unconfirmed += 1
+        return asyncio.create_task(self._confirm(answer, messages, items, ahead.last_seq), name="notifier confirmation")
+
+    def _may_run_ahead(self, bundles: Sequence[Bundle]) -> bool:
+        if not self._sure or self._lock.locked() or not self._reached.complete or not self._broker.client.is_connected:
+            return False
+        return not any(self.has(bundle.journal_seq, bundle.record_hash) for bundle in bundles)
+
+    async def _confirm(
+        self, answer: "asyncio.Future[bytes]", messages: Sequence[Outgoing], items: Sequence[Item], last_seq: int
+    ) -> None:
+        try:
+            end_seq = await end_of_stream(answer, messages, last_seq)
+        except BaseException as error:
+            self.tally.conflicts += self._sure and isinstance(error, FenceLost)
+            self._sure = False
+            raise
+        finally:
+            self._unconfirmed -= 1
+            if self._unconfirmed == 0:
+                self._ahead = None
+        if not self._sure:
+            raise PublishFailed("what was sent before this was not stored")
+        self._note_stored(end_seq, len(messages), items[-1].reached)
+        self.tally.told += sum([item.letter.tells for item in items])
+
     async def renew(self) -> None:
         """Write the position anew before the message that holds it grows too old to be kept."""
         age_s = time.monotonic() - self._written_at
-        if self._sure and self._last_seq > 0 and 0 < self._max_age_s / AGE_PARTS < age_s:
+        if self._sure and not self._unconfirmed and self._last_seq > 0 and 0 < self._max_age_s / AGE_PARTS < age_s:
             await self._until_the_fence_holds(self._mark)
 
     async def _until_the_fence_holds(self, send: Callable[[], Awaitable[None]]) -> None:
         async with self._lock:
+            assert self._unconfirmed == 0, "what was sent ahead is confirmed or given up first"
             for _ in range(CONFLICTS_MAX):
                 if not self._sure:
                     self._note(await self._stream.look(self._known()))
@@ -187,7 +243,7 @@ class NatsChannel:
         missing = [bundle for bundle in bundles if not self.has(bundle.journal_seq, bundle.record_hash)]
         if not missing:
             return
-        for chunk in _chunks(_items(missing, self._sent_of(missing[0]))):
+        for chunk in chunks_of(items_of(missing, self._sent_of(missing[0]))):
             await self._publish(chunk)
         if not missing[-1].letters:
             await self._pass_over(missing)
@@ -205,26 +261,33 @@ class NatsChannel:
             )
         return reached.ordinal
 
-    async def _publish(self, items: Sequence[_Item]) -> None:
-        last = items[-1]
-        reached = Reached(last.bundle.position, last.ordinal, len(last.bundle.letters))
-        messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=self._last_seq + 1)]
-        await self._store(messages, reached)
+    async def _publish(self, items: Sequence[Item]) -> None:
+        if len(items) <= CHAIN_MAX_MESSAGES:
+            messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=self._last_seq + 1)]
+        else:
+            # A batch is stored whole or not at all: its last message speaks for all of it.
+            messages = [Outgoing(self._subject_of(item.letter.addressee), item.letter.body, {}) for item in items[:-1]]
+            messages.append(self._outgoing(self._last_seq + len(items), items[-1]))
+        await self._store(messages, items[-1].reached)
         self.tally.told += sum([item.letter.tells for item in items])
 
-    def _outgoing(self, seq: int, item: _Item) -> Outgoing:
+    def _outgoing(self, seq: int, item: Item) -> Outgoing:
         letter, bundle, ordinal = item
         place = place_header(self._name, seq, bundle.journal_seq, ordinal, len(bundle.letters), bundle.record_hash)
         return Outgoing(self._subject_of(letter.addressee), letter.body, {HEADER_PLACE: place})
 
     async def _store(self, messages: Sequence[Outgoing], reached: Reached) -> None:
         """Append messages, after which the stream has come as far as `reached`."""
-        self._last_seq = await publish_fenced(self._broker.client, messages, self._last_seq)
+        last_seq = await publish_fenced(self._broker.client, messages, self._last_seq)
+        self._note_stored(last_seq, len(messages), reached)
+
+    def _note_stored(self, last_seq: int, messages: int, reached: Reached) -> None:
+        self._last_seq = last_seq
         self._reached = reached
         self._written_at = time.monotonic()
         self._silent_records = 0
         self.tally.publishes += 1
-        self.tally.messages += len(messages)
+        self.tally.messages += messages
 
     async def _pass_over(self, bundles: Sequence[Bundle]) -> None:
         """Note records that say nothing; now and then in the stream, so that a restart need not read them all again."""
@@ -243,25 +306,3 @@ class NatsChannel:
         place = place_header(self._name, seq, position.seq, reached.ordinal, reached.of, position.hash)
         await self._store([Outgoing(self._subject_of(MARKER), body, {HEADER_PLACE: place})], reached)
         self.tally.markers += 1
-
-
-def _items(bundles: Sequence[Bundle], already_sent: int) -> Iterator[_Item]:
-    """Yield the letters of the bundles without the first `already_sent`."""
-    every = (
-        _Item(letter, bundle, ordinal) for bundle in bundles for ordinal, letter in enumerate(bundle.letters, start=1)
-    )
-    return itertools.islice(every, already_sent, None)
-
-
-def _chunks(items: Iterator[_Item]) -> Iterator[list[_Item]]:
-    """Yield the items in runs that one publish can take."""
-    chunk: list[_Item] = []
-    size_bytes = 0
-    for item in items:
-        if chunk and (len(chunk) == BATCH_MAX_MESSAGES or size_bytes + len(item.letter.body) > BATCH_MAX_BYTES):
-            yield chunk
-            chunk, size_bytes = [], 0
-        chunk.append(item)
-        size_bytes += len(item.letter.body)
-    if chunk:
-        yield chunk

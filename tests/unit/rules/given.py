@@ -18,7 +18,7 @@ from events.reasons import Fault, Reason
 from events.record import decode_entry
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
-from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market
+from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market, play_market
 from tests.model.both import FACTS, ZONES, Both, as_fields
 
 P = ParamSpec("P")
@@ -28,17 +28,27 @@ Input = JsonEvent | bytes | list[JsonEvent]
 CRASHES_TRIED = 8
 """After how many entries of each message, from none on, a crash is tried."""
 
-_OFFICES = {"market": "operator", "member": "operator", "clock": "matcher"}
+_OFFICES = {"market": "operator", "member": "operator", "dispute": "operator", "clock": "matcher"}
 _said: set[str] = set()
 
 
-def given(*events: JsonEvent, configured: bool = True, compared: bool = True) -> "Scenario":
+def given_plays(*events: JsonEvent, **configuration: Any) -> "Scenario":
+    """Return a scenario of a market with plays, which the naive model does not know; all else is compared."""
+    scenario = Scenario(model=False)
+    scenario.when(play_market(**configuration))
+    for event in events:
+        scenario.when(event)
+    return scenario
+
+
+def given(*events: JsonEvent, configured: bool = True, compared: bool = True, model: bool = True) -> "Scenario":
     """Return a scenario in which `events` have been decided at its beginning, one after the other.
 
     A market is configured first unless `events` do or `configured` is false. With `compared` false the naive model
-    stays out: it is too slow for thousands of seats.
+    stays out: it is too slow for thousands of seats. With `model` false it stays out, since it does not know the
+    family, and engines are compared with each other all the same.
     """
-    scenario = Scenario(compared)
+    scenario = Scenario(compared, model=model)
     brings_market = bool(events) and family_of(events[0]) == "market"
     if configured and not brings_market:
         scenario.when(market())
@@ -50,9 +60,9 @@ def given(*events: JsonEvent, configured: bool = True, compared: bool = True) ->
 class Scenario:
     """A market in the middle of a story, and what was decided last."""
 
-    def __init__(self, compared: bool = True) -> None:
-        """Start with a market that has seen nothing."""
-        self.both = Both() if compared else None
+    def __init__(self, compared: bool = True, *, model: bool = True) -> None:
+        """Start with a market that has seen nothing; without `model` only engines are compared with each other."""
+        self.both = Both(model=model) if compared else None
         self.alone = Engine("main", FACTS, ZONES)
         self.seq = 0
         self.now_ns = T0
@@ -208,4 +218,4 @@ def _words_of(entries: list[dict[str, Any]]) -> set[str]:
     return words
 
 
-_TELLING = ("refused", "malformed", "refund.due")
+_TELLING = ("refused", "malformed", "refund.due", "invitation.refused")

@@ -5,27 +5,26 @@ the letters that are out already.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from events import subjects
-from events.outcomes import news_of, outcome_of, results_of
+from events.outcome_bytes import news_bytes, outcome_bytes, result_bytes
 from events.record import Entry
 
 
-def member_results(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (member, result) for everything that members get from an entry through their own subject.
+def member_results(entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """Yield (member, encoded result) for everything that members get from an entry through their own subject.
 
     That subject is read by whoever serves the member, never shown by itself, so quiet hours and preferences
     do not apply to it: every result is there.
     """
-    return results_of(entry)
+    return result_bytes(entry)
 
 
-def publisher_outcomes(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (publisher, outcome): the answer to its own event first, then news of orders that others caused.
+def publisher_outcomes(entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """Yield (publisher, encoded outcome): the answer to its own event first, then news of orders that others caused.
 
     The clock's knocks are the matcher's own and nobody's news.
     """
     if entry.publisher is not None and entry.publisher != subjects.MATCHER:
-        yield entry.publisher, outcome_of(entry)
-    yield from news_of(entry)
+        yield entry.publisher, outcome_bytes(entry)
+    yield from news_bytes(entry)

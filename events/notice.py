@@ -1,0 +1,92 @@
+"""What became of a message to a member: facts on `groupbuy.<market>.notices`, written by the notifier alone.
+
+They are CloudEvents, but no input of a market: nobody publishes them into an intake. A fact's id is that of its notice
+and a count, so that the same fact has the same id for ever; the stream holds each once.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+NoticeType = Literal[
+    "groupbuy.notice.sent.v1",
+    "groupbuy.notice.delivered.v1",
+    "groupbuy.notice.deferred.v1",
+    "groupbuy.notice.suppressed.v1",
+    "groupbuy.notice.failed.v1",
+]
+SENT: Final = "groupbuy.notice.sent.v1"
+"""The other side has taken it over."""
+DELIVERED: Final = "groupbuy.notice.delivered.v1"
+"""It is where it was to go: a backend has confirmed it."""
+DEFERRED: Final = "groupbuy.notice.deferred.v1"
+"""Not now; `reason` and `until_ns` say why and until when."""
+SUPPRESSED: Final = "groupbuy.notice.suppressed.v1"
+"""Never; `reason` says why."""
+FAILED: Final = "groupbuy.notice.failed.v1"
+"""It could not be sent and lies among the dead letters; `why` says what happened."""
+
+HEADER_FACT: Final = "Groupbuy-Fact"
+"""`<store> <n>`: the fact's number in the notifier's store, without gaps."""
+
+
+class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """One notice, identified by (`decision`, `member`, `purpose`, `channel`), and what became of it.
+
+    `record` is the journal record that holds the decision, `as_of` the last one that was known when it was decided
+    whether to send, and `judged_at_ns` when that was. `permission` is what it was sent under: `standing`, or `grant`
+    and the number of a one-time grant; `zone` and `quiet` are the time zone and the quiet hours that were looked at.
+    `digest` is the message in which it went out together with others; `round` counts from 2 when it was sent again,
+    and `first` is the fact of its first failure.
+    """
+
+    notice: str
+    decision: str
+    record: int
+    as_of: int
+    member: str
+    purpose: str
+    kind: str
+    channel: str
+    attempts: int = 0
+    group: str | None = None
+    inviter: str | None = None
+    pool: str | None = None
+    reason: str | None = None
+    why: str | None = None
+    until_ns: int | None = None
+    judged_at_ns: int | None = None
+    permission: str | None = None
+    zone: str | None = None
+    quiet: str | None = None
+    digest: str | None = None
+    round: int = 1
+    first: str | None = None
+
+
+class NoticeFact(msgspec.Struct, kw_only=True):
+    """One CloudEvent 1.0; `time` and `at_ns` are the notifier's clock."""
+
+    specversion: Literal["1.0"] = "1.0"
+    type: NoticeType
+    id: str
+    source: str
+    time: str
+    datacontenttype: Literal["application/json"] = "application/json"
+    at_ns: int
+    data: NoticeData
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(NoticeFact)
+
+encode_fact: Final = _encoder.encode
+"""Return the bytes of a NoticeFact."""
+
+
+def decode_fact(body: bytes) -> NoticeFact:
+    """Return the fact in `body`. Raises ValueError when there is none."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"not a notice: {error}") from None

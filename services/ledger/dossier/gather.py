@@ -1,0 +1,65 @@
+"""What a dossier is asked to be about, which entries concern that, and whose it is."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from events import dispute_decisions as dd
+from services.ledger.dossier import contents as c
+from services.ledger.faults import BadQuestion, NotFound
+from services.ledger.history import FoundEntry, entries_of
+from services.ledger.store import LedgerStore
+
+Kind = Literal["dispute", "order", "group"]
+
+
+class DossierRequest(msgspec.Struct, kw_only=True, frozen=True):
+    """What a dossier is to be about and for whom; without `reader` it is whoever the dispute or order is of."""
+
+    kind: Kind
+    name: str
+    audience: c.Audience
+    reader: str | None = None
+    since: bytes | None = None
+    made_at_ns: int
+
+
+def concerned(store: LedgerStore, request: DossierRequest) -> list[FoundEntry]:
+    """Return the entries that concern what is asked for, in order: of a dispute also those of its order and group."""
+    found = {entry.position: entry for entry in entries_of(store, request.kind, request.name)}
+    if not found:
+        raise NotFound(f"nothing in the ledger concerns {request.kind} {request.name}")
+    if request.kind == "dispute":
+        for order in _named(found.values(), "order", dd.DisputeOpened):
+            found |= {entry.position: entry for entry in entries_of(store, "order", order)}
+    if request.kind != "group":
+        for group in _named(found.values(), "group"):
+            found |= {entry.position: entry for entry in entries_of(store, "group", group)}
+    if len(found) > c.ENTRIES_MAX:
+        raise BadQuestion(f"{len(found)} entries concern {request.kind} {request.name}: at most {c.ENTRIES_MAX} fit")
+    return [found[position] for position in sorted(found)]
+
+
+def _named(entries: Iterable[FoundEntry], field: str, kind: type = object) -> list[str]:
+    decisions = (each for found in entries for each in found.entry.decisions if isinstance(each, kind))
+    names = (getattr(each, field, None) for each in decisions)
+    return sorted({name for name in names if isinstance(name, str)})
+
+
+def reader_of(request: DossierRequest, entries: Sequence[FoundEntry]) -> str:
+    """Return whose the dispute or order is."""
+    if request.audience == "auditor":
+        return ""
+    field = "member" if request.audience == "member" else "publisher"
+    names = {
+        name
+        for found in entries
+        for each in found.entry.decisions
+        if getattr(each, request.kind, None) == request.name and isinstance(name := getattr(each, field, None), str)
+    }
+    if request.kind == "group" or len(names) != 1:
+        raise BadQuestion(
+            f"say for which {request.audience}: with {'--member' if field == 'member' else '--publisher'}"
+        )
+    return names.pop()

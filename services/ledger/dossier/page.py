@@ -1,0 +1,97 @@
+"""A dossier in words: the explanation as text, and the index that a person reads. No script, everything escaped."""
+
+import html
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from events.reasons import sentence
+from events.times import format_time_ns
+from services.ledger.dossier.contents import Manifest
+
+_STYLE: Final = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;"
+    "vertical-align:top}code{font-size:.85em;overflow-wrap:anywhere}.shut{color:#777}"
+)
+
+
+class ToldEntry(msgspec.Struct, kw_only=True):
+    """One entry as the reader may know it; `claimed_at` is what its event says, the accepted time decides."""
+
+    entry: str
+    file: str
+    at_ns: int
+    claimed_at: str | None
+    cause: str
+    outcome: list[str]
+    reasons: list[str]
+    opened: int
+    shut: int
+
+
+class ToldText(msgspec.Struct, kw_only=True):
+    """A text or file that an entry commits to, and whether it is here, erased, or not for this reader."""
+
+    commitment: str
+    state: str
+
+
+def explanation(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequence[ToldText]) -> str:
+    """Return what happened, entry by entry, in words."""
+    lines = [
+        f"{manifest.about} in market {manifest.market}, for {_for_whom(manifest)}",
+        f"Made {manifest.made_at} of {manifest.entries} entries of the log {manifest.origin}.",
+        "",
+    ]
+    for told in entries:
+        claimed = f" (its event says {told.claimed_at})" if told.claimed_at else ""
+        lines.append(f"{format_time_ns(told.at_ns)}{claimed}  entry {told.entry}: {told.cause}")
+        lines += [f"    -> {each}" for each in told.outcome]
+        lines += [f"       {sentence(reason)} {sentence(reason, 'zh')}" for reason in told.reasons]
+        if told.shut:
+            lines.append(f"    {told.shut} parts concern others and stay shut; the log commits to them.")
+    lines += ["", *(f"text {text.commitment}: {text.state}" for text in texts)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def index_page(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequence[ToldText]) -> str:
+    """Return the page that leads through the dossier."""
+    title = _safe(f"Dossier: {manifest.about}")
+    rows = "".join(map(_row, entries))
+    listed = "".join(f"<li><code>{_safe(text.commitment)}</code>: {_safe(text.state)}</li>" for text in texts)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+        f"<p>Market {_safe(manifest.market)}, for {_safe(_for_whom(manifest))}, made {_safe(manifest.made_at)}. "
+        f"Log <code>{_safe(manifest.origin)}</code>, signed tree in <code>checkpoint.note</code>.</p>"
+        f"<p>{manifest.entries} entries; {manifest.parts_opened} parts are opened, {manifest.parts_shut} concern "
+        "others and stay shut: the log commits to them all the same.</p>"
+        "<p>Check it yourself: <code>groupbuy ledger verify-dossier FILE --key VKEY</code>, or "
+        "<code>node verify-dossier.mjs FILE --key VKEY</code>. VKEY is the log's key: get it from whom you trust.</p>"
+        f"<table><tr><th>Accepted</th><th>Entry</th><th>What happened</th></tr>{rows}</table>"
+        f"{f'<h2>Texts and files</h2><ul>{listed}</ul>' if listed else ''}"
+        "<p>The same as text: <code>explanation.txt</code>.</p></body></html>\n"
+    )
+
+
+def _row(told: ToldEntry) -> str:
+    outcome = "".join(f"<li>{_safe(each)}</li>" for each in told.outcome)
+    why = "".join(f"<li>{_safe(sentence(r))} {_safe(sentence(r, 'zh'))}</li>" for r in told.reasons)
+    shut = f'<p class="shut">{told.shut} parts stay shut.</p>' if told.shut else ""
+    claimed = f"<br><small>claimed {_safe(told.claimed_at)}</small>" if told.claimed_at else ""
+    return (
+        f"<tr><td>{_safe(format_time_ns(told.at_ns))}{claimed}</td>"
+        f"<td>{_safe(told.entry)}<br><code>{_safe(told.file)}</code></td>"
+        f"<td>{_safe(told.cause)}<ul>{outcome}{why}</ul>{shut}</td></tr>"
+    )
+
+
+def _for_whom(manifest: Manifest) -> str:
+    return "an auditor" if manifest.audience == "auditor" else f"{manifest.audience} {manifest.reader}"
+
+
+def _safe(text: str) -> str:
+    return html.escape(text, quote=True)

@@ -1,0 +1,201 @@
+"""The second archive: what became of messages to members, beside the records, found by member and by entry.
+
+Facts come from the notices stream in order and are archived once each: the place in the stream is the key. What they
+say of a decision names its entry, so that a member's story and the reason for a message can be put together.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from events.notice import DEFERRED, DELIVERED, FAILED, SENT, SUPPRESSED, NoticeFact, decode_fact
+from events.times import format_time_ns
+from services.ledger.archive import Archive, as_bytes
+from services.ledger.faults import LedgerUnavailable
+from services.ledger.recorders import Row
+from services.ledger.store import LedgerStore
+
+ROWS_AT_A_TIME: Final = 200
+PAGE: Final = 500
+_COLUMNS: Final = "stream, seq, at, as_of, member, entry, kind, body"
+_PLACES: Final = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_WHAT: Final = {
+    "result": "a result",
+    "invitation": "an invitation",
+    "reminder": "a reminder",
+    "digest": "a digest",
+    "operator_alert": "an alert",
+}
+_REASONS: Final = {
+    "quiet_hours": "it was within the member's quiet hours",
+    "no_time_zone": "the member's time zone was not known, so quiet hours counted all day",
+    "past_usefulness": "it would have come too late to be of use",
+    "no_consent": "the member had not agreed to it, or no longer",
+    "no_grant": "the member's one-time permission was used up",
+    "not_wanted": "the member does not want messages of this kind",
+    "blocked": "the member had blocked whoever was behind it",
+    "no_address": "no address of the member was known for this channel",
+    "channel_gone": "the channel was no longer configured",
+    "try_again": "the other side did not take it",
+}
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A message of the notices stream: its sequence there, and its bytes."""
+
+    seq: int
+    body: bytes
+
+
+class ShownNotice(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One fact as it is archived, and in words; `entry` is what it is about."""
+
+    at: str
+    at_ns: int
+    entry: str
+    sentence: str
+    fact: msgspec.Raw
+
+
+# Archiving.
+
+
+def archived_through(store: Archive, stream: str) -> int:
+    """Return the sequence of the last fact that was archived of a stream of this identity, 0 for none."""
+    rows = store.query("SELECT max(seq) FROM @notices WHERE stream = ?", (stream,))
+    return int(rows[0][0] or 0)
+
+
+def archive_notices(store: LedgerStore, stream: str, arrived: Sequence[Arrived]) -> tuple[int, int]:
+    """Archive facts and return how many there were, and how many messages were none.
+
+    The caller begins after what `archived_through` says. Every message leaves a row, so that none is read twice; what
+    is no fact keeps its place and nothing else.
+    """
+    rows = [_row(stream, message) for message in arrived]
+    for first in range(0, len(rows), ROWS_AT_A_TIME):
+        part = rows[first : first + ROWS_AT_A_TIME]
+        # One statement is one transaction: all of it or nothing.
+        statement = f"INSERT INTO @notices ({_COLUMNS}) VALUES {', '.join([_PLACES] * len(part))}"  # noqa: S608
+        store.execute(statement, tuple(value for row in part for value in row))
+    strays = sum(1 for row in rows if row[6] == "")
+    return len(rows) - strays, strays
+
+
+def _row(stream: str, message: Arrived) -> Row:
+    try:
+        fact = decode_fact(message.body)
+    except ValueError:
+        return (stream, message.seq, 0, 0, "", "", "", b"")
+    data = fact.data
+    kind = f"{data.purpose}/{fact.type}"
+    return (stream, message.seq, fact.at_ns, data.as_of, data.member, entry_of(fact), kind, message.body)
+
+
+def entry_of(fact: NoticeFact) -> str:
+    """Return the name of the entry whose decision a notice is about."""
+    return fact.data.decision.partition("/")[0]
+
+
+# Asking.
+
+
+def notices_of_member(store: Archive, member: str) -> Iterator[ShownNotice]:
+    """Yield everything that became of messages to a member, in order of time."""
+    return _shown(store, "member = ?", (member,))
+
+
+def notices_of_entry(store: Archive, entry: str) -> Iterator[ShownNotice]:
+    """Yield everything that became of messages about an entry, in order of time."""
+    return _shown(store, "entry = ?", (entry,))
+
+
+def sent_invitations(store: Archive) -> Iterator[NoticeFact]:
+    """Yield the facts of invitations that were sent, by the record through which choices were known."""
+    kinds = tuple(f"invitation/{kind}" for kind in (SENT, DELIVERED))
+    after: Row = (-1, "", -1)
+    while True:
+        rows = _query(
+            store,
+            "SELECT as_of, stream, seq, body FROM @notices WHERE kind IN (?, ?) AND (as_of > ? OR (as_of = ? AND "
+            "(stream > ? OR (stream = ? AND seq > ?)))) ORDER BY as_of, stream, seq LIMIT ?",
+            (*kinds, after[0], after[0], after[1], after[1], after[2], PAGE),
+        )
+        for row in rows:
+            yield decode_fact(as_bytes(row[3]))
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]
+
+
+def _shown(store: Archive, where: str, parameters: Row) -> Iterator[ShownNotice]:
+    rows = _query(store, f"SELECT body FROM @notices WHERE {where} ORDER BY at, seq", parameters)  # noqa: S608
+    for (body,) in rows:
+        yield shown(as_bytes(body))
+
+
+def _query(store: Archive, statement: str, parameters: Row) -> list[Row]:
+    try:
+        return store.query(statement, parameters)
+    except LedgerUnavailable:
+        # A ledger that was last written by an older version has no such table, and so no notices.
+        if store.query("SELECT count(*) FROM @records", ()):
+            return []
+        raise
+
+
+def shown(body: bytes) -> ShownNotice:
+    """Return an archived fact for showing."""
+    fact = decode_fact(body)
+    return ShownNotice(
+        at=format_time_ns(fact.at_ns),
+        at_ns=fact.at_ns,
+        entry=entry_of(fact),
+        sentence=notice_in_words(fact),
+        fact=msgspec.Raw(body),
+    )
+
+
+# In words.
+
+
+def notice_in_words(fact: NoticeFact) -> str:
+    """Return what became of a message, and why, in one sentence."""
+    data = fact.data
+    what = f"{_WHAT.get(data.purpose, 'a message')} ({data.kind}) to {data.member} by {data.channel}"
+    if fact.type in (SENT, DELIVERED):
+        done = "was delivered" if fact.type == DELIVERED else "was sent"
+        within = f" in the digest {data.digest}" if data.digest is not None else ""
+        return f"{what} {done}{within}{_under(data.permission)}{_again(data.round, data.first)}"
+    if fact.type == DEFERRED:
+        until = f" until {format_time_ns(data.until_ns)}" if data.until_ns is not None else ""
+        return f"{what} was put off{until}: {_reason(data.reason, data.why)}"
+    if fact.type == SUPPRESSED:
+        return f"{what} was not sent: {_reason(data.reason, data.why)}"
+    assert fact.type == FAILED, "the list of kinds is closed"
+    return f"{what} could not be sent after {data.attempts} tries: {data.why}"
+
+
+def why_told(facts: Sequence[NoticeFact]) -> list[str]:
+    """Return the answer to "why did I get this?" or "why did I not?" from all facts about one notice, in order."""
+    if not facts:
+        return ["nothing was to be sent: no decision concerned this member, or no channel was chosen"]
+    first = facts[0].data
+    cause = f"it is about decision {first.decision} in record {first.record}"
+    if first.inviter is not None:
+        cause += f", an invitation by {first.inviter}"
+    return [cause, *(f"{format_time_ns(fact.at_ns)}: {notice_in_words(fact)}" for fact in facts)]
+
+
+def _reason(reason: str | None, why: str | None) -> str:
+    words = _REASONS.get(reason or "", reason or "for no reason that is known")
+    return f"{words} ({why})" if why is not None else words
+
+
+def _under(permission: str | None) -> str:
+    return f", under the member's consent ({permission})" if permission is not None else ""
+
+
+def _again(round_: int, first: str | None) -> str:
+    return f", sent again (round {round_}) after the failure {first}" if round_ > 1 else ""

@@ -1,0 +1,51 @@
+"""From what became of a notice to the fact about it: pure."""
+
+from events.notice import NoticeData, NoticeFact, NoticeType
+from events.subjects import PREFIX
+from events.times import format_time_ns
+from services.notifier.policy.judge import Send
+from services.notifier.policy.purposes import Notice
+from services.notifier.policy.quiet import quiet_text
+
+
+def notice_data(notice: Notice, notice_id: str, channel: str, as_of: int) -> NoticeData:
+    """Return what every fact says of a notice; whoever makes the fact adds what became of it."""
+    return NoticeData(
+        notice=notice_id,
+        decision=notice.decision,
+        record=notice.record,
+        as_of=as_of,
+        member=notice.member,
+        purpose=notice.purpose.value,
+        kind=notice.kind.value,
+        channel=channel,
+        group=notice.group,
+        inviter=notice.inviter,
+        pool=notice.pool,
+    )
+
+
+def under(data: NoticeData, verdict: Send) -> NoticeData:
+    """Write down what the permission to send rests on."""
+    data.permission = _permission_text(verdict)
+    data.zone, data.quiet = verdict.zone, quiet_text(verdict.quiet)
+    return data
+
+
+def _permission_text(verdict: Send) -> str | None:
+    if verdict.permission is None:
+        return None
+    return "standing" if verdict.permission.grant is None else f"grant {verdict.permission.grant}"
+
+
+def fact(market: str, kind: NoticeType, data: NoticeData, count: int, at_ns: int) -> NoticeFact:
+    """Return the `count`th fact of a notice."""
+    assert count >= 1, "facts of a notice count from 1"
+    return NoticeFact(
+        type=kind,
+        id=f"{data.notice}.{count}",
+        source=f"/{PREFIX}/{market}/notifier",
+        time=format_time_ns(at_ns),
+        at_ns=at_ns,
+        data=data,
+    )

@@ -1,0 +1,1 @@
+"""What messages say: templates, their languages, and money in words."""

@@ -1,0 +1,137 @@
+"""Matching quality: the share of members who get their group, by way of matching, beside the clairvoyant optimum.
+
+On simulated arrivals (Poisson and bursty, groups of 2 to 100, scarce to ample demand) and on real launches. Nothing
+here depends on this machine's speed.
+"""
+
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from deploy.cli.beibei import BASE_NS, BASE_TIME, PUBLISHER, SOURCE, Record, market_for, plan_batches, read_records
+from events.decisions import GroupFilled, Refused
+from events.market import MarketConfiguredEvent
+from events.record import decode_entry
+from events.subjects import OPERATOR
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.facts import Facts
+from services.matcher.domain.message import Message
+from tests.bench.matching.arrivals import PATTERNS, TTL_S, Pattern, parties
+from tests.bench.matching.optimum import Optimum, optimum
+from tests.bench.matching.policies import POLICIES, Outcome, play_out
+
+SIZES: Final = (2, 3, 5, 10, 30, 100)
+DEMANDS: Final = {"scarce": 1.5, "moderate": 4.0, "ample": 12.0}
+"""Seats wanted within one group's time to live, in groups."""
+PARTIES: Final = 300
+SEEDS: Final = (1, 2, 3)
+RECORDS: Final = Path("../shared/data/beibei/failed-100k.txt.xz")
+RECORDS_LIMIT: Final = 20_000
+RECORDS_TTL_S: Final = 5_000
+MERGING: Final = "earliest_deadline_merging"
+ALONE: Final = "earliest_deadline"
+
+
+def run() -> dict[str, Any]:
+    """Return every cell, and the two figures that are to be reached."""
+    cells = [_cell(size, demand, pattern) for size in SIZES for demand in DEMANDS for pattern in PATTERNS]
+    return {**headline(cells), "cells": cells, "real": real_launches()}
+
+
+def headline(cells: list[dict[str, Any]]) -> dict[str, float]:
+    """Return what merging adds where demand is scarce and groups have five seats and more, and how near it comes."""
+    scarce = [cell for cell in cells if cell["demand"] == "scarce" and cell["size"] >= 5]
+    filled = {way: sum(cell["filled_share"][way] for cell in scarce) for way in (MERGING, ALONE)}
+    best = sum(cell["optimum_share"] for cell in scarce)
+    return {
+        "merging_gain": round(filled[MERGING] / filled[ALONE] - 1, 4),
+        "merging_share_of_optimum": round(filled[MERGING] / best, 4),
+    }
+
+
+def _cell(size: int, demand: str, pattern: Pattern) -> dict[str, Any]:
+    histories = [
+        parties(size=size, demand=DEMANDS[demand], pattern=pattern, count=PARTIES, seed=seed) for seed in SEEDS
+    ]
+    outcomes = {way: [play_out(one, size, TTL_S, terms) for one in histories] for way, terms in POLICIES.items()}
+    best = [optimum(one, size, TTL_S) for one in histories]
+    members = sum(party.size for one in histories for party in one)
+    return {
+        "size": size,
+        "demand": demand,
+        "arrivals": pattern,
+        "members": members,
+        "filled_share": {way: round(_share(found), 4) for way, found in outcomes.items()},
+        "wait_h": {way: round(_wait_s(found) / 3_600, 2) for way, found in outcomes.items()},
+        "optimum_share": round(sum(one.members for one in best) / members, 4),
+        "optimum_is": _kind(best),
+    }
+
+
+def _share(outcomes: list[Outcome]) -> float:
+    return sum(one.filled for one in outcomes) / sum(one.members for one in outcomes)
+
+
+def _wait_s(outcomes: list[Outcome]) -> float:
+    waits = [one.wait_s_mean for one in outcomes if one.filled]
+    return statistics.fmean(waits) if waits else 0.0
+
+
+def _kind(best: list[Optimum]) -> str:
+    return "exact" if all(one.exact for one in best) else "bound"
+
+
+def real_launches() -> dict[str, Any] | None:
+    """Return the shares on real launches that nobody joined; None where the records are not there.
+
+    Groups of two for an item. Their optimum needs no program: pairing each launch with the next one still
+    waiting is the best that anybody can do. The order of lines is taken as order in time, one a second.
+    """
+    if not RECORDS.exists():
+        return None
+    records = list(read_records(RECORDS, RECORDS_LIMIT))
+    return {
+        "records": len(records),
+        "ttl_s": RECORDS_TTL_S,
+        "filled_share": {"no_strangers": 0.0, ALONE: round(_filled_launches(records) / len(records), 4)},
+        "optimum_share": round(2 * _best_pairs(records, RECORDS_TTL_S) / len(records), 4),
+    }
+
+
+def _filled_launches(records: list[Record]) -> int:
+    """Return how many launches the rules fill; `groupbuy import beibei` counts the same through the whole service."""
+    engine = Engine("bench", Facts(b"k" * 32))
+    configured = MarketConfiguredEvent(
+        id="market", source=SOURCE, time=BASE_TIME, specversion="1.0", data=market_for(RECORDS_TTL_S)
+    )
+    entries = engine.process(Message(1, BASE_NS, OPERATOR, "market", msgspec.json.encode(configured)))
+    for batch in plan_batches(records, 2):
+        entries += engine.process(Message(batch.seq, BASE_NS, PUBLISHER, batch.family, batch.body))
+    decisions = [decision for raw in entries for decision in decode_entry(raw).decisions]
+    assert not any(isinstance(one, Refused) for one in decisions), "no record is refused"
+    return sum(len(one.seats) for one in decisions if isinstance(one, GroupFilled))
+
+
+def _best_pairs(records: list[Record], ttl_s: int) -> int:
+    """Return the most pairs possible when members are ignored: neighbours in time, greedily from the first."""
+    return sum(_pairs_of(lines, ttl_s) for lines in _by_offer(records))
+
+
+def _by_offer(records: list[Record]) -> Iterator[list[int]]:
+    lines: dict[str, list[int]] = {}
+    for record in records:
+        lines.setdefault(record.offer, []).append(record.line)
+    yield from lines.values()
+
+
+def _pairs_of(lines: list[int], ttl_s: int) -> int:
+    pairs, waiting = 0, None
+    for line in lines:
+        if waiting is not None and line < waiting + ttl_s:
+            pairs, waiting = pairs + 1, None
+        else:
+            waiting = line
+    return pairs

@@ -1,0 +1,287 @@
+"""The simulated broker: the NATS protocol over simulated connections, streams behind it, and the ways it misbehaves."""
+
+import hashlib
+import json
+import random
+from typing import Final
+
+from tests.simulation.loop import BEGIN_NS, SimulationLoop
+from tests.simulation.network import Link, Network
+from tests.simulation.streams import ApiError, Consumer, Store, make_head, matches
+
+SYNC_MIN_S: Final = 0.000_5
+SYNC_MEAN_S: Final = 0.002
+MAX_PAYLOAD: Final = 8 * 1024 * 1024
+_INFO: Final = {
+    "server_id": "SIMULATED",
+    "version": "2.15.1",
+    "go": "none",
+    "headers": True,
+    "max_payload": MAX_PAYLOAD,
+    "proto": 1,
+    "jetstream": True,
+}
+_NO_RESPONDERS: Final = make_head({}, "503")
+
+
+class Session:
+    """One client's connection as the broker sees it."""
+
+    def __init__(self, broker: "SimulatedBroker", link: Link) -> None:
+        self._broker = broker
+        self.link = link
+        self._buffer = b""
+        self.subscriptions: dict[str, tuple[str, str]] = {}
+        """By id: (subject, queue)."""
+        self.left: dict[str, int] = {}
+        self.is_open = True
+        self._wants_head = True
+
+    def received(self, data: bytes) -> None:
+        """Take the client's bytes, do every whole command in them."""
+        self._buffer += data
+        while self.is_open:
+            line, found, rest = self._buffer.partition(b"\r\n")
+            if not found:
+                return
+            verb, _, arguments = line.partition(b" ")
+            verb = verb.upper()
+            if verb in (b"PUB", b"HPUB"):
+                fields = arguments.decode().split()
+                size = int(fields[-1])
+                if len(rest) < size + 2:
+                    return
+                payload, self._buffer = rest[:size], rest[size + 2 :]
+                self._publish(verb == b"HPUB", fields, payload)
+                continue
+            self._buffer = rest
+            self._command(verb, arguments.decode())
+
+    def _command(self, verb: bytes, arguments: str) -> None:
+        if verb == b"PING":
+            self.link.send(b"PONG\r\n")
+        elif verb == b"SUB":
+            fields = arguments.split()
+            self.subscriptions[fields[-1]] = (fields[0], fields[1] if len(fields) == 3 else "")
+            self._broker.interest_changed()
+        elif verb == b"UNSUB":
+            fields = arguments.split()
+            if len(fields) == 1:
+                self.subscriptions.pop(fields[0], None)
+            else:
+                self.left[fields[0]] = int(fields[1])
+        else:
+            assert verb in (b"CONNECT", b"PONG"), f"the simulated broker does not know {verb!r}"
+
+    def _publish(self, has_head: bool, fields: list[str], payload: bytes) -> None:
+        subject = fields[0]
+        reply = fields[1] if len(fields) == (4 if has_head else 3) else ""
+        head_bytes = int(fields[-2]) if has_head else 0
+        self._broker.publish(subject, reply, payload[:head_bytes], payload[head_bytes:], self)
+
+    def deliver(self, sid: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
+        """Send a message to one of the client's subscriptions."""
+        address = f"{subject} {sid} {reply}" if reply else f"{subject} {sid}"
+        if head:
+            command = f"HMSG {address} {len(head)} {len(head) + len(body)}\r\n"
+        else:
+            command = f"MSG {address} {len(body)}\r\n"
+        self.link.send(command.encode() + head + body + b"\r\n")
+        if sid in self.left:
+            self.left[sid] -= 1
+            if self.left[sid] <= 0:
+                del self.left[sid]
+                self.subscriptions.pop(sid, None)
+
+    def lost(self) -> None:
+        """Forget the connection."""
+        self.is_open = False
+        self._broker.session_lost(self)
+
+
+class SimulatedBroker:
+    """A broker over a store that survives its restarts; every fault is asked for by name."""
+
+    def __init__(self, loop: SimulationLoop, network: Network, chance: random.Random) -> None:
+        self.loop = loop
+        self._network = network
+        self._chance = chance
+        self._sessions: list[Session] = []
+        self.skew_ns = 0
+        """How far the broker's clock is off; it may go backwards."""
+        self.tick_ns = 1
+        """The step in which its clock moves: a coarse one has many events meet a deadline to the nanosecond."""
+        self.store = Store(self.now_ns)
+        self.trace = hashlib.sha256()
+        self._synced_until_s = 0.0
+        self._pumping = False
+        self.is_up = False
+        self.drop_acks = 0
+        """How many of the next acknowledgements of stored messages are lost, with their connection."""
+        self.repeat_deliveries = 0
+        self.delivered = 0
+
+    def now_ns(self) -> int:
+        """Return the broker's wall clock."""
+        return (self.loop.now_ns() + self.skew_ns) // self.tick_ns * self.tick_ns
+
+    def start(self) -> None:
+        """Take connections."""
+        self.is_up = True
+        self._network.listen(self._accept)
+
+    def stop(self, late_s: float | None = None) -> None:
+        """Go down: connections break, consumers are forgotten, what is stored stays."""
+        self.is_up = False
+        self._network.listen(None)
+        for session in list(self._sessions):
+            session.link.cut(late_s)
+            session.is_open = False
+        self._sessions.clear()
+        self.store.consumers = {key: one for key, one in self.store.consumers.items() if one.config.get("durable_name")}
+        for stream in self.store.streams.values():
+            stream.batches.clear()
+
+    def _accept(self, link: Link) -> Session:
+        session = Session(self, link)
+        self._sessions.append(session)
+        self._note("connect", link.node.name)
+        link.send(b"INFO " + json.dumps(_INFO).encode() + b"\r\n")
+        return session
+
+    def session_lost(self, session: Session) -> None:
+        """Forget a session, and the batches that it began."""
+        if session in self._sessions:
+            self._sessions.remove(session)
+
+    def interest_changed(self) -> None:
+        """Somebody listens who did not: consumers may have something for them."""
+        self._pump_soon()
+
+    # Publishing
+
+    def publish(self, subject: str, reply: str, head: bytes, body: bytes, sender: Session | None) -> None:
+        """Route a message, store it where a stream wants it, answer what is asked."""
+        self._note(subject, body)
+        if subject.startswith("$JS.API."):
+            document = self.store.answer(subject, body)
+            self.send(reply, b"", json.dumps(document).encode())
+            if ".CONSUMER." in subject:
+                self._pump_soon()
+            return
+        if subject.startswith("$JS.ACK."):
+            self._acknowledge(subject)
+            return
+        stream = self.store.stream_of(subject)
+        if stream is None:
+            if not self.send(subject, head, body, reply) and reply:
+                self.send(reply, _NO_RESPONDERS, b"")
+            return
+        try:
+            ack = stream.publish(subject, head, body, self.now_ns())
+        except ApiError as error:
+            ack = {"error": error.document, "stream": stream.name, "seq": 0}
+        else:
+            if "batch" not in ack and ack and not ack.get("duplicate"):
+                self.send(subject, head, body, reply)
+        self._when_synced(reply, json.dumps(ack).encode() if ack else b"", bool(ack.get("seq")), sender)
+
+    def _when_synced(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
+        """Answer once the disk has it; one flush serves everything that came before it."""
+        now_s = self.loop.time()
+        if is_stored and self._synced_until_s <= now_s:
+            self._synced_until_s = now_s + SYNC_MIN_S + self._chance.random() * SYNC_MEAN_S
+        self._network.after(
+            max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, reply, answer, is_stored, sender
+        )
+
+    def _acknowledge_stored(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
+        if not self.is_up:
+            return
+        if is_stored and self.drop_acks and sender is not None:
+            self.drop_acks -= 1
+            sender.link.cut()
+        elif reply:
+            self.send(reply, b"", answer)
+        self._pump()
+
+    def send(self, subject: str, head: bytes, body: bytes, reply: str = "") -> bool:
+        """Deliver to whoever subscribed, one of each queue; tell whether somebody did."""
+        taken: list[str] = []
+        found = False
+        for session in list(self._sessions):
+            if not session.is_open:
+                continue
+            for sid, (pattern, queue) in list(session.subscriptions.items()):
+                if queue in taken or not matches(pattern, subject):
+                    continue
+                if queue:
+                    taken.append(queue)
+                session.deliver(sid, subject, reply, head, body)
+                found = True
+        return found
+
+    # Consumers
+
+    def _acknowledge(self, subject: str) -> None:
+        _, _, stream, consumer, _, _, consumer_seq, *_ = subject.split(".")
+        found = self.store.consumers.get((stream, consumer))
+        if found is not None:
+            found.acknowledge(int(consumer_seq))
+            self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self._network.soon(self._pump)
+
+    def _pump(self) -> None:
+        """Deliver what consumers are due; only what is on the disk is delivered."""
+        self._pumping = False
+        if not self.is_up:
+            return
+        for consumer in list(self.store.consumers.values()):
+            if not consumer.deliver_subject or not self._has_interest(consumer.deliver_subject):
+                continue
+            for reply, message in consumer.due():
+                self.delivered += 1
+                times = 1
+                if self.repeat_deliveries:
+                    self.repeat_deliveries -= 1
+                    times = 2
+                for _ in range(times):
+                    self._send_to(consumer, message.subject, reply, message.head, message.body)
+
+    def _has_interest(self, subject: str) -> bool:
+        return any(
+            session.is_open and any(matches(pattern, subject) for pattern, _ in session.subscriptions.values())
+            for session in self._sessions
+        )
+
+    def _send_to(self, consumer: Consumer, subject: str, reply: str, head: bytes, body: bytes) -> None:
+        """Deliver under the stream's own subject to the subscription on the consumer's."""
+        for session in self._sessions:
+            if not session.is_open:
+                continue
+            for sid, (pattern, _) in list(session.subscriptions.items()):
+                if matches(pattern, consumer.deliver_subject):
+                    session.deliver(sid, subject, reply, head, body)
+                    return
+
+    def heartbeat(self) -> None:
+        """Tell every consumer that wants to know how far it is; called at the simulation's own pace."""
+        if not self.is_up:
+            return
+        for consumer in list(self.store.consumers.values()):
+            if consumer.config.get("idle_heartbeat") and not consumer.is_silent:
+                last = {
+                    "Nats-Last-Consumer": str(consumer.consumer_seq),
+                    "Nats-Last-Stream": str(consumer.next_seq - 1),
+                }
+                self._send_to(consumer, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b"")
+
+    def _note(self, *what: str | bytes) -> None:
+        """Mix into the trace what happened, and when."""
+        self.trace.update(f"{self.loop.now_ns() - BEGIN_NS} ".encode())
+        for part in what:
+            self.trace.update(part if isinstance(part, bytes) else part.encode())

@@ -1,0 +1,196 @@
+"""One seed from its beginning to its checks."""
+
+import asyncio
+import gc
+import hashlib
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import nats
+
+from deploy.provision import StreamLimits, provision
+from events import subjects
+from services.bus.client import GroupBuyClient
+from tests.builders import encode
+from tests.simulation.checks import CHECKS, Violation, read_journal
+from tests.simulation.faults import Losses
+from tests.simulation.loop import BEGIN_S, simulated_time
+from tests.simulation.nodes import SimulatedNode
+from tests.simulation.workload import Story, initial, publish_story
+from tests.simulation.world import MARKET, PUBLISHERS, URL, World, production_in_simulation
+
+EVENTS_MAX: Final = 60
+PAUSES_S: Final = (1.0, 3.0, 10.0, 60.0)
+"""Mean times between a publisher's requests: from a rush to a quiet day."""
+FAULTS_MAX: Final = 10
+LOSSY_EVERY: Final = 8
+"""Of so many seeds one lets the broker lose what it had acknowledged."""
+HEARTBEAT_S: Final = 3.0
+QUIET_S: Final = 120.0
+GIVE_UP_S: Final = 1_800.0
+DISK_KEPT_EVERY_S: Final = 7.0
+
+
+class Result(NamedTuple):
+    """What came of one seed."""
+
+    seed: int
+    violation: str | None
+    trace: str
+    simulated_s: float
+    took_s: float
+    faults: dict[str, int]
+    entries: int
+
+
+def simulate(seed: int) -> Result:
+    """Run one seed and check everything."""
+    begun_s = time.perf_counter()
+    folder = Path(tempfile.mkdtemp(prefix=f"simulation-{seed}-", dir=_memory_folder()))
+    gc.disable()
+    try:
+        with production_in_simulation(seed):
+            world = World(seed, folder)
+            with simulated_time(world.loop):
+                violation, entries = _run(world)
+    finally:
+        # Only now: what killed processes left behind ends here, where it can do nothing any more.
+        shutil.rmtree(folder, ignore_errors=True)
+        gc.enable()
+    digest = hashlib.sha256(world.broker.trace.digest() + repr(violation).encode()).hexdigest()
+    return Result(
+        seed,
+        violation,
+        digest,
+        world.loop.now_s - BEGIN_S,
+        time.perf_counter() - begun_s,
+        world.faults.counts,
+        entries,
+    )
+
+
+def _memory_folder() -> str | None:
+    shared = Path("/dev/shm")  # a disk in memory: thousands of small databases
+    return str(shared) if shared.is_dir() else None
+
+
+def _run(world: World) -> tuple[str | None, int]:
+    loop = world.loop
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_live(world))
+        if world.lost is not None and world.alarms():
+            # It was noticed, and the one to mend it is the operator: nothing more is promised.
+            return None, 0
+        journal = read_journal(world)
+        for check in CHECKS:
+            try:
+                check(world, journal)
+            except Violation as found:
+                return f"{check.__name__}: {found}", len(journal.entries)
+        return None, len(journal.entries)
+    except (Violation, AssertionError) as found:
+        return f"{type(found).__name__}: {found}", 0
+    finally:
+        asyncio.set_event_loop(None)
+
+
+async def _live(world: World) -> None:
+    """Set up, let publishers and faults loose, heal, and wait until everything is done."""
+    world.broker.start()
+    await _as_node(world, "set-up", lambda: _set_up(world))
+    world.start_services()
+    publishers = [_publisher(world, name) for name in PUBLISHERS]
+    wrecking = world.loop.create_task(_wreck(world))
+    beating = world.loop.create_task(_beat(world))
+    for publisher in publishers:
+        while not publisher.is_dead:
+            await asyncio.sleep(1.0)
+        if publisher.error is not None:
+            raise AssertionError(f"a publisher failed: {publisher.error!r}") from publisher.error
+    wrecking.cancel()
+    world.faults.heal()
+    if world.seed % LOSSY_EVERY == 0:
+        await asyncio.sleep(world.chance.uniform(0.0, 10.0))
+        world.lost = Losses(world).strike()
+        world.faults.counts["loss"] = 1
+        await _publish_more(world)
+    await _until_quiet(world)
+    beating.cancel()
+
+
+async def _as_node(world: World, name: str, main: object) -> None:
+    node = SimulatedNode(name, world.loop, world.network, lambda _: None)
+    node.run(main)  # type: ignore[arg-type]
+    while not node.is_dead:
+        await asyncio.sleep(0.05)
+    if node.error is not None:
+        raise node.error
+
+
+async def _set_up(world: World) -> None:
+    client = await nats.connect(URL)
+    await provision(client, MARKET, PUBLISHERS, StreamLimits())
+    jetstream = client.jetstream()
+    subject = subjects.intake(MARKET, "operator", "market")
+    await jetstream.publish(subject, encode(initial(PUBLISHERS), world.loop.now_ns()))
+    await client.close()
+
+
+def _publisher(world: World, name: str, part: str = "") -> SimulatedNode:
+    chance = random.Random(f"{world.seed} {name}{part}")
+    story = Story(name, chance, world.loop, part)
+    pause_s = PAUSES_S[world.seed % len(PAUSES_S)]
+    node = SimulatedNode(name, world.loop, world.network, lambda _: None)
+
+    async def main() -> None:
+        client = await GroupBuyClient.connect(URL, market=MARKET, publisher=name)
+        if not part:
+            await client.publish_batch(story.offers())
+        await publish_story(client, story, world.promises, chance.randrange(5, EVENTS_MAX), pause_s)
+
+    node.run(main)
+    return node
+
+
+async def _wreck(world: World) -> None:
+    for _ in range(world.chance.randrange(FAULTS_MAX + 1)):
+        await asyncio.sleep(world.chance.expovariate(1 / 8.0))
+        world.keep_disk()
+        await asyncio.sleep(world.chance.uniform(0.0, 3.0))
+        world.faults.strike()
+
+
+async def _publish_more(world: World) -> None:
+    """Have business go on after a loss: what is told now must not contradict what was told before."""
+    node = _publisher(world, PUBLISHERS[0], part="more")
+    until_s = world.loop.time() + GIVE_UP_S
+    while not node.is_dead and world.loop.time() < until_s:
+        await asyncio.sleep(1.0)
+    node.kill()
+
+
+async def _beat(world: World) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        world.broker.heartbeat()
+
+
+async def _until_quiet(world: World) -> None:
+    """Wait until everything is decided, archived and told, and stays so; liveness is that this ends."""
+    until_s = world.loop.time() + GIVE_UP_S
+    quiet_since_s, last = world.loop.time(), None
+    while world.loop.time() - quiet_since_s < QUIET_S:
+        if world.lost is not None and world.alarms():
+            return
+        if world.loop.time() > until_s:
+            raise Violation(f"liveness: after the faults had ended it still went on or hung: {world.trouble()}")
+        await asyncio.sleep(5.0)
+        now = {name: stream.last_seq for name, stream in world.broker.store.streams.items()}
+        trouble = world.trouble()
+        if now != last or trouble:
+            quiet_since_s, last = world.loop.time(), now

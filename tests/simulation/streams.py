@@ -1,0 +1,377 @@
+"""Streams and consumers of the simulated broker: what a nats-server keeps, and what it answers when asked.
+
+Only what the services use is here, with the real server's rules and error numbers for it (nats-server 2.15: fences,
+message ids, atomic batches, limits, consumers by start sequence with and without acknowledgements).
+"""
+
+import base64
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+WRONG_LAST_SEQUENCE: Final = 10071
+WRONG_LAST_MSG_ID: Final = 10070
+DUPLICATE_IN_BATCH: Final = 10201
+INCOMPLETE_BATCH: Final = 10176
+MAX_BYTES: Final = 10077
+STREAM_NOT_FOUND: Final = 10059
+NO_MESSAGE: Final = 10037
+CONSUMER_NOT_FOUND: Final = 10014
+BEFORE_FIRST: Final = 10078
+_UNLIMITED: Final = (
+    "max_memory",
+    "max_storage",
+    "max_streams",
+    "max_consumers",
+    "max_ack_pending",
+    "memory_max_stream_bytes",
+    "storage_max_stream_bytes",
+)
+_LIMITS: Final = {**dict.fromkeys(_UNLIMITED, -1), "max_bytes_required": False}
+_CALLS: Final = {"total": 0, "errors": 0}
+NS_PER_S: Final = 1_000_000_000
+
+
+class ApiError(Exception):
+    """What the broker answers instead of a result."""
+
+    def __init__(self, err_code: int, description: str, code: int = 400) -> None:
+        super().__init__(description)
+        self.document = {"code": code, "err_code": err_code, "description": description}
+
+
+class Stored(NamedTuple):
+    """One message as it is stored."""
+
+    seq: int
+    subject: str
+    head: bytes
+    body: bytes
+    at_ns: int
+
+
+def parse_head(head: bytes) -> dict[str, str]:
+    """Return the headers of a header block."""
+    lines = (line.partition(":") for line in head.decode().split("\r\n")[1:])
+    return {name.strip(): value.strip() for name, found, value in lines if found}
+
+
+def make_head(headers: dict[str, str], status: str = "") -> bytes:
+    """Return a header block."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"NATS/1.0{' ' + status if status else ''}\r\n{lines}\r\n".encode()
+
+
+@lru_cache(maxsize=65_536)
+def matches(pattern: str, subject: str) -> bool:
+    """Tell whether a subject fits a pattern with `*` and `>`."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for place, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > place
+        if place >= len(given) or token not in ("*", given[place]):
+            return False
+    return len(wanted) == len(given)
+
+
+class Stream:
+    """A stream: its messages from `first_seq` on, the ids that it remembers, batches that are not committed yet."""
+
+    def __init__(self, config: dict[str, Any], created_ns: int) -> None:
+        self.config = config
+        self.name: str = config["name"]
+        self.created_ns = created_ns
+        first_seq = int(config.get("first_seq") or 1)
+        self.first_seq = first_seq
+        self.messages: deque[Stored] = deque()
+        self.history: list[Stored] = []
+        """Everything that was ever stored, for the checks: what is trimmed or lost stays here."""
+        self.last_seq = first_seq - 1
+        self.size_bytes = 0
+        self.batches: dict[str, list[tuple[str, bytes, bytes, dict[str, str]]]] = {}
+        self._ids: dict[str, tuple[int, int]] = {}
+        self._last_at_ns = 0
+
+    @property
+    def last_message_id(self) -> str:
+        """Return the id of the last message, "" where it has none."""
+        last = self.get(self.last_seq)
+        return "" if last is None else parse_head(last.head).get("Nats-Msg-Id", "")
+
+    def takes(self, subject: str) -> bool:
+        """Tell whether messages on `subject` are stored here."""
+        return any(matches(pattern, subject) for pattern in self.config["subjects"])
+
+    def get(self, seq: int) -> Stored | None:
+        """Return a message, None when it is not there."""
+        if not self.messages or not self.messages[0].seq <= seq <= self.last_seq:
+            return None
+        found = self.messages[seq - self.messages[0].seq]
+        assert found.seq == seq, "a stream has no holes here"
+        return found
+
+    def publish(self, subject: str, head: bytes, body: bytes, now_ns: int) -> dict[str, Any]:
+        """Store a message, or a part of a batch; return the acknowledgement. Raises ApiError."""
+        headers = parse_head(head) if head else {}
+        batch = headers.get("Nats-Batch-Id")
+        if batch is not None:
+            return self._take_part(batch, subject, head, body, headers, now_ns)
+        known = self._known(headers, now_ns)
+        if known is not None:
+            return {"stream": self.name, "seq": known, "duplicate": True}
+        self._check_fence(headers, self.last_seq, self.last_message_id)
+        self._make_room(len(head) + len(body))
+        return {"stream": self.name, "seq": self._store(subject, head, body, headers, now_ns)}
+
+    def _take_part(
+        self, batch: str, subject: str, head: bytes, body: bytes, headers: dict[str, str], now_ns: int
+    ) -> dict[str, Any]:
+        place = int(headers["Nats-Batch-Sequence"])
+        parts = self.batches.setdefault(batch, [])
+        if place != len(parts) + 1:
+            del self.batches[batch]
+            raise ApiError(INCOMPLETE_BATCH, "batch publish is incomplete and was abandoned")
+        parts.append((subject, head, body, headers))
+        if headers.get("Nats-Batch-Commit") != "1":
+            return {}
+        del self.batches[batch]
+        ids = [part[3]["Nats-Msg-Id"] for part in parts if "Nats-Msg-Id" in part[3]]
+        if len(set(ids)) < len(ids) or any(self._known(part[3], now_ns) is not None for part in parts):
+            raise ApiError(DUPLICATE_IN_BATCH, "batch publish contains duplicate message id")
+        self._check_fence(parts[0][3], self.last_seq, self.last_message_id)
+        self._make_room(sum(len(part[1]) + len(part[2]) for part in parts))
+        for part_subject, part_head, part_body, part_headers in parts:
+            seq = self._store(part_subject, part_head, part_body, part_headers, now_ns)
+        return {"stream": self.name, "seq": seq, "batch": batch, "count": len(parts)}
+
+    def _known(self, headers: dict[str, str], now_ns: int) -> int | None:
+        message_id = headers.get("Nats-Msg-Id")
+        if message_id is None:
+            return None
+        window_ns = int(self.config.get("duplicate_window") or 120 * NS_PER_S)
+        known = self._ids.get(message_id)
+        return known[0] if known is not None and now_ns - known[1] < window_ns else None
+
+    def _check_fence(self, headers: dict[str, str], last_seq: int, last_id: str) -> None:
+        wanted_id = headers.get("Nats-Expected-Last-Msg-Id")
+        if wanted_id is not None and wanted_id != last_id:
+            raise ApiError(WRONG_LAST_MSG_ID, f"wrong last msg ID: {last_id}")
+        wanted = headers.get("Nats-Expected-Last-Sequence")
+        if wanted is not None and int(wanted) != last_seq:
+            raise ApiError(WRONG_LAST_SEQUENCE, f"wrong last sequence: {last_seq}")
+
+    def _make_room(self, size_bytes: int) -> None:
+        limit = int(self.config.get("max_bytes") or -1)
+        if limit <= 0:
+            return
+        if self.config.get("discard") == "new":
+            if self.size_bytes + size_bytes > limit:
+                raise ApiError(MAX_BYTES, "maximum bytes exceeded", 503)
+            return
+        while self.messages and self.size_bytes + size_bytes > limit:
+            self._drop_first()
+
+    def _store(self, subject: str, head: bytes, body: bytes, headers: dict[str, str], now_ns: int) -> int:
+        self.last_seq += 1
+        stored = Stored(self.last_seq, subject, head, body, now_ns)
+        self.messages.append(stored)
+        self.history.append(stored)
+        self.size_bytes += len(head) + len(body)
+        if "Nats-Msg-Id" in headers:
+            self._ids[headers["Nats-Msg-Id"]] = (self.last_seq, now_ns)
+        return self.last_seq
+
+    def _drop_first(self) -> None:
+        gone = self.messages.popleft()
+        self.size_bytes -= len(gone.head) + len(gone.body)
+        self.first_seq = gone.seq + 1
+
+    def purge(self, below_seq: int) -> int:
+        """Drop messages below a sequence; return how many."""
+        if self.config.get("deny_purge"):
+            raise ApiError(10110, "stream purge is not permitted", 500)
+        dropped = 0
+        while self.messages and self.messages[0].seq < below_seq:
+            self._drop_first()
+            dropped += 1
+        if not self.messages and below_seq > self.first_seq:
+            self.first_seq = self.last_seq + 1
+        return dropped
+
+    def cut_tail(self, to_seq: int) -> list[Stored]:
+        """Lose the messages after `to_seq`, as a disk that lied or a leader that never told the others; return them."""
+        lost: list[Stored] = []
+        while self.messages and self.messages[-1].seq > to_seq:
+            gone = self.messages.pop()
+            self.size_bytes -= len(gone.head) + len(gone.body)
+            lost.append(gone)
+        self.last_seq = max(to_seq, self.first_seq - 1)
+        self._ids = {name: known for name, known in self._ids.items() if known[0] <= self.last_seq}
+        return lost[::-1]
+
+    def info(self) -> dict[str, Any]:
+        """Return what STREAM.INFO answers."""
+        first = self.messages[0] if self.messages else None
+        last = self.messages[-1] if self.messages else None
+        return {
+            "config": self.config,
+            "created": rfc3339(self.created_ns),
+            "state": {
+                "messages": len(self.messages),
+                "bytes": self.size_bytes,
+                "first_seq": first.seq if first else self.last_seq + 1 if self.last_seq else 0,
+                "first_ts": rfc3339(first.at_ns) if first else "0001-01-01T00:00:00Z",
+                "last_seq": self.last_seq,
+                "last_ts": rfc3339(last.at_ns) if last else "0001-01-01T00:00:00Z",
+                "consumer_count": 0,
+            },
+        }
+
+    def message_get(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return what STREAM.MSG.GET answers. Raises ApiError."""
+        found = None
+        if "seq" in request:
+            found = self.get(int(request["seq"]))
+        elif "last_by_subj" in request:
+            wanted = request["last_by_subj"]
+            found = next((one for one in reversed(self.messages) if matches(wanted, one.subject)), None)
+        if found is None:
+            raise ApiError(NO_MESSAGE, "no message found", 404)
+        message = {
+            "subject": found.subject,
+            "seq": found.seq,
+            "data": base64.b64encode(found.body).decode(),
+            "time": rfc3339(found.at_ns),
+        }
+        if found.head:
+            message["hdrs"] = base64.b64encode(found.head).decode()
+        return {"message": message}
+
+
+class Consumer:
+    """A push consumer in the broker's memory, from a sequence on."""
+
+    def __init__(self, name: str, stream: Stream, config: dict[str, Any]) -> None:
+        self.name = name
+        self.stream = stream
+        self.config = config
+        self.deliver_subject: str = config.get("deliver_subject") or ""
+        self.next_seq = max(int(config.get("opt_start_seq") or 1), stream.first_seq)
+        self.consumer_seq = 0
+        self.acked = 0
+        self.is_silent = False
+        """A fault: it delivers nothing more and says nothing."""
+        self.heard_at_s = 0.0
+        acks = config.get("ack_policy", "none") != "none"
+        self.window = int(config.get("max_ack_pending") or 1_000) if acks else 0
+        self.filter: str = config.get("filter_subject") or ""
+
+    def due(self) -> Iterator[tuple[str, Stored]]:
+        """Yield (reply subject, message) of what can be delivered now."""
+        while not self.is_silent and (not self.window or self.consumer_seq - self.acked < self.window):
+            self.next_seq = max(self.next_seq, self.stream.first_seq)
+            found = self.stream.get(self.next_seq)
+            if found is None:
+                return
+            self.next_seq += 1
+            if self.filter and not matches(self.filter, found.subject):
+                continue
+            self.consumer_seq += 1
+            to_come = self.stream.last_seq - found.seq
+            place = f"1.{found.seq}.{self.consumer_seq}.{found.at_ns}.{to_come}"
+            yield f"$JS.ACK.{self.stream.name}.{self.name}.{place}", found
+
+    def acknowledge(self, consumer_seq: int) -> None:
+        """Note that a delivery and, with policy `all`, those before it were taken."""
+        self.acked = max(self.acked, consumer_seq)
+
+    def info(self) -> dict[str, Any]:
+        """Return what CONSUMER.INFO answers."""
+        return {
+            "stream_name": self.stream.name,
+            "name": self.name,
+            "config": {**self.config, "name": self.name},
+            "created": rfc3339(self.stream.created_ns),
+            "delivered": {"consumer_seq": self.consumer_seq, "stream_seq": self.next_seq - 1},
+            "ack_floor": {"consumer_seq": self.acked, "stream_seq": 0},
+            "num_ack_pending": 0,
+            "num_redelivered": 0,
+            "num_waiting": 0,
+            "num_pending": max(0, self.stream.last_seq - self.next_seq + 1),
+            "push_bound": True,
+        }
+
+
+def rfc3339(at_ns: int) -> str:
+    """Return a time as the broker writes it."""
+    from datetime import UTC, datetime
+
+    whole = datetime.fromtimestamp(at_ns // NS_PER_S, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_ns % NS_PER_S:09d}Z"
+
+
+class Store:
+    """Every stream and consumer of a broker, and the requests that it answers about them."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self.now_ns = now_ns
+        self.streams: dict[str, Stream] = {}
+        self.consumers: dict[tuple[str, str], Consumer] = {}
+        self._made = 0
+
+    def stream_of(self, subject: str) -> Stream | None:
+        """Return the stream that stores messages on `subject`."""
+        return next((stream for stream in self.streams.values() if stream.takes(subject)), None)
+
+    def answer(self, subject: str, body: bytes) -> dict[str, Any]:
+        """Return the document that a request to the API is answered with."""
+        try:
+            return self._answer(subject.removeprefix("$JS.API."), json.loads(body) if body else {})
+        except ApiError as error:
+            return {"type": "io.nats.jetstream.api.v1.error", "error": error.document}
+
+    def _answer(self, call: str, request: dict[str, Any]) -> dict[str, Any]:
+        tokens = call.split(".")
+        match tokens[:2]:
+            case ["INFO"]:
+                return {"memory": 0, "storage": 0, "streams": 0, "consumers": 0, "limits": _LIMITS, "api": _CALLS}
+            case ["STREAM", "CREATE"]:
+                return self._create(request)
+            case ["STREAM", "INFO"]:
+                return self._stream(tokens[2]).info()
+            case ["STREAM", "PURGE"]:
+                return {"success": True, "purged": self._stream(tokens[2]).purge(int(request.get("seq") or 2**62))}
+            case ["STREAM", "MSG"]:
+                return self._stream(tokens[3]).message_get(request)
+            case ["CONSUMER", "CREATE"] | ["CONSUMER", "DURABLE"]:
+                return self._create_consumer(request)
+            case ["CONSUMER", "DELETE"]:
+                if self.consumers.pop((tokens[2], tokens[3]), None) is None:
+                    raise ApiError(CONSUMER_NOT_FOUND, "consumer not found", 404)
+                return {"success": True}
+            case ["CONSUMER", "INFO"]:
+                found = self.consumers.get((tokens[2], tokens[3]))
+                if found is None:
+                    raise ApiError(CONSUMER_NOT_FOUND, "consumer not found", 404)
+                return found.info()
+        raise AssertionError(f"the simulated broker does not know {call}")
+
+    def _stream(self, name: str) -> Stream:
+        found = self.streams.get(name)
+        if found is None:
+            raise ApiError(STREAM_NOT_FOUND, "stream not found", 404)
+        return found
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        stream = self.streams.setdefault(request["name"], Stream(request, self.now_ns()))
+        return {**stream.info(), "did_create": True}
+
+    def _create_consumer(self, request: dict[str, Any]) -> dict[str, Any]:
+        stream, config = self._stream(request["stream_name"]), request["config"]
+        self._made += 1
+        name = config.get("durable_name") or config.get("name") or f"c{self._made}"
+        consumer = Consumer(name, stream, config)
+        self.consumers[stream.name, name] = consumer
+        return consumer.info()

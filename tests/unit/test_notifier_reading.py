@@ -1,0 +1,122 @@
+"""What an entry says to whom: amounts exactly, and each thing once."""
+
+from events import decisions as d
+from events import member_decisions as m
+from events.record import Entry
+from services.notifier.policy.known import KnownMarket
+from services.notifier.policy.purposes import Kind, Notice
+from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
+from tests.dispatch_setting import configured, entry, filled, invited, listed, opened, refund
+from tests.notifier_journal import AT_NS, SHOP
+
+NS = 10**9
+
+
+def read(*entries: Entry, known: KnownMarket | None = None) -> list[Notice]:
+    market = known or KnownMarket()
+    found: list[Notice] = []
+    for each in entries:
+        found += notices_of(Source(each, 1, USEFUL_FOR_S), market)
+        market.learn(each)
+    return found
+
+
+def test_a_full_group_says_what_each_saved_and_that_nothing_remains() -> None:
+    (one,) = read(configured(1), listed(2, solo_minor=10_050), opened(3), filled(4))
+    assert one.kind is Kind.FILLED
+    assert one.decision == "4.0.0/0"
+    assert one.fields["price_minor"] == 8_000
+    assert one.fields["saved_minor"] == 2_050
+    assert one.fields["remains_minor"] == 0
+    assert one.fields["currency"] == "CNY"
+
+
+def test_where_nothing_is_paid_through_the_market_the_price_by_size_remains_to_be_paid() -> None:
+    tiers = [{"size": 3, "price_minor": 7_000}]
+    terms = listed(2, hold_s=0, tiers=tiers, size=2, max_size=5, close="at_deadline", leader_minor=5_000)
+    seats = [d.SeatRef(order=f"o-{at}", member=f"m-{at}", publisher=SHOP, quantity=2) for at in range(3)]
+    closing = d.GroupFilled(group="g-1", offer="tea", cause="deadline", size=3, seats=seats)
+    leader, follower, _ = read(configured(1), terms, opened(3), entry(4, closing))
+    assert (leader.fields["remains_minor"], leader.fields["saved_minor"]) == (10_000, 10_000)
+    assert (follower.fields["remains_minor"], follower.fields["saved_minor"]) == (14_000, 6_000)
+
+
+def test_without_a_price_for_buying_alone_nothing_is_said_of_saving() -> None:
+    (one,) = read(configured(1), listed(2, solo_minor=None), opened(3), filled(4))
+    assert one.fields["saved_minor"] is None
+
+
+def test_a_group_counts_under_the_terms_that_it_opened_under() -> None:
+    changed = {"specversion": "1.0", "type": "groupbuy.offer.changed.v1", "id": "e-c", "source": "/t"}
+    dearer = entry(
+        4, d.OfferListed(offer="tea", edition=2), event={**changed, "data": {"offer": "tea", "solo_minor": 1}}
+    )
+    (one,) = read(configured(1), listed(2), opened(3), dearer, filled(5))
+    assert one.fields["saved_minor"] == 2_000
+
+
+def test_terms_that_an_offer_leaves_out_come_from_the_market() -> None:
+    defaults = {"solo_minor": 9_000}
+    (one,) = read(configured(1, offer_defaults=defaults), listed(2, solo_minor=None), opened(3), filled(4))
+    assert one.fields["saved_minor"] == 1_000
+
+
+def test_two_seats_of_one_member_are_told_together() -> None:
+    seats = [d.SeatRef(order=f"o-{at}", member="ann", publisher=SHOP, price_minor=8_000) for at in range(2)]
+    closing = d.GroupFilled(group="g-1", offer="tea", cause="target", size=2, seats=seats)
+    (one,) = read(configured(1), listed(2), opened(3), entry(4, closing))
+    assert one.fields["orders"] == ["o-0", "o-1"]
+    assert (one.fields["price_minor"], one.fields["saved_minor"]) == (16_000, 4_000)
+
+
+def test_the_refund_of_a_group_that_ends_is_told_with_its_end_and_not_again() -> None:
+    seat = d.SeatRef(order="o-1", member="ann", publisher=SHOP)
+    expired = d.GroupExpired(group="g-1", offer="tea", missing=1, seats=[seat])
+    due = d.RefundDue(
+        refund="r-1",
+        order="o-1",
+        payment="p-1",
+        amount_minor=8_000,
+        currency="CNY",
+        cause="expired",
+        publisher=SHOP,
+        member="ann",
+    )
+    (one,) = read(entry(1, expired, due))
+    assert (one.kind, one.fields["missing"], one.fields["refund_minor"]) == (Kind.EXPIRED, 1, 8_000)
+
+
+def test_a_refund_by_itself_is_told_and_one_of_nobody_is_not() -> None:
+    (one,) = read(refund(1))
+    assert (one.kind, one.member, one.fields["refund_minor"]) == (Kind.REFUND_DUE, "m-1", 500)
+    nobody = d.RefundDue(
+        refund="r", order="o", payment="p", amount_minor=1, currency="CNY", cause="unknown_order", publisher=SHOP
+    )
+    assert read(entry(2, nobody)) == []
+
+
+def test_an_invitation_is_useful_no_longer_than_the_matcher_says() -> None:
+    (one,) = read(invited(1, useful_until=AT_NS + 5 * NS))
+    assert (one.kind, one.useful_until_ns, one.inviter, one.via) == (Kind.INVITED, AT_NS + 5 * NS, "m-9", "email")
+
+
+def test_a_reminder_is_of_use_until_its_week_ends() -> None:
+    reminded = m.MemberReminded(
+        member="m-1", limit="groups", set_by="member", used=3, most=3, week_ends=AT_NS + 60 * NS
+    )
+    (one,) = read(entry(1, reminded))
+    assert (one.kind, one.useful_until_ns) == (Kind.LIMIT_REACHED, AT_NS + 60 * NS)
+
+
+def test_what_is_remembered_of_a_market_can_be_written_down_and_read_again() -> None:
+    market, rows = KnownMarket(), {}
+    for each in (configured(1), listed(2), opened(3), opened(4, group="g-2")):
+        for change in market.learn(each):
+            rows[(change.kind, change.name)] = change.body
+    for change in market.learn(filled(5, group="g-2")):
+        assert change.body is None
+        del rows[(change.kind, change.name)]
+    again = KnownMarket()
+    again.load((kind, name, body) for (kind, name), body in rows.items() if body is not None)
+    assert (again.offers, again.groups, again.zone) == (market.offers, market.groups, market.zone)
+    assert read(filled(6), known=again) == read(filled(6), known=market)
