@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from events.envelope import Data, Event, lines
-from events.ids import AmountMinor, Currency, Id, Name, Quantity, TimeText
+from events.ids import AmountMinor, Currency, CurrencyLetters, Id, Name, Quantity, TimeText
 from events.signals import Signals
 
 
@@ -14,7 +14,8 @@ class Payment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     payment: Id
     amount_minor: AmountMinor
-    currency: Currency
+    currency: CurrencyLetters
+    """That they are capital letters is checked by `events.decode`."""
     paid_at: TimeText | None = None
 
 
@@ -40,15 +41,15 @@ class OrderTerms(Data, kw_only=True):
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
-        text = f"{self.order}\n{self.member}\n{self.offer}"
+        payment, text = self.payment, f"{self.order}\n{self.member}\n{self.offer}"
+        if payment is not None:
+            text = f"{text}\n{payment.payment}"
         if self.sku is not None:
             text = f"{text}\n{self.sku}"
         if self.pool is not None:
             text = f"{text}\n{self.pool}"
         if self.via is not None:
             text = f"{text}\n{self.via}"
-        if self.payment is not None:
-            text = f"{text}\n{self.payment.payment}"
         if self.signals is not None and self.signals.channel is not None:
             text = f"{text}\n{self.signals.channel}"
         return text

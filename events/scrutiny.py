@@ -13,13 +13,15 @@ from typing import Any, Final
 import msgspec
 
 from events.faults import Unreadable
-from events.ids import are_ids, names_a_person, text_names_a_person
+from events.ids import Currency, are_ids, names_a_person, text_names_a_person
 from events.limits import ID_MAX_CHARS
 from events.market import MarketConfigured
 from events.nesting import is_too_deep
+from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, Payment
 from events.reasons import Fault
 from events.registry import EVENT_TYPES, AnyEvent
 
+_AT_CURRENCY: Final = "`$.data.payment.currency`"
 _WHITESPACE: Final = b" \t\r\n"
 _FREE_TEXTS: Final = ("subject", "dataschema", "timezone")
 _NOT_IDS: Final = ("subject", "dataschema", "source", "time")
@@ -37,6 +39,28 @@ class _Claim(msgspec.Struct):
     specversion: str = ""
 
 
+class _StrictPayment(Payment, kw_only=True):
+    currency: Currency
+
+
+class _StrictPosted(OrderPosted, kw_only=True):
+    payment: _StrictPayment | None = None
+
+
+class _StrictJoined(OrderJoined, kw_only=True):
+    payment: _StrictPayment | None = None
+
+
+class _StrictPostedEvent(OrderPostedEvent, tag=OrderPostedEvent.__struct_config__.tag, kw_only=True):
+    data: _StrictPosted
+
+
+class _StrictJoinedEvent(OrderJoinedEvent, tag=OrderJoinedEvent.__struct_config__.tag, kw_only=True):
+    data: _StrictJoined
+
+
+_strict_decoder: Final = msgspec.json.Decoder(_StrictPostedEvent | _StrictJoinedEvent)
+"""For orders, of which the quick decoder does not check the currency: what is wrong first is what is told."""
 _claim_decoder: Final = msgspec.json.Decoder(_Claim)
 _any_decoder: Final = msgspec.json.Decoder()
 _encode: Final = msgspec.json.Encoder().encode
@@ -54,6 +78,7 @@ def explain(raw: bytes, error: Exception) -> Unreadable:
     """Return the precise fault behind a decoding error; it depends on the bytes alone, not on the stack's depth."""
     if isinstance(error, RecursionError) or is_too_deep(raw):
         return Unreadable(Fault.TOO_DEEP)
+    error = _first_fault(raw, error)
     if not isinstance(error, msgspec.ValidationError):
         return Unreadable(Fault.NOT_JSON if raw.strip(_WHITESPACE) else Fault.EMPTY, str(error))
     try:
@@ -68,6 +93,17 @@ def explain(raw: bytes, error: Exception) -> Unreadable:
     if str(error).endswith(_SIGNALS):
         fault = Fault.RAW_SIGNAL
     return Unreadable(fault, _without_values(error))
+
+
+def _first_fault(raw: bytes, error: Exception) -> Exception:
+    """Return the error about the currency of an order's payment, if it comes before `error`."""
+    try:
+        _strict_decoder.decode(raw)
+    except msgspec.ValidationError as stricter:
+        return stricter if str(stricter).endswith(_AT_CURRENCY) else error
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    return error
 
 
 def look_closely(raw: bytes, event: AnyEvent) -> str | None:

@@ -31,14 +31,16 @@ def parse_time_ns(text: str) -> int:
 
     Raises ValueError when it is not one, has no offset, or does not lie from 1970 to 2199.
     """
+    whole_ns = _whole_seconds.get(text)
+    if whole_ns is not None:
+        return whole_ns
     if text[-1:] == "Z":
         second_ns, digits = _seconds.get(text[:20]), text[20:-1]
     else:
         second_ns, digits = _seconds.get(text[:20] + text[-6:]), text[20:-6]
     if second_ns is not None and digits.isdigit() and len(digits) <= _FRACTION_MAX_DIGITS and text.isascii():
         return second_ns + int(digits[:6]) * _FRACTION_NS[len(digits)]
-    whole_ns = _whole_seconds.get(text)
-    return _parse_any(text) if whole_ns is None else whole_ns
+    return _parse_any(text)
 
 
 def format_time_ns(at_ns: int) -> str:

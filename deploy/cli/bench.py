@@ -17,6 +17,12 @@ def matcher(as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
+def rules(as_json: JsonOption = False) -> None:
+    """Processor time of the matcher's rules alone, how it grows, memory of a group, time to restart."""
+    _run("rules", as_json)
+
+
+@bench_app.command()
 def ledger(as_json: JsonOption = False) -> None:
     """Archived entries a second and bytes on disk."""
     _run("ledger", as_json)

@@ -5,12 +5,8 @@ journal: the first record's entries and the time before it (starting the process
 """
 
 import asyncio
-import gc
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -25,7 +21,7 @@ from deploy.permissions import MATCHER, OPERATOR, PROVISIONER
 from deploy.stack import SERVICES, Stack, StackPlan
 from events import subjects
 from events.record import decode_entry, decode_record
-from tests.bench import traffic
+from tests.bench import bench_rules, traffic
 
 MARKET: Final = "main"
 SINGLES: Final = 60_000
@@ -35,7 +31,6 @@ IN_FLIGHT: Final = 64
 LATENCY_PER_S: Final = 1_000
 LATENCY_S: Final = 10
 IDLE_S: Final = 10
-GROUPS: Final = 1_000_000
 ATOMIC_BATCH: Final = 500
 PATIENCE_S: Final = 300
 
@@ -55,9 +50,9 @@ async def _run() -> dict[str, Any]:
         "gateway_per_s": round(gateway),
         "p50_ms": round(p50_ms, 2),
         "p99_ms": round(p99_ms, 2),
-        "bytes_per_group": bytes_per_group(),
         "idle_cpu_percent": round(idle, 2),
         "gateway_cpu_us_per_event": {name: round(cost_us, 1) for name, cost_us in cpu_us.items()},
+        **bench_rules.run(),
     }
 
 
@@ -240,42 +235,3 @@ async def _latencies_ms(stack: Stack) -> list[float]:
             await asyncio.sleep(0.05)
     assert len(latencies_ms) == len(events), f"{len(planned_s)} outcomes never came"
     return latencies_ms
-
-
-def bytes_per_group(groups: int = GROUPS) -> int:
-    """Return what one open group with one seat adds to the matcher's memory, identity included."""
-    code = f"from tests.bench.bench_matcher import _grow; print(_grow({groups}))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(found.stdout.split()[-1])
-
-
-def _grow(groups: int) -> int:
-    from services.matcher.domain.engine import Engine
-    from services.matcher.domain.facts import Facts
-    from services.matcher.domain.message import Message
-
-    engine = Engine(MARKET, Facts(b"k" * 32))
-    seq = 0
-
-    def process(publisher: str, family: str, body: bytes) -> None:
-        nonlocal seq
-        seq += 1
-        engine.process(Message(seq, time.time_ns(), publisher, family, body))
-
-    process(OPERATOR, "market", traffic.configuration())
-    process(traffic.PUBLISHER, "offer", b"[" + b",".join(traffic.offers()) + b"]")
-    gc.collect()
-    before = _resident_bytes()
-    gc.disable()
-    for first in range(0, groups, 10_000):
-        made = traffic.orders(10_000, lead="always", seed=first, prefix=f"g{first // 10_000}")
-        for batch in traffic.batches(made, 500):
-            process(traffic.PUBLISHER, "order", batch)
-    del made, batch
-    gc.collect()
-    assert len(engine.state.groups) == groups
-    return (_resident_bytes() - before) // groups
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -29,12 +29,13 @@ def event(kind: str, event_id: str, data: dict[str, Any], at: str | None = None)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def configuration() -> bytes:
+def configuration(at: str | None = None) -> bytes:
     """Return the market's configuration."""
-    return event("market.configured", "market-1", {"publishers": {PUBLISHER: ["offer", "order", "refund", "group"]}})
+    families = {PUBLISHER: ["offer", "order", "refund", "group"]}
+    return event("market.configured", "market-1", {"publishers": families}, at)
 
 
-def offers(*, size: int = GROUP_SIZE, count: int = OFFERS) -> list[bytes]:
+def offers(*, size: int = GROUP_SIZE, count: int = OFFERS, at: str | None = None) -> list[bytes]:
     """Return offers with holds, stock, limits and merging."""
     terms = {
         "size": size,
@@ -46,12 +47,19 @@ def offers(*, size: int = GROUP_SIZE, count: int = OFFERS) -> list[bytes]:
         "limit_total": 10_000,
         "stock": 10**9,
     }
-    return [event("offer.published", f"offer-{i}", {"offer": f"tea-{i}", **terms}) for i in range(count)]
+    return [event("offer.published", f"offer-{i}", {"offer": f"tea-{i}", **terms}, at) for i in range(count)]
 
 
-def orders(count: int, *, lead: str = "if_needed", seed: int = 1, prefix: str = "o") -> list[bytes]:
+def orders(
+    count: int,
+    *,
+    lead: str = "if_needed",
+    seed: int = 1,
+    prefix: str = "o",
+    at: str | None = None,
+) -> list[bytes]:
     """Return paid orders of a million members that take a seat where there is one, else open a group."""
-    chance, at = random.Random(seed), now_text()
+    chance, at = random.Random(seed), at or now_text()
     return [
         event(
             "order.posted",

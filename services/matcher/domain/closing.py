@@ -72,14 +72,37 @@ def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
 
 def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
     terms = s.terms_of(turn.state, group)
-    orders = [turn.state.orders[o] for o in page_seats(group, page)]
-    prices = [min(terms.final_minor(o.quantity, size, leads=o.leads), o.paid_minor) for o in orders]
+    unit_minor = leader_minor = terms.final_unit_minor(size, leads=False)
+    if terms.leader_minor is not None:
+        leader_minor = terms.final_unit_minor(size, leads=True)
     seed = None if terms.winners is None else turn.tree.plays.group_seed(group.group)
     drawn = None if seed is None or terms.winners is None else draw_seats(seed, group.seats, terms.winners)
-    if drawn is not None:
-        prices = [price if o.order in drawn else 0 for o, price in zip(orders, prices, strict=True)]
+    seats: list[d.SeatRef] = []
+    reduced: list[tuple[Order, int, bool | None]] = []
+    known = turn.state.orders
+    for order_id in page_seats(group, page):
+        order = known[order_id]
+        won = None if drawn is None else order_id in drawn
+        price_minor = (leader_minor if order.leads else unit_minor) * order.quantity
+        if won is False:
+            price_minor = 0
+            reduced.append((order, order.paid_minor, won))
+        elif price_minor >= order.paid_minor:
+            price_minor = order.paid_minor
+        elif order.payment is not None:
+            reduced.append((order, order.paid_minor - price_minor, won))
+        seats.append(
+            d.SeatRef(
+                order=order_id,
+                member=order.member,
+                publisher=order.publisher,
+                quantity=order.quantity,
+                price_minor=price_minor,
+                won=won,
+            )
+        )
     actor, reason, ticket = act or (None, None, None)
-    turn.seats_named += len(orders)
+    turn.seats_named += len(seats)
     turn.emit(
         d.GroupFilled(
             group=group.group,
@@ -88,10 +111,7 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             size=size,
             page=page,
             pages=pages_of(group),
-            seats=[
-                _seat(o, price_minor, None if drawn is None else o.order in drawn)
-                for o, price_minor in zip(orders, prices, strict=True)
-            ],
+            seats=seats,
             actor=actor,
             reason=reason,
             ticket=ticket,
@@ -99,12 +119,12 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
         )
     )
     if turn.state.plays.by_offer:
-        tickets.give_to_seats(turn, group, page, len(orders))
-    for order, price_minor in zip(orders, prices, strict=True):
-        if drawn is not None and order.order not in drawn:
+        tickets.give_to_seats(turn, group, page, len(seats))
+    for order, amount_minor, won in reduced:
+        if won is False:
             refund_order(turn, order, "not_drawn", group)
-        elif order.payment is not None and price_minor < order.paid_minor:
-            _refund_difference(turn, order, order.paid_minor - price_minor, terms.currency)
+        else:
+            _refund_difference(turn, order, amount_minor, terms.currency)
 
 
 def _refund_difference(turn: Turn, order: Order, amount_minor: int, currency: str) -> None:

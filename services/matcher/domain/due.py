@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable
+from typing import Final
 
 from events.limits import GROUPS_PER_PIECE, SEATS_PER_PAGE
 from services.matcher.domain import closing, leaving, matching
@@ -11,19 +12,27 @@ from services.matcher.domain.index import Index
 from services.matcher.domain.state import Group, Order, State
 from services.matcher.domain.turn import Turn
 
+NEVER_NS: Final = 1 << 63
+"""After every time that an event can name."""
 _Item = tuple[int, int, Callable[[], None]]
 """(seats that it names, groups that it closes, what it does)."""
 
 
 def is_due(state: State, tree: Index, now: int) -> bool:
     """Tell whether work may be due at `now`; a void timer counts until it is looked at."""
-    if tree.deadlines and tree.deadlines[0].deadline <= now:
+    if now < tree.due_from:
+        return False
+    if state.closings or state.dissolving.peek() is not None:
         return True
-    if tree.holds and tree.holds[0][0] <= now:
-        return True
-    if tree.alarms and tree.alarms[0].at_ns <= now:
-        return True
-    return bool(state.closings) or state.dissolving.head < len(state.dissolving.items)
+    first = NEVER_NS
+    if tree.deadlines:
+        first = tree.deadlines[0].deadline
+    if tree.holds:
+        first = min(first, tree.holds[0][0])
+    if tree.alarms:
+        first = min(first, tree.alarms[0].at_ns)
+    tree.due_from = first
+    return first <= now
 
 
 def next_due_ns(state: State, tree: Index) -> int | None:

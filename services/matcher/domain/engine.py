@@ -17,16 +17,28 @@ from events.envelope import Event
 from events.leaf import keyed_hash
 from events.link import link_key
 from events.market import MarketConfiguredEvent, MarketRestoredEvent
+from events.order import OrderJoinedEvent, OrderPostedEvent
 from events.reasons import Fault, Reason
 from events.record import Entry, EntryBytes, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
 from events.subjects import GATEWAY, MIXED
-from services.matcher.domain import alarms, configuring, due, evolve, gate, leaving, paying, restoring, seating
+from services.matcher.domain import (
+    alarms,
+    configuring,
+    due,
+    evolve,
+    gate,
+    leaving,
+    paying,
+    plain,
+    restoring,
+    seating,
+)
 from services.matcher.domain.disputes import deadlines as dispute_deadlines
 from services.matcher.domain.disputes.rules import RULES as DISPUTE_RULES
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
-from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
+from services.matcher.domain.identities import FORGETTABLE, REFUSALS, identity_key, remember
 from services.matcher.domain.index import Index
 from services.matcher.domain.members import choosing, invitations
 from services.matcher.domain.message import Message
@@ -71,6 +83,7 @@ alarms.RULES.update(plays.ALARM_RULES)
 
 alarms.SOURCES.append(dispute_deadlines.alarms_of)
 alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
+plain.UNUSUAL.append(lambda state, _: state.members.watching)
 
 
 class Engine:
@@ -187,7 +200,9 @@ class Engine:
     # One event
 
     def _decide_raw(self, message: Message, index: int, raw: bytes, entries: list[bytes]) -> None:
-        wrapped_for, raw = gate.unwrap(message, raw)
+        wrapped_for = None
+        if message.family == MIXED:
+            wrapped_for, raw = gate.unwrap(message, raw)
         try:
             event, claimed_at = decode_event(raw)
         except Unreadable as fault:
@@ -197,10 +212,65 @@ class Engine:
             publisher = wrapped_for or gate.publisher_of(message, person.event)
             self._decide_personal(message, index, raw, publisher, person, entries)
             return
+        publisher = wrapped_for or gate.publisher_of(message, event)
+        if (type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent) and self._decide_plainly(
+            message, index, raw, publisher, event, claimed_at, entries
+        ):
+            return
+        self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
+
+    def _decide_plainly(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: OrderPostedEvent | OrderJoinedEvent,
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> bool:
+        """Decide an order about which nothing is unusual; of any other return False, and nothing has changed."""
+        state, tree, market = self.state, self.tree, self.state.market
+        if market is None:
+            return False
+        now = message.at if market.clock == "broker" else claimed_at
+        if now < state.now:
+            now = state.now
+        if now >= tree.due_from:
+            return False
+        key = plain.admit(state, market, message, publisher, event, now, claimed_at)
+        if key is None:
+            return False
+        data = event.data
+        place = plain.find_place(state, tree, now, data)
+        if place is None:
+            return False
+        seq = message.seq
+        turn = self._turn(now, seq, index, publisher, event)
+        offer, group, terms, payable_minor = place
+        seated = seating.sit_down(turn, data, offer, group, terms, payable_minor)
+        state.decided = (seq, index)
+        self.tally[seated] = self.tally.get(seated, 0) + 1
+        remember(state, key, raw, seated, None)
+        self._write(turn, publisher, raw, entries)
+        if now >= tree.due_from:
+            self._drain(now, message.seq, index, entries)
+        return True
+
+    def _decide_event(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: AnyEvent,
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> None:
+        """Decide any event, by the rules one after the other."""
         configured = gate.configuration(self.state, event)
         now = gate.accepted_time(configured, self.state.now, message, claimed_at)
         self._drain(now, message.seq, index, entries)
-        publisher = wrapped_for or gate.publisher_of(message, event)
         turn = self._turn(now, message.seq, index, publisher, event)
         key = None
         try:
@@ -258,11 +328,12 @@ class Engine:
     # Entries
 
     def _turn(self, now: int, seq: int, index: int, publisher: str, event: AnyEvent | None) -> Turn:
-        last = self.state.position
-        part = last[2] + 1 if last[:2] == (seq, index) else 0
-        self.state.now = now
-        self.state.position = (seq, index, part)
-        return Turn(self.state, self.tree, now, seq, index, publisher, event)
+        state = self.state
+        last_seq, last_index, part = state.position
+        part = part + 1 if last_index == index and last_seq == seq else 0
+        state.now = now
+        state.position = (seq, index, part)
+        return Turn(state, self.tree, now, event, seq, index, publisher)
 
     def _drain(self, now: int, seq: int, index: int, entries: list[bytes]) -> None:
         """Do everything that is due at `now`, an entry for each bounded piece."""
@@ -282,30 +353,33 @@ class Engine:
 
     def _write(self, turn: Turn, publisher: str | None, raw: bytes | None, entries: list[bytes]) -> None:
         seq, index, part = self.state.position
-        entry = Entry(
-            seq=seq,
-            index=index,
-            part=part,
-            at=turn.now,
-            publisher=publisher,
-            event=None if raw is None else msgspec.Raw(raw),
-            decisions=turn.decisions,
+        event = None if raw is None else msgspec.Raw(raw)
+        decisions, now = turn.decisions, turn.now
+        entries.append(
+            encode_entry(
+                Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)
+            )
         )
-        entries.append(encode_entry(entry))
-        self._close_entry(turn.event, turn.now)
+        if now > self._forgetting.nothing_until or type(turn.event) is MarketConfiguredEvent:
+            self._close_entry(turn.event, now)
 
     def _note_event(self, decisions: list[d.AnyDecision], raw: bytes | None, key: bytes | None) -> None:
         """Note that the event at the state's position is decided, and remember it where it may come again."""
         state = self.state
-        state.decided = state.position[:2]
+        seq, index, _ = state.position
+        state.decided = (seq, index)
         answer = decisions[0]
-        if type(answer) is d.GroupOpened:
+        kind = type(answer)
+        if kind is d.GroupOpened:
             answer = decisions[1]
-        self.tally[type(answer)] = self.tally.get(type(answer), 0) + 1
-        if key is None or raw is None or type(answer) is d.Duplicate:
+            kind = type(answer)
+        tally = self.tally
+        tally[kind] = tally.get(kind, 0) + 1
+        if key is None or raw is None or kind is d.Duplicate:
             return
-        if type(answer) is not d.Refused or answer.reason not in FORGETTABLE:
-            remember(state, key, raw, answer)
+        reason = answer.reason if isinstance(answer, REFUSALS) else None
+        if kind is not d.Refused or reason not in FORGETTABLE:
+            remember(state, key, raw, kind, reason)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:
         if isinstance(event, MarketConfiguredEvent):

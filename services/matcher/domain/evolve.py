@@ -15,7 +15,7 @@ from services.matcher.domain.plays import changes as plays
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
     """Change the state as `decision` says, which was made at `moment`."""
-    change = _CHANGES.get(type(decision))
+    change = change_of(type(decision))
     if change is not None:
         change(moment, decision)
 
@@ -67,3 +67,6 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     m.InvitationRefused: invitation_changes.refused,
     **plays.CHANGES,
 }
+
+change_of: Final = _CHANGES.get
+"""Return what decisions of a kind change, or None where they only tell."""

@@ -15,6 +15,8 @@ from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
 
+_OPEN_TO_FILLED: Final = (1 << s.WEIGHT_BITS) - 1
+"""What one unit of weight adds to a member's packed weights when it moves from open to filled groups."""
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 
@@ -22,13 +24,18 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     """Add the group and its deadline."""
     state, tree = moment.state, moment.tree
     offer = state.offers[decision.offer]
-    state.counter += 1
-    group = Group(
+    # Numbers only have to rise: that of a group is its entry's, so that its first order can share the integer.
+    state.counter = max(state.counter + 1, s.pack_entry(*state.position))
+    deadline, last = decision.deadline, tree.last_opened
+    # Groups that open in one instant share one integer: a million of them would take 48 MB.
+    if last is not None and last.deadline == deadline:
+        deadline = last.deadline
+    tree.last_opened = group = Group(
         group=decision.group,
         no=state.counter,
         offer=offer.offer,
         edition=decision.edition,
-        deadline=decision.deadline,
+        deadline=deadline,
         leader=decision.order,
         pool=decision.pool,
     )
@@ -36,6 +43,7 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     offer.editions[group.edition].groups += 1
     offer.open_groups += 1
     heapq.heappush(tree.deadlines, group)
+    tree.due_by(group.deadline)
 
 
 def group_merged(moment: Moment, decision: d.GroupMerged) -> None:
@@ -63,7 +71,7 @@ def group_filled(moment: Moment, decision: d.GroupFilled) -> None:
     group = state.groups[decision.group]
     if decision.page == 1:
         _end_seats(moment, group, s.GROUP_FILLED, lost=_not_drawn(state, group, decision))
-    _turn_page(state, decision)
+    _turn_page(state, moment.tree, decision)
 
 
 def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) -> None:
@@ -74,7 +82,7 @@ def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) 
         _end_seats(moment, state.groups[decision.group], status)
         if state.dissolving.peek() == decision.group:
             state.dissolving.drop()
-    _turn_page(state, decision)
+    _turn_page(state, moment.tree, decision)
 
 
 def _not_drawn(state: State, group: Group, decision: d.GroupFilled) -> frozenset[str]:
@@ -88,13 +96,18 @@ def _not_drawn(state: State, group: Group, decision: d.GroupFilled) -> frozenset
 def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str] = _NOBODY) -> None:
     state, tree, now = moment.state, moment.tree, moment.now
     offer = state.offers[group.offer]
+    if status == s.GROUP_FILLED and not lost:
+        _fill_seats(state, group, offer, now)
+        _close(state, tree, group, offer, status, now)
+        return
     for order_id in group.seats:
         filled = status == s.GROUP_FILLED and order_id not in lost
         order = state.orders[order_id]
         if offer.weights is not None:
             weigh(state, offer, order, -1)
         if not filled:
-            take_stock(offer, order, 1)
+            if offer.stock is not None:
+                take_stock(offer.stock, order.sku, order.quantity)
             if state.members.watching:
                 weeks.seat_lost(moment, order)
         unpaid = s.GONE if order_id in lost else s.LOST
@@ -105,15 +118,30 @@ def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str
     _close(state, tree, group, offer, status, now)
 
 
+def _fill_seats(state: State, group: Group, offer: Offer, now: int) -> None:
+    """End the seats of a group that fills: all of them confirmed, what they weigh moves from open to filled."""
+    orders, weights, ends = state.orders, offer.weights, state.ended_orders.items
+    by_units = offer.editions[group.edition].terms.count == "units"
+    for order_id in group.seats:
+        order = orders[order_id]
+        assert order.status == s.CONFIRMED, "unpaid seats were released before"
+        order.status = s.FILLED
+        order.ended_at = now
+        ends.append((now, order_id))
+        if weights is not None:
+            weights[order.member] += (order.quantity if by_units else 1) * _OPEN_TO_FILLED
+
+
 def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, now: int) -> None:
     group.status = status
     offer.open_groups -= 1
-    state.ended_groups.push((now, group.group))
+    state.ended_groups.items.append((now, group.group))
     tree.closed(group, offer)
 
 
-def _turn_page(state: State, decision: d.Closing) -> None:
+def _turn_page(state: State, tree: Index, decision: d.Closing) -> None:
     if decision.page < decision.pages:
         state.closings[decision.group] = msgspec.structs.replace(decision, seats=[])
-    else:
+        tree.due_by(0)
+    elif state.closings:
         state.closings.pop(decision.group, None)

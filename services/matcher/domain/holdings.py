@@ -4,12 +4,10 @@ from services.matcher.domain import state as s
 from services.matcher.domain.state import Offer, Order, State
 
 
-def take_stock(offer: Offer, order: Order, sign: int) -> None:
-    """Take what an order holds from the offer's stock (-1), or give it back (1)."""
-    if offer.stock is None:
-        return
-    key = order.sku or s.ONE_STOCK
-    offer.stock[key] = left = offer.stock[key] + sign * order.quantity
+def take_stock(stock: dict[str, int], sku: str | None, delta: int) -> None:
+    """Add `delta` to an offer's stock of a variant: less than 0 for what an order takes."""
+    key = s.ONE_STOCK if sku is None else sku
+    stock[key] = left = stock[key] + delta
     assert left >= 0, "stock is never negative"
 
 

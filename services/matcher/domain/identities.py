@@ -1,10 +1,11 @@
 """The memory that tells a retry from a new event: bounded by the replay window and by a stated capacity."""
 
-import hashlib
 import struct
+from hashlib import blake2b
 from typing import Final
 
 from events import decisions as d
+from events.decision import Decision
 from events.member_decisions import InvitationRefused
 from events.reasons import Reason
 from events.record import entry_id
@@ -12,12 +13,18 @@ from services.matcher.domain.state import State
 
 # 31 bytes: with one more, each would take another 16 bytes of memory.
 _record: Final = struct.Struct("<7sQQHIBB")
+_pack: Final = _record.pack
 _KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in d.AnyDecision.__args__)
 _KIND_CODE: Final = {kind: code for code, kind in enumerate(d.AnyDecision.__args__)}
 _REASONS: Final = tuple(Reason)
 _REASON_CODE: Final = {reason: code + 1 for code, reason in enumerate(Reason)}
 # A tuple: a union would be built anew each time.
-_REFUSALS: Final = (d.Refused, InvitationRefused)
+REFUSALS: Final = (d.Refused, InvitationRefused)
+
+# A copy of a hash that has begun costs 0.1 µs less than to begin one. 15 bytes: with one more, each key would take
+# another 16 bytes of memory.
+_key_hash: Final = blake2b(digest_size=15)
+_content_hash: Final = blake2b(digest_size=7)
 
 FORGETTABLE: Final = frozenset(
     {Reason.ID_REUSED, Reason.TOO_OLD, Reason.FROM_THE_FUTURE, Reason.CAPACITY}
@@ -27,25 +34,29 @@ FORGETTABLE: Final = frozenset(
 
 
 def identity_key(publisher: str, source: str, event_id: str) -> bytes:
-    """Return the 16-byte key of (publisher, source, id); none of the three can hold a line feed."""
-    return hashlib.blake2b(f"{publisher}\n{source}\n{event_id}".encode(), digest_size=16).digest()
+    """Return the 15-byte key of (publisher, source, id); none of the three can hold a line feed."""
+    key = _key_hash.copy()
+    key.update(f"{publisher}\n{source}\n{event_id}".encode())
+    return key.digest()
 
 
 def content_digest(raw: bytes) -> bytes:
     """Return what tells other bytes under the same id apart."""
-    return hashlib.blake2b(raw, digest_size=7).digest()
+    digest = _content_hash.copy()
+    digest.update(raw)
+    return digest.digest()
 
 
-def remember(state: State, key: bytes, raw: bytes, answer: d.AnyDecision) -> None:
-    """Remember the event at `state.position` and the decision that answered it."""
-    assert key not in state.identities, "an identity is remembered once"
-    reason = answer.reason if isinstance(answer, _REFUSALS) else None
-    code = _REASON_CODE[reason] if reason is not None else 0
+def remember(state: State, key: bytes, raw: bytes, kind: type[Decision], reason: Reason | None) -> None:
+    """Remember the event at `state.position`, the kind of the decision that answered it, and why it was refused."""
+    identities = state.identities
+    assert key not in identities, "an identity is remembered once"
+    content = _content_hash.copy()
+    content.update(raw)
     seq, index, part = state.position
-    state.identities[key] = _record.pack(
-        content_digest(raw), state.now, seq, index, part, _KIND_CODE[type(answer)], code
-    )
-    state.identity_queue.push(key)
+    code = 0 if reason is None else _REASON_CODE[reason]
+    identities[key] = _pack(content.digest(), state.now, seq, index, part, _KIND_CODE[kind], code)
+    state.identity_queue.items.append(key)
 
 
 def recall(remembered: bytes, raw: bytes) -> d.Duplicate | None:

@@ -1,18 +1,17 @@
 """Indexes over a state: derived from it, kept in step by `evolve`, built anew after a snapshot is read."""
 
 import heapq
-from typing import Final, TypeVar
-
-from sortedcontainers import SortedList
+from typing import Final
 
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
 from services.matcher.domain.facts import UTC_ONLY, Zones
 from services.matcher.domain.plays.index import PlayIndex
+from services.matcher.domain.queues import Queue, file_in, take_out
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
-_MEMBERS_INDEXED_FROM: Final = 8
-K = TypeVar("K")
+MEMBERS_INDEXED_FROM: Final = 8
+"""Seats above which a group's members are looked up instead of searched."""
 
 
 class Index:
@@ -29,23 +28,27 @@ class Index:
         """Heap of (end of the hold with its grace, number of the hold, order); void ones likewise."""
         self.alarms: list[Alarm] = []
         """Heap of what other families have to do; void ones likewise."""
-        self.rooms: dict[Pool, dict[int, SortedList[Group]]] = {}
+        self.rooms: dict[Pool, dict[int, Queue]] = {}
         """Groups that take strangers and have room, by rank: the number of missing seats where the offer matches
         `nearest_full`, else 0."""
-        self.mergeable: dict[tuple[str, int, str | None], SortedList[Group]] = {}
+        self.mergeable: dict[tuple[str, int, str | None], Queue] = {}
         self.members: dict[str, dict[str, None]] = {}
         self.refunds: dict[str, int] = {}
         """Order -> how many refunds it has: asked first, since a refund's id costs a hash."""
+        self.last_opened: Group | None = None
+        self.due_from = 0
+        """Nothing is due before this moment, in ns; whatever makes work for an earlier one lowers it."""
         self._build(state)
 
     def _build(self, state: State) -> None:
         for group in state.groups.values():
             group.rank, group.mergeable = NOWHERE, False
-            if group.status == OPEN:
-                self.deadlines.append(group)
-                self.file(group, state.offers[group.offer])
-                if len(group.seats) > _MEMBERS_INDEXED_FROM:
-                    self.members[group.group] = {state.orders[o].member: None for o in group.seats}
+        # In their order, so that each is filed at the end of its queues.
+        self.deadlines = sorted(group for group in state.groups.values() if group.status == OPEN)
+        for group in self.deadlines:
+            self.file(group, state.offers[group.offer])
+            if len(group.seats) > MEMBERS_INDEXED_FROM:
+                self.members[group.group] = {state.orders[o].member: None for o in group.seats}
         for order in state.orders.values():
             if order.status == HELD:
                 grace_s = terms_of(state, state.groups[order.group]).grace_s
@@ -53,33 +56,38 @@ class Index:
         for refund in state.refunds.values():
             self.refund_due(refund.order)
         self.alarms.extend(alarm for source in SOURCES for alarm in source(state))
-        heapq.heapify(self.deadlines)
         heapq.heapify(self.holds)
         heapq.heapify(self.alarms)
 
     def file(self, group: Group, offer: Offer) -> None:
         """Put `group` where matching and merging look for it, or take it away, as its seats now stand."""
-        terms = offer.editions[group.edition].terms
         rank, may_merge = NOWHERE, False
         if group.status == OPEN:
-            missing = terms.max_size - group.taken
-            if missing > 0 and group.reserved == 0 and terms.strangers == "allowed":
-                rank = missing if offer.terms.match == "nearest_full" else 0
-            may_merge = terms.merge == "allowed" and group.unmerging == 0 and 0 < group.taken == group.confirmed
+            terms = offer.editions[group.edition].terms
+            taken = group.taken
+            if taken < terms.max_size and not group.reserved and terms.strangers == "allowed":
+                rank = terms.max_size - taken if offer.terms.match == "nearest_full" else 0
+            may_merge = not group.unmerging and 0 < taken == group.confirmed and terms.merge == "allowed"
         if rank != group.rank:
             self._rank(group, rank)
         if may_merge != group.mergeable:
-            _move(self.mergeable, (group.offer, group.edition, group.pool), group, into=may_merge)
+            place = group.offer, group.edition, group.pool
+            if may_merge:
+                file_in(self.mergeable, place, group)
+            else:
+                take_out(self.mergeable, place, group)
             group.mergeable = may_merge
 
     def _rank(self, group: Group, rank: int) -> None:
-        pool = (group.offer, group.pool)
-        ranks = self.rooms.setdefault(pool, {})
+        pool = group.offer, group.pool
+        ranks = self.rooms.get(pool)
+        if ranks is None:
+            ranks = self.rooms[pool] = {}
         if group.rank != NOWHERE:
-            _move(ranks, group.rank, group, into=False)
+            take_out(ranks, group.rank, group)
         if rank != NOWHERE:
-            _move(ranks, rank, group, into=True)
-        if not ranks:
+            file_in(ranks, rank, group)
+        elif not ranks:
             del self.rooms[pool]
         group.rank = rank
 
@@ -94,7 +102,7 @@ class Index:
         known = self.members.get(group.group)
         if known is not None:  # also when the group has shrunk since: what is asked must be complete
             known[member] = None
-        elif len(group.seats) > _MEMBERS_INDEXED_FROM:
+        elif len(group.seats) > MEMBERS_INDEXED_FROM:
             self.members[group.group] = {state.orders[o].member: None for o in group.seats}
 
     def seat_removed(self, group: Group, member: str) -> None:
@@ -106,6 +114,12 @@ class Index:
     def set_alarm(self, alarm: Alarm) -> None:
         """Have `alarm` ring at its time."""
         heapq.heappush(self.alarms, alarm)
+        self.due_by(alarm.at_ns)
+
+    def due_by(self, at_ns: int) -> None:
+        """Note that something is due at `at_ns`; 0 for what is due at once."""
+        if at_ns < self.due_from:
+            self.due_from = at_ns
 
     def refund_due(self, order: str) -> None:
         """Count a refund of `order`."""
@@ -122,29 +136,19 @@ class Index:
     def closed(self, group: Group, offer: Offer) -> None:
         """Forget a group that is over."""
         self.file(group, offer)
-        self.members.pop(group.group, None)
-
-
-def _move(lists: dict[K, "SortedList[Group]"], place: K, group: Group, *, into: bool) -> None:
-    found = lists.get(place)
-    if into:
-        if found is None:
-            found = lists[place] = SortedList()
-        found.add(group)
-        return
-    assert found is not None, "only what was filed is taken away"
-    found.remove(group)
-    if not found:
-        del lists[place]
+        if self.members:
+            self.members.pop(group.group, None)
 
 
 def sits_in(state: State, index: Index, group: Group, member: str) -> bool:
     """Tell whether `member` has a seat in `group`."""
     if index.members and (known := index.members.get(group.group)) is not None:
         return member in known
-    orders = state.orders
+    orders, sitting = state.orders, group.sitting
+    if sitting is None or isinstance(sitting, str):
+        return sitting is not None and orders[sitting].member == member
     # A loop, not any(...): half the time, and this is asked for every group that an order might get into.
-    for order in group.seats:  # noqa: SIM110
+    for order in sitting:  # noqa: SIM110
         if orders[order].member == member:
             return True
     return False

@@ -1,6 +1,6 @@
 """Choosing a group for an order, and merging groups that would fail alone (RULES.md sections 5 and 7)."""
 
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from events import decisions as d
@@ -14,30 +14,35 @@ from services.matcher.domain.turn import Turn
 _NONE: Final[tuple[()]] = ()
 
 
-def choose(turn: Turn, offer: Offer, pool: str | None, member: str, quantity: int) -> Group | None:
+def choose(state: State, tree: Index, offer: Offer, pool: str | None, member: str, quantity: int) -> Group | None:
     """Return the open group of `offer` and `pool` that suits a stranger best, or None.
 
     Groups with room are looked at by earliest deadline, then opening order; with `nearest_full`
     by fewest missing first.
     """
-    ranks = turn.tree.rooms.get((offer.offer, pool))
+    ranks = tree.rooms.get((offer.offer, pool))
     if ranks is None:
         return None
-    in_order = ranks[next(iter(ranks))] if len(ranks) == 1 else chain.from_iterable(ranks[r] for r in sorted(ranks))
-    for group in islice(in_order, MATCH_GROUPS_LOOKED_AT):
-        if _suits(turn, offer, group, member, quantity):
-            return group
+    is_free = member not in state.blocks
+    left = MATCH_GROUPS_LOOKED_AT
+    for rank in ranks if len(ranks) == 1 else sorted(ranks):
+        for group in ranks[rank]:
+            # What is filed has room for one more; only orders that weigh more have to be compared.
+            if (
+                (quantity == 1 or _fits(offer, group, quantity))
+                and not sits_in(state, tree, group, member)
+                and (is_free or not keeps_apart(state, group, member))
+            ):
+                return group
+            left -= 1
+            if not left:
+                return None
     return None
 
 
-def _suits(turn: Turn, offer: Offer, group: Group, member: str, quantity: int) -> bool:
+def _fits(offer: Offer, group: Group, quantity: int) -> bool:
     terms = offer.editions[group.edition].terms
-    weight = quantity if terms.count == "units" else 1
-    return (
-        group.taken + weight <= terms.max_size
-        and not sits_in(turn.state, turn.tree, group, member)
-        and not keeps_apart(turn.state, group, member)
-    )
+    return group.taken + terms.weight(quantity) <= terms.max_size
 
 
 def merge(turn: Turn, short: Group, donors: list[Group]) -> None:

@@ -1,18 +1,19 @@
 """A state at the moment at which it changes."""
 
+import msgspec
+
 from events.registry import AnyEvent
 from services.matcher.domain.index import Index
 from services.matcher.domain.state import State
 
 
-class Moment:
-    """A state, and the moment at which it changes: accepted time in ns, and the event, if it is not timer work."""
+class Moment(msgspec.Struct, gc=False):
+    """A state, and the moment at which it changes: accepted time in ns, and the event, if it is not timer work.
 
-    __slots__ = ("event", "now", "state", "tree")
+    A struct, as is the turn: making one costs a third of what a class with slots does.
+    """
 
-    def __init__(self, state: State, tree: Index, now: int, event: AnyEvent | None) -> None:
-        """Take the state and its index as they are."""
-        self.state = state
-        self.tree = tree
-        self.now = now
-        self.event = event
+    state: State
+    tree: Index
+    now: int
+    event: AnyEvent | None

@@ -53,6 +53,7 @@ def offer_listed(moment: Moment, decision: d.OfferListed) -> None:
             for group in state.groups.values():
                 if group.offer == offer.offer and group.status == s.OPEN:
                     state.dissolving.push(group.group)
+            tree.due_by(0)
 
 
 def _publish(state: State, event: OfferPublishedEvent) -> None:

@@ -127,7 +127,7 @@ def _place(turn: Turn, offer: Offer, order: Order, old: Group) -> Group | None:
         return old
     if not order.strangers:
         return None
-    return matching.choose(turn, offer, old.pool, order.member, order.quantity)
+    return matching.choose(turn.state, turn.tree, offer, old.pool, order.member, order.quantity)
 
 
 def _owe_back(turn: Turn, data: OrderPaid, order: Order | None, cause: str) -> None:

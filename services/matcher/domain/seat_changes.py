@@ -4,11 +4,10 @@ import heapq
 
 from events import decisions as d
 from events.order import OrderChangedEvent, OrderTerms
-from events.registry import AnyEvent
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
-from services.matcher.domain.holdings import add_weight, take_stock, weigh
-from services.matcher.domain.index import Index
+from services.matcher.domain.holdings import take_stock, weigh
+from services.matcher.domain.index import MEMBERS_INDEXED_FROM
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import Group, Order, State
@@ -16,108 +15,115 @@ from services.matcher.domain.state import Group, Order, State
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     """Seat an order that has yet to pay, a new one or one that came back, or restate one that changed."""
-    state, tree, event = moment.state, moment.tree, moment.event
-    order = state.orders.get(decision.order)
-    if order is not None and order.status == s.HELD:
-        _restate(moment, order, decision)
+    state, tree = moment.state, moment.tree
+    known = state.orders.get(decision.order)
+    if known is not None and known.status == s.HELD:
+        _restate(moment, known, decision)
         return
-    is_new = order is None
-    if order is None:
-        order = _new_order(state, decision, event)
-    else:
-        _move_back_in(state, order, decision)
-        # What it paid before has been owed back: it pays anew.
-        order.payment, order.paid_minor = None, 0
+    # One that came back pays anew: what it paid before has been owed back.
+    order = _seat(moment, decision, known, s.HELD, None)
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
-    order.status = s.HELD
-    group = state.groups[order.group]
-    grace_s = s.terms_of(state, group).grace_s
-    heapq.heappush(tree.holds, (order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
-    _sit(state, tree, order, group)
+    ends_at = order.hold_until + s.terms_of(state, state.groups[order.group]).grace_s * NS_PER_S
+    heapq.heappush(tree.holds, (ends_at, order.hold_no, order))
+    tree.due_by(ends_at)
     if state.members.watching:
-        weeks.seat_taken(moment, order, is_new=is_new)
+        weeks.seat_taken(moment, order, is_new=known is None)
 
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     """Seat an order for good: a new one, one that has paid, one that came back, or one that changed."""
-    state, tree, event = moment.state, moment.tree, moment.event
+    state, tree = moment.state, moment.tree
     order = state.orders.get(decision.order)
-    if order is not None and order.status == s.CONFIRMED:
+    if order is None or order.status not in (s.HELD, s.CONFIRMED):
+        seated = _seat(moment, decision, order, s.CONFIRMED, decision.payment)
+        if state.members.watching:
+            weeks.seat_taken(moment, seated, is_new=order is None)
+        return
+    if order.status == s.CONFIRMED:
         _restate(moment, order, decision)
         return
-    if order is not None and order.status == s.HELD:
-        _pay(order, decision)
-        group = state.groups[order.group]
-        group.confirmed += s.terms_of(state, group).weight(order.quantity)
-        tree.file(group, state.offers[group.offer])
-        return
-    is_new = order is None
-    if order is None:
-        order = _new_order(state, decision, event)
-    else:
-        _move_back_in(state, order, decision)
-    _pay(order, decision)
-    _sit(state, tree, order, state.groups[order.group])
-    if state.members.watching:
-        weeks.seat_taken(moment, order, is_new=is_new)
-
-
-def _pay(order: Order, decision: d.SeatConfirmed) -> None:
+    group = state.groups[order.group]
+    group.confirmed += s.terms_of(state, group).weight(order.quantity)
     order.status = s.CONFIRMED
     order.hold_until = order.hold_no = 0
     if decision.payment is not None:
         order.payment = decision.payment
         order.paid_minor = decision.payable_minor
+    tree.file(group, state.offers[group.offer])
 
 
-def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyEvent | None) -> Order:
-    assert event is not None
-    data = event.data
-    assert isinstance(data, OrderTerms)
+def _seat(
+    moment: Moment, decision: d.SeatHeld | d.SeatConfirmed, lost: Order | None, status: int, payment: str | None
+) -> Order:
+    """Give the event's order the seat that it asked for, or one to a `lost` order that came back.
+
+    One function with a local name for everything: nearly every event ends here.
+    """
+    state, tree = moment.state, moment.tree
+    # A lost order has the terms that it asked for under the same names.
+    asked: OrderTerms = moment.event.data if lost is None else lost  # type: ignore[union-attr, assignment]
     group = state.groups[decision.group]
-    order = Order(
-        order=data.order,
-        member=data.member,
-        publisher=decision.publisher,
-        group=group.group,
-        status=s.CONFIRMED,
-        entry=s.pack_entry(*state.position),
-        quantity=data.quantity,
-        sku=data.sku,
-        strangers=data.strangers,
-        merge=data.merge,
-        leads=group.leader == data.order,
-        prepaid=isinstance(decision, d.SeatConfirmed),
-        payable_minor=decision.payable_minor,
-    )
-    state.orders[order.order] = order
+    offer = state.offers[group.offer]
+    terms = offer.editions[group.edition].terms
+    order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
+    strangers, merge, payable_minor = asked.strangers, asked.merge, decision.payable_minor
+    if lost is not None:
+        order = _move_back_in(lost, group, payable_minor, status, payment)
+    else:
+        seq, index, part = state.position
+        entry = seq << 34 | index << 24 | part  # `pack_entry`, a call less
+        state.orders[order_id] = order = Order(
+            order=order_id,
+            member=member,
+            publisher=decision.publisher,
+            group=group.group,
+            status=status,
+            entry=group.no if group.no == entry else entry,
+            quantity=quantity,
+            sku=sku,
+            strangers=strangers,
+            merge=merge,
+            leads=group.leader == order_id,
+            prepaid=status == s.CONFIRMED,
+            payable_minor=payable_minor,
+            payment=payment,
+            paid_minor=0 if payment is None else payable_minor,
+        )
+    weight = quantity if terms.count == "units" else 1
+    sitting = group.sitting
+    if sitting is None:
+        group.sitting = order_id
+    elif isinstance(sitting, str):  # as the property `seats` does it, without its calls
+        group.sitting = sitting, order_id
+    else:
+        group.sitting = *sitting, order_id
+    group.taken = taken = group.taken + weight
+    if status == s.CONFIRMED:
+        group.confirmed += weight
+    if not strangers:
+        group.reserved += 1
+    if not merge:
+        group.unmerging += 1
+    if offer.stock is not None:
+        take_stock(offer.stock, sku, -quantity)
+    if offer.weights is not None:
+        offer.weights[member] = offer.weights.get(member, 0) + weight
+    if taken > MEMBERS_INDEXED_FROM or tree.members:
+        tree.seat_added(group, member, state)
+    # Where strangers match by deadline and the group cannot merge, one more seat moves it nowhere.
+    if group.rank or group.mergeable or merge or not strangers or taken >= terms.max_size:
+        tree.file(group, offer)
     return order
 
 
-def _move_back_in(state: State, order: Order, decision: d.SeatHeld | d.SeatConfirmed) -> None:
-    group = state.groups[decision.group]
-    order.group = group.group
-    order.leads = group.leader == order.order
-    order.payable_minor = decision.payable_minor
-    order.ended_at = 0
-
-
-def _sit(state: State, tree: Index, order: Order, group: Group) -> None:
-    offer = state.offers[group.offer]
-    weight = offer.editions[group.edition].terms.weight(order.quantity)
-    group.seats = (*group.seats, order.order)
-    group.taken += weight
-    if order.status == s.CONFIRMED:
-        group.confirmed += weight
-    group.reserved += not order.strangers
-    group.unmerging += not order.merge
-    take_stock(offer, order, -1)
-    if offer.weights is not None:
-        add_weight(offer, order.member, weight)
-    tree.seat_added(group, order.member, state)
-    tree.file(group, offer)
+def _move_back_in(order: Order, group: Group, payable_minor: int, status: int, payment: str | None) -> Order:
+    order.group, order.leads = group.group, group.leader == order.order
+    order.status, order.ended_at = status, 0
+    order.payable_minor = payable_minor
+    order.payment, order.paid_minor = payment, 0 if payment is None else payable_minor
+    return order
 
 
 def _restate(moment: Moment, order: Order, decision: d.SeatHeld | d.SeatConfirmed) -> None:
@@ -126,7 +132,8 @@ def _restate(moment: Moment, order: Order, decision: d.SeatHeld | d.SeatConfirme
     group = state.groups[order.group]
     offer = state.offers[group.offer]
     terms = s.terms_of(state, group)
-    take_stock(offer, order, 1)
+    if offer.stock is not None:
+        take_stock(offer.stock, order.sku, order.quantity)
     if offer.weights is not None:
         weigh(state, offer, order, -1)
     more = terms.weight(decision.quantity) - terms.weight(order.quantity)
@@ -137,7 +144,8 @@ def _restate(moment: Moment, order: Order, decision: d.SeatHeld | d.SeatConfirme
     group.unmerging += order.merge - (merge := _or(event.data.merge, order.merge))
     order.strangers, order.merge = strangers, merge
     order.quantity, order.sku, order.payable_minor = decision.quantity, decision.sku, decision.payable_minor
-    take_stock(offer, order, -1)
+    if offer.stock is not None:
+        take_stock(offer.stock, order.sku, -order.quantity)
     if offer.weights is not None:
         weigh(state, offer, order, 1)
     tree.file(group, offer)
@@ -157,7 +165,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
     offer = state.offers[group.offer]
     if offer.weights is not None:
         weigh(state, offer, order, -1)
-    take_stock(offer, order, 1)
+    if offer.stock is not None:
+        take_stock(offer.stock, order.sku, order.quantity)
     if state.members.watching:
         weeks.seat_lost(moment, order)
     was_seated = group.status == s.OPEN
@@ -188,4 +197,4 @@ def end_order(state: State, order: Order, now: int) -> None:
     """Note when an order left its open group, or its group closed: from then on it will be forgotten."""
     order.hold_until = order.hold_no = 0
     order.ended_at = now
-    state.ended_orders.push((now, order.order))
+    state.ended_orders.items.append((now, order.order))

@@ -1,7 +1,5 @@
 """Rules for an order that takes a seat (RULES.md section 4)."""
 
-from typing import Final
-
 from events import decisions as d
 from events.fair import seed_commitment
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, Payment
@@ -17,8 +15,6 @@ from services.matcher.domain.money import is_owed
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
-
-_GROUP_ID: Final = "g{}-{}"
 
 
 def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
@@ -76,12 +72,38 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     if state.members.watching:
         limits.check_order(turn, data.member, payable_minor, terms.currency)
     _check_payment(turn, terms, data.order, data.payment, payable_minor)
-    if group is None:
-        group = open_group(turn, offer, data.order, data.member, data.pool)
-    _seat(turn, group, terms, data, payable_minor)
-    fill_if_complete(turn, group, terms)
+    sit_down(turn, data, offer, group, terms, payable_minor)
     if state.members.watching:
         limits.remind(turn, data.member)
+
+
+def sit_down(
+    turn: Turn, data: OrderPosted | OrderJoined, offer: Offer, group: Group | None, terms: Terms, payable_minor: int
+) -> type[d.SeatHeld | d.SeatConfirmed]:
+    """Decide that a checked order sits down in `group`, or in one that it opens; return the kind of its outcome."""
+    if group is None:
+        group = open_group(turn, offer, data.order, data.member, data.pool)
+    payment = data.payment
+    if payment is None and terms.hold_s > 0:
+        _hold(turn, group, terms, data, payable_minor)
+        return d.SeatHeld
+    turn.emit(
+        d.SeatConfirmed(
+            group=group.group,
+            order=data.order,
+            member=data.member,
+            offer=data.offer,
+            quantity=data.quantity,
+            sku=data.sku,
+            payable_minor=payable_minor,
+            currency=terms.currency,
+            payment=None if payment is None else payment.payment,
+            publisher=turn.publisher,
+        )
+    )
+    if group.confirmed >= terms.max_size:
+        closing.fill(turn, group, "target")
+    return d.SeatConfirmed
 
 
 def _same_again(turn: Turn, known: Order, data: OrderPosted | OrderJoined) -> d.Duplicate:
@@ -173,7 +195,7 @@ def _group_for(turn: Turn, offer: Offer, data: OrderPosted | OrderJoined) -> Gro
         return None
     if not data.strangers:
         return None
-    return matching.choose(turn, offer, data.pool, data.member, data.quantity)
+    return matching.choose(turn.state, turn.tree, offer, data.pool, data.member, data.quantity)
 
 
 def _named_group(turn: Turn, offer: Offer, data: OrderJoined, group_id: str) -> Group:
@@ -215,7 +237,7 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
     deadline = turn.now + terms.group_ttl_s * NS_PER_S
     if terms.closes_at_ns is not None:
         deadline = min(deadline, terms.closes_at_ns)
-    group_id = _GROUP_ID.format(turn.seq, turn.index)
+    group_id = f"g{turn.seq}-{turn.index}"
     turn.emit(
         d.GroupOpened(
             group=group_id,
@@ -231,25 +253,9 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
     return turn.state.groups[group_id]
 
 
-def _seat(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: int) -> None:
-    if data.payment is None and terms.is_paid:
-        turn.emit(
-            d.SeatHeld(
-                group=group.group,
-                order=data.order,
-                member=data.member,
-                offer=data.offer,
-                quantity=data.quantity,
-                sku=data.sku,
-                payable_minor=payable_minor,
-                currency=terms.currency,
-                hold_until=min(turn.now + terms.hold_s * NS_PER_S, group.deadline),
-                publisher=turn.publisher,
-            )
-        )
-        return
+def _hold(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: int) -> None:
     turn.emit(
-        d.SeatConfirmed(
+        d.SeatHeld(
             group=group.group,
             order=data.order,
             member=data.member,
@@ -258,7 +264,7 @@ def _seat(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoine
             sku=data.sku,
             payable_minor=payable_minor,
             currency=terms.currency,
-            payment=None if data.payment is None else data.payment.payment,
+            hold_until=min(turn.now + terms.hold_s * NS_PER_S, group.deadline),
             publisher=turn.publisher,
         )
     )

@@ -72,7 +72,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=True):
-    """One group. `seats` are order ids in seat order; `taken` and `confirmed` are weights.
+    """One group. `taken` and `confirmed` are weights.
 
     Groups are ordered by their first two fields, deadline and place in the order of opening, of which the latter
     is unique: heaps and sorted lists hold the groups themselves instead of a tuple of 64 bytes for each.
@@ -86,7 +86,8 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
     edition: int
     leader: str
     pool: str | None = None
-    seats: tuple[str, ...] = ()
+    sitting: str | tuple[str, ...] | None = None
+    """The orders seated, as `seats` gives them; of one alone its id, since a tuple of one takes 64 bytes."""
     taken: int = 0
     confirmed: int = 0
     reserved: int = 0
@@ -96,6 +97,18 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
     """Where the index has filed it for matching; derived, and set anew when an index is built."""
     mergeable: bool = False
     """Whether the index has filed it for merging; derived as well."""
+
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """Order ids in seat order."""
+        sitting = self.sitting
+        if isinstance(sitting, tuple):
+            return sitting
+        return () if sitting is None else (sitting,)
+
+    @seats.setter
+    def seats(self, seats: tuple[str, ...]) -> None:
+        self.sitting = seats if len(seats) > 1 else seats[0] if seats else None
 
 
 class Edition(msgspec.Struct, gc=False):
@@ -142,7 +155,7 @@ class State(msgspec.Struct, kw_only=True):
     decided: tuple[int, int] = (0, -1)
     """(seq, index) of the last event decided."""
     counter: int = 0
-    """Numbers groups and holds in the order of their creation."""
+    """Numbers groups, holds and alarms in the order of their creation; it rises, but not one by one."""
     offers: dict[str, Offer] = {}
     groups: dict[str, Group] = {}
     orders: dict[str, Order] = {}

@@ -81,18 +81,20 @@ class Terms(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         if self.hold_s == 0:
             return 0
         if leads and self.leader_minor is not None:
-            return self.leader_minor * quantity
-        smallest = min(self.size, self.fill_if_at_least or self.size)
-        return self.unit_price_minor(smallest) * quantity
+            unit = self.leader_minor
+        elif not self.tiers:
+            unit = self.group_minor
+        else:
+            unit = self.unit_price_minor(min(self.size, self.fill_if_at_least or self.size))
+        # The very same integer for every order of one: a million of them would take 32 MB.
+        return unit if quantity == 1 else unit * quantity
 
-    def final_minor(self, quantity: int, size: int, *, leads: bool) -> int:
-        """Return what a seat costs in a group that filled at `size`."""
+    def final_unit_minor(self, size: int, *, leads: bool) -> int:
+        """Return what one unit costs in a group that filled at `size`."""
         if self.hold_s == 0:
             return 0
         unit = self.unit_price_minor(size)
-        if leads and self.leader_minor is not None:
-            unit = min(unit, self.leader_minor)
-        return unit * quantity
+        return min(unit, self.leader_minor) if leads and self.leader_minor is not None else unit
 
 
 class Refusal(Exception):

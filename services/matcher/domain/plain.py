@@ -1,0 +1,127 @@
+"""The checks of an order about which nothing is unusual, in one pass (RULES.md sections 1 and 4).
+
+Nearly every order is plain: a new one, in time, from a publisher who may, for an offer and a group that take it, at
+the right price. Of such a one everything is asked here at once, without an exception or a call for each question. As
+soon as any rule might not let it through the answer is None, nothing has changed, and the general rules look from the
+beginning: they alone refuse, and they alone say why. What is decided, and what that changes, is the same code for both.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from events.market import MarketConfigured
+from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms
+from events.subjects import GATEWAY, MIXED
+from events.times import NS_PER_S
+from services.matcher.domain import state as s
+from services.matcher.domain.identities import identity_key
+from services.matcher.domain.index import Index, keeps_apart, sits_in
+from services.matcher.domain.matching import choose
+from services.matcher.domain.message import Message
+from services.matcher.domain.state import Group, Offer, State
+from services.matcher.domain.terms import Terms
+
+UNUSUAL: Final[list[Callable[[State, OrderTerms], bool]]] = []
+"""What else makes an order unusual: a family with rules of its own about who may take a seat adds a question here that
+costs little and is answered with True for every order which those rules might not let through, or change."""
+
+_FAMILY: Final = "order"
+_IN_OPEN_GROUPS: Final = (1 << s.WEIGHT_BITS) - 1
+
+
+Place = tuple[Offer, Group | None, Terms, int]
+"""Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor)."""
+
+
+def admit(
+    state: State,
+    market: MarketConfigured,
+    message: Message,
+    publisher: str,
+    event: OrderPostedEvent | OrderJoinedEvent,
+    now: int,
+    claimed_at: int,
+) -> bytes | None:
+    """Return the key of an order event that `publisher` may publish, that is in time and new; else None.
+
+    `now` is its accepted time in ns, `claimed_at` its own.
+    """
+    if message.family != _FAMILY and not (message.family == MIXED and message.publisher == GATEWAY):
+        return None
+    if _FAMILY not in market.publishers.get(publisher, ()):
+        return None
+    if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
+        return None
+    key = identity_key(publisher, event.source, event.id)
+    identities = state.identities
+    if key in identities or len(identities) >= market.identity_capacity or len(state.orders) >= market.order_capacity:
+        return None
+    return key
+
+
+def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place | None:
+    """Return the place of an order that is new and meets every condition at `now` (ns); else None."""
+    quantity, order_id, member = data.quantity, data.order, data.member
+    offer = state.offers.get(data.offer)
+    if offer is None or order_id in state.orders or not _takes(offer, now, data.sku, quantity):
+        return None
+    for is_unusual in UNUSUAL:
+        if is_unusual(state, data):
+            return None
+    group, terms = None, offer.terms
+    if type(data) is OrderJoined:
+        group = _group_to_join(state, tree, offer, data)
+        if group is None:
+            return None
+    elif type(data) is OrderPosted and data.strangers and data.lead == "if_needed":
+        group = choose(state, tree, offer, data.pool, member, quantity)
+    if group is not None and group.edition != offer.edition:
+        terms = offer.editions[group.edition].terms
+    payable_minor = terms.payable_minor(quantity, leads=group is None)
+    payment, weights = data.payment, offer.weights
+    if payment is not None and (
+        payment.amount_minor != payable_minor
+        or payment.currency != terms.currency
+        or terms.hold_s == 0
+        or order_id in tree.refunds  # perhaps this payment is owed back: its refund's id tells
+    ):
+        return None
+    # Every limit lets one through who holds nothing.
+    if weights is not None and (quantity > 1 or member in weights) and not _may_hold(weights, terms, member, quantity):
+        return None
+    return offer, group, terms, payable_minor
+
+
+def _takes(offer: Offer, now: int, sku: str | None, quantity: int) -> bool:
+    """Tell whether the offer is open and has the variant in stock."""
+    terms, stock = offer.terms, offer.stock
+    if offer.withdrawn or (quantity > 1 and quantity > terms.max_size and terms.count == "units"):
+        return False
+    if terms.opens_at_ns is not None and now < terms.opens_at_ns:
+        return False
+    if terms.closes_at_ns is not None and now >= terms.closes_at_ns:
+        return False
+    if stock is None:
+        return sku is None
+    return stock.get(s.ONE_STOCK if sku is None else sku, 0) >= quantity
+
+
+def _group_to_join(state: State, tree: Index, offer: Offer, data: OrderJoined) -> Group | None:
+    if data.group is None:
+        return choose(state, tree, offer, data.pool, data.member, data.quantity) if data.strangers else None
+    group = state.groups.get(data.group)
+    if group is None or group.offer != offer.offer or group.status != s.OPEN or group.pool != data.pool:
+        return None
+    terms = offer.editions[group.edition].terms
+    if group.taken + terms.weight(data.quantity) > terms.max_size or sits_in(state, tree, group, data.member):
+        return None
+    return None if keeps_apart(state, group, data.member) else group
+
+
+def _may_hold(weights: dict[str, int], terms: Terms, member: str, quantity: int) -> bool:
+    """Tell whether `member` stays within the limits of `terms`."""
+    held = weights.get(member, 0)
+    in_open = (held & _IN_OPEN_GROUPS) + (quantity if terms.count == "units" else 1)
+    if terms.limit_at_once is not None and in_open > terms.limit_at_once:
+        return False
+    return terms.limit_total is None or in_open + (held >> s.WEIGHT_BITS) <= terms.limit_total
