@@ -20,6 +20,7 @@ from services.matcher import intake, loop, records, shift
 from services.matcher.gateway import app as gateway_app
 from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
+from services.matcher.snapshots import SnapshotStore
 from services.notifier import app as notifier_app
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.faults import Faults
@@ -247,6 +248,8 @@ def production_in_simulation(seed: int) -> Iterator[None]:
         for module, name, value in (*_SELDOM, *_SMALL):
             stack.enter_context(mock.patch.object(module, name, value))
         stack.enter_context(mock.patch.object(matcher_app, "_observe", _observe_nothing))
+        # A fork would copy the whole simulation.
+        stack.enter_context(mock.patch.object(SnapshotStore, "save_aside", _save_here))
         stack.enter_context(mock.patch("os._exit", _end_node))
         stack.enter_context(mock.patch.object(matcher_app, "Matcher", _RememberedMatcher))
         yield
@@ -256,6 +259,10 @@ def _end_node(_: int) -> None:
     node = NODE.get()
     assert isinstance(node, SimulatedNode)
     node.kill()
+
+
+def _save_here(*_: object) -> None:
+    """Have the matcher save its snapshot itself."""
 
 
 async def _observe_nothing(_: Matcher) -> None:
