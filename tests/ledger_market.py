@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from tests.model.both import FACTS, MARKET_KEY, ZONES
 from tests.model.inputs import Inputs
 from tests.model.naive import NaiveMarket
 from tests.model.naive_offers import Timezones
+
+OFFICES: Final = {"market": "operator", "member": "operator", "dispute": "operator", "clock": "matcher"}
+"""Who sends events of a family that shops do not send."""
 
 
 class LongMemory(Inputs):
@@ -65,7 +69,7 @@ class Story:
         """Let events come, each in a message of its own; by default from who usually sends such."""
         for event in events:
             family = family_of(event)
-            publisher = by or {"market": "operator", "member": "operator", "clock": "matcher"}.get(family, SHOP)
+            publisher = by or OFFICES.get(family, SHOP)
             self.messages.append((self._now_ns, publisher, family, encode(event, self._now_ns)))
         return self
 

@@ -29,8 +29,11 @@ UNKEPT_REASONS: Final = frozenset(
     {Reason.PERSONAL_DATA, Reason.MARKET_NOT_CONFIGURED, Reason.WRONG_FAMILY, Reason.PUBLISHER_NOT_ALLOWED}
 )
 """Why an event may be refused whose bytes are not kept: it names a person, or had no right to be heard at all."""
-SECRET_KINDS: Final[list[bytes]] = [b'"seed_sha256":"', b'"seed":"', b'"cut_minor":', b'"kind":"play.won"']
-"""What stands in entries that follow from the market's secret: seeds, and what is drawn by them."""
+SECRET_KINDS: Final[list[bytes]] = [
+    *(b'"seed_sha256":"', b'"seed":"', b'"cut_minor":', b'"kind":"play.won"', b'"winners":'),
+    f'"reason":"{Reason.DRAWS_NOT_COMMITTED}"'.encode(),
+]
+"""What stands in entries that follow from the market's secret: seeds, what is drawn by them, commitments refused."""
 
 _ASTRAY: Final = f'"reason":"{Reason.WRONG_FAMILY}"'.encode()
 _MARKET_SET: Final = b'"kind":"market.set"'
@@ -83,7 +86,7 @@ class Redoing:
 
     def __init__(self, market: str, facts: Facts | None, zones: Zones, start: EntryPosition | None = None) -> None:
         """Without `facts` what follows from secrets is not checked; entries before `start` are only evolved."""
-        self.engine = Engine(market, facts or Facts(market_key=bytes(32)), zones)
+        self.engine = Engine(market, facts or Facts(market_key=bytes(32), are_known=False), zones)
         self.done = Redone()
         self._has_facts = facts is not None
         self._start = start

@@ -3,8 +3,33 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.builders import cancelled, joined, market_restored, offer, paid, posted, refund_settled, ticked
+from tests.builders import (
+    answered,
+    appealed,
+    blocked,
+    cancelled,
+    claimed,
+    consented,
+    evidenced,
+    invited,
+    joined,
+    limited_self,
+    market,
+    market_restored,
+    offer,
+    paid,
+    pool_blocked,
+    posted,
+    preferred,
+    refund_settled,
+    registered,
+    resolved,
+    ticked,
+    withdrew,
+)
 from tests.ledger_market import Story
+
+DAY_S: Final = 86_400
 
 
 def restored() -> Story:
@@ -25,5 +50,46 @@ def restored() -> Story:
     return story
 
 
-SCRIPTS: Final[dict[str, Callable[[], Story]]] = {"rule-1-restored": restored}
+def members() -> Story:
+    """Members choose, limit themselves, invite too often and against choices, and are reminded."""
+    story = Story(offer(group_ttl_s=30 * DAY_S, size=50), offer("jam", size=3, group_minor=3_000))
+    for day in range(1, 8):
+        story.at(day * DAY_S + 9 * 3_600)
+        for name in ("ann", "bob", "cem", "dan"):
+            member, friend = f"{name}-{day % 3}", f"{name}-{(day + 1) % 3}"
+            story.tell(registered(member), consented(member), consented(member, channel="email", one_time=True))
+            story.tell(preferred(member, timezone=("Asia/Shanghai", "UTC")[day % 2], purposes=["invitation"]))
+            story.tell(limited_self(member, groups=2 + day % 2), posted(None, member), posted(None, member))
+            story.tell(posted(None, member, offer="jam"), invited(member, friend, pool="hz"), invited(friend, member))
+            story.tell(invited(member, "stranger"), pool_blocked(friend, "hz"), invited(member, friend, pool="hz"))
+            story.tell(withdrew(member, channel="email"), blocked(member, "eve"), invited("eve", member))
+    return story
+
+
+def disputes() -> Story:
+    """Claims that are answered, proven, resolved, appealed and left lying, with a second approver for voiding."""
+    story = Story(market(disputes={"second_approver": ["bulk"]}), offer(hold_s=900, group_ttl_s=3_600))
+    for round_ in range(1, 15):
+        day_s = round_ * 20 * DAY_S
+        name, order = f"d-{round_}", f"o{round_}-1"
+        story.at(day_s).tell(posted(order, f"ann-{round_}"), paid(order, payment=f"p{round_}-1"))
+        story.tell(joined(f"o{round_}-2", f"bob-{round_}"), paid(f"o{round_}-2", payment=f"p{round_}-2"))
+        story.at(day_s + DAY_S).tell(claimed(order, f"ann-{round_}", name), claimed(order, "nobody", f"x{round_}"))
+        story.tell(claimed(f"o{round_}-2", f"bob-{round_}", f"b-{round_}", incident="outage"))
+        story.tell(resolved("refund", f"b-{round_}"), resolved("refund", f"b-{round_}", actor="cs-9"))
+        story.tell(evidenced(f"{round_:064x}", name))
+        if round_ % 3:
+            story.at(day_s + 2 * DAY_S).tell(answered(name))
+            story.tell(resolved("refund", name, remedy={"kind": "refund", "amount_minor": 100 * round_}))
+        if round_ % 3 == 1:
+            story.at(day_s + 3 * DAY_S).tell(appealed(name), resolved("none", name, actor="other"))
+        story.at(day_s + 19 * DAY_S).tell(ticked())
+    return story
+
+
+SCRIPTS: Final[dict[str, Callable[[], Story]]] = {
+    "rule-1-restored": restored,
+    "rule-1-members": members,
+    "rule-1-disputes": disputes,
+}
 """By the name of the history."""

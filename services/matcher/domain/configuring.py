@@ -108,7 +108,7 @@ def _check_draws(turn: Turn, terms: Terms) -> None:
     """Raise Refusal where winners are to be drawn from a secret to which the market has not committed."""
     market = turn.state.market
     assert market is not None
-    if terms.winners is not None and market.secret_commitment != turn.tree.plays.secret_commitment:
+    if terms.winners is not None and not turn.tree.plays.is_committed(market.secret_commitment):
         raise Refusal(Reason.DRAWS_NOT_COMMITTED)
 
 

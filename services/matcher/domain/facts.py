@@ -7,9 +7,13 @@ import msgspec
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Secrets of a market. `market_key` (32 bytes) hashes what may not be kept and salts the commitments."""
+    """Secrets of a market. `market_key` (32 bytes) hashes what may not be kept and salts the commitments.
+
+    Who decides an archive again without the secrets says so: then the market's own commitment is believed.
+    """
 
     market_key: bytes
+    are_known: bool = True
 
 
 def _no_file(name: str) -> bytes:

@@ -2,10 +2,10 @@
 
 A set of parties fills a group when their sizes sum to exactly its size and all are there at one moment: the last of
 them comes before the first one's time is over. Parties that stay equally long are there together exactly when they
-share such a moment, so it is enough to look at the moments of arrivals. For each of them and each way in which sizes sum to a
-group (a *pattern*), the program chooses how many such groups fill. It is solved as an integer program where that is
-small, else as its linear relaxation, and for large groups with the sum of sizes in place of patterns: then it is a
-bound from above, which no matcher can pass. Common and blocked members are ignored, likewise in the optimum's favour.
+share such a moment, so it is enough to look at the moments of arrivals. For each of them and each way in which sizes
+sum to a group (a *pattern*), the program chooses how many such groups fill. It is solved as an integer program where
+that is small, else as its linear relaxation, and for large groups with the sum of sizes in place of patterns: then it
+is a bound from above, which no matcher can pass. Common and blocked members are ignored, also in the optimum's favour.
 """
 
 from collections import Counter

@@ -116,7 +116,7 @@ def test_own_limits_hold_as_by_looking_through_all_that_happened(story: list[tup
             reason, reached = naive.order(now_s, f"o{at_s}", PRICES[value])
             scenario.when(posted(f"o{at_s}", "m1", offer=value), at=at_s)
             assert [decision.get("reason") for decision in scenario.every("refused")] == ([reason] if reason else [])
-            assert [decision["limit"] for decision in scenario.every("member.reminded")] == reached
+            assert sorted(decision["limit"] for decision in scenario.every("member.reminded")) == sorted(reached)
             taken += [] if reason else [f"o{at_s}"]
         elif what == "give up":
             if value < len(taken):

@@ -27,9 +27,13 @@ class PlayIndex:
         self._zones = zones
         self._calendar: Calendar | None = None
         self._secret = secret_of(facts.market_key)
-        self.secret_commitment = secret_commitment(self._secret)
+        self._commitment = secret_commitment(self._secret) if facts.are_known else None
         self._rules: dict[tuple[str, bytes], Rules] = {}
         self._seeds: dict[int, bytes] = {}
+
+    def is_committed(self, commitment: str | None) -> bool:
+        """Tell whether a market's commitment is that of the secret at hand, or of one that is not to be had here."""
+        return commitment is not None and commitment == (self._commitment or commitment)
 
     def day(self, state: Plays, timezone: str, at_ns: int) -> str:
         """Return the day at `at_ns` in the market's time zone, which never goes back: some clocks turn at midnight."""

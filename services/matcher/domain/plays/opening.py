@@ -44,7 +44,7 @@ def _check_room(turn: Turn, data: PlayOpened) -> None:
         raise Refusal(Reason.PLAY_EXISTS)
     if len(plays.plays) >= market.play_capacity:
         raise Refusal(Reason.CAPACITY)
-    if market.secret_commitment != turn.tree.plays.secret_commitment:
+    if not turn.tree.plays.is_committed(market.secret_commitment):
         raise Refusal(Reason.DRAWS_NOT_COMMITTED)
     if data.offer is not None and data.offer not in turn.state.offers:
         raise Refusal(Reason.OFFER_UNKNOWN)
