@@ -1,0 +1,30 @@
+"""What detection is told about one assist, and what it keeps of it."""
+
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from services.matcher.domain.standing.packed import KEY_BYTES, Key
+
+UNKNOWN_MARK: Final = bytes(KEY_BYTES)
+"""Stands for a device or network that was not given."""
+
+
+class Helping(NamedTuple):
+    """One assist as detection sees it. What is not known is None, and nothing follows from it."""
+
+    play: str
+    helper: str
+    beneficiary: str
+    now_ns: int
+    device: str | None = None
+    """Hash of the device, in hexadecimal digits."""
+    network: str | None = None
+    """Hash of the network, in hexadecimal digits."""
+    account_age_h: int | None = None
+    was_notified: bool | None = None
+    """Whether a notice, an invitation or a share by somebody in the play reached the helper."""
+
+
+def key_of(name: str) -> Key:
+    """Return the key of a member, device or network: 48 bits of a hash that nobody chooses."""
+    return blake2b(name.encode(), digest_size=KEY_BYTES).digest()

@@ -1,0 +1,68 @@
+"""What is usual in this market, so that a signal counts by how far it stands out.
+
+Counts halve together whenever there are many, so that the past fades. What is asked of a distribution is its upper
+quartile: an attack has to make up a quarter of all assists before it moves what it is measured against.
+"""
+
+from typing import Final
+
+import msgspec
+
+HALVED_AT: Final = 1 << 16
+_PRIOR: Final = 64
+"""Assists that a new market is taken to have seen, all of the plainest kind."""
+_BINS: Final = 64
+
+
+def _plain() -> list[int]:
+    return [0, _PRIOR] + [0] * (_BINS - 2)
+
+
+class Usual(msgspec.Struct, kw_only=True):
+    """Counts over the assists of the recent past."""
+
+    assists: int = _PRIOR
+    aged: int = _PRIOR
+    young: int = 0
+    settled: int = _PRIOR
+    moved: int = 0
+    uncalled: int = 0
+    pace: list[int] = msgspec.field(default_factory=_plain)
+    """By how many assists the play got within the two minutes before, this one included (63 and more are 63)."""
+    reach: list[int] = msgspec.field(default_factory=_plain)
+    """By how many members the helper helped within the window, this one included."""
+
+    def note(self, *, pace: int, reach: int, young: bool | None, moved: bool | None, uncalled: bool) -> None:
+        """Count one assist."""
+        self.assists += 1
+        if young is not None:
+            self.aged += 1
+            self.young += young
+        if moved is not None:
+            self.settled += 1
+            self.moved += moved
+        self.uncalled += uncalled
+        self.pace[min(pace, _BINS - 1)] += 1
+        self.reach[min(reach, _BINS - 1)] += 1
+        if self.assists >= HALVED_AT:
+            self._halve()
+
+    def _halve(self) -> None:
+        self.assists >>= 1
+        self.aged >>= 1
+        self.young >>= 1
+        self.settled >>= 1
+        self.moved >>= 1
+        self.uncalled >>= 1
+        self.pace = [count >> 1 for count in self.pace]
+        self.reach = [count >> 1 for count in self.reach]
+
+
+def upper_quartile(counts: list[int]) -> int:
+    """Return the smallest value that three quarters of what was counted do not pass."""
+    wanted, seen = 3 * sum(counts), 0
+    for value, count in enumerate(counts):
+        seen += 4 * count
+        if seen >= wanted:
+            return value
+    return len(counts) - 1

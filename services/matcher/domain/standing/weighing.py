@@ -1,0 +1,257 @@
+"""What speaks against an assist, in points: each signal by how far it stands out from what is usual.
+
+No signal is proof. Points add up; a household that shares a device, a dormitory behind one network or friends who
+help each other get some and stay far below what holds an assist.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from services.matcher.domain.standing import book as b
+from services.matcher.domain.standing.book import Book, Watch
+from services.matcher.domain.standing.observing import PACE_S, Sight, busy_from
+from services.matcher.domain.standing.usual import upper_quartile
+
+Signal = Literal[
+    "shared_device",
+    "device_accounts",
+    "device_cluster",
+    "shared_network",
+    "network_alike",
+    "burst",
+    "returned_help",
+    "same_helpers",
+    "busy_helper",
+    "busy_play",
+    "moved_accounts",
+    "young_accounts",
+    "not_notified",
+    "steady_pace",
+]
+
+
+class Counts(NamedTuple):
+    """How many assists of a play show what, the one that is weighed included."""
+
+    assists: int
+    young: int
+    moved: int
+    uncalled: int
+    busy: int
+    returned: int
+
+
+Steps = tuple[tuple[int, int], ...]
+"""(from this value, so many points), ascending."""
+
+
+class Evidence(NamedTuple):
+    """One signal that was seen: how often, and what it weighs."""
+
+    signal: Signal
+    count: int
+    points: int
+
+
+_DEVICE: Final[Steps] = ((1, 15), (2, 45), (3, 80), (4, 110), (6, 150), (12, 300))
+_DEVICE_ACCOUNTS: Final[Steps] = ((5, 20), (8, 50), (15, 100))
+_CLUSTER: Final[Steps] = ((3, 25), (5, 60), (8, 100), (20, 150))
+_NETWORK: Final[Steps] = ((5, 10), (10, 20), (20, 35))
+_NETWORK_ALIKE: Final[Steps] = ((4, 45), (8, 75), (16, 90))
+_BURST: Final[Steps] = ((4, 60), (6, 80), (8, 100), (12, 120))
+_RETURNED: Final[Steps] = ((3, 30), (4, 60), (5, 85), (6, 110))
+_SAME_HELPERS: Final[Steps] = ((3, 40), (4, 65), (5, 85), (7, 110), (12, 150))
+_BUSY: Final[Steps] = ((4, 35), (6, 55), (8, 75), (12, 100))
+_MOVED: Final[Steps] = ((2, 35), (3, 70), (4, 100))
+_STEADY: Final[Steps] = ((10, 35), (16, 70), (24, 100))
+_QUARTERS: Final = 4
+_SCANNED: Final = 256
+"""How many of the latest assists of a play are looked at one by one."""
+
+
+def points(steps: Steps, value: int) -> int:
+    """Return the points of the last step that `value` reaches."""
+    reached = 0
+    for start, worth in steps:
+        if value < start:
+            break
+        reached = worth
+    return reached
+
+
+def counts_of(watch: Watch) -> Counts:
+    """Return what the assists of a play show."""
+    return Counts(watch.assists, watch.young, watch.moved, watch.uncalled, watch.busy, watch.returned)
+
+
+def counts_with(watch: Watch, sight: Sight) -> Counts:
+    """Return what the assists of a play show together with one that is not among them yet."""
+    flags = sight.flags
+    return Counts(
+        assists=watch.assists + 1,
+        young=watch.young + (flags & b.YOUNG and 1),
+        moved=watch.moved + (flags & b.MOVED and 1),
+        uncalled=watch.uncalled + (flags & b.UNCALLED and 1),
+        busy=watch.busy + (flags & b.BUSY and 1),
+        returned=watch.returned + (flags & b.RETURNED and 1),
+    )
+
+
+def weigh(book: Book, watch: Watch, sight: Sight, counts: Counts, *, is_in: bool) -> list[Evidence]:
+    """Return what speaks against an assist to the play of `watch`; `is_in` tells whether it is among its assists."""
+    found: list[Evidence] = []
+    _weigh_device(book, watch, sight, is_in, found)
+    _weigh_network(book, watch, sight, is_in, found)
+    _weigh_pace(book, watch, sight, found)
+    _weigh_circles(watch, sight, counts, is_in, found)
+    _weigh_accounts(book, sight, counts, found)
+    return found
+
+
+def _add(found: list[Evidence], signal: Signal, count: int, worth: int) -> None:
+    if worth:
+        found.append(Evidence(signal, count, worth))
+
+
+def _weigh_device(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
+    if sight.device is None:
+        return
+    same = watch.marks.count(sight.device) - is_in
+    row = book.devices.first(sight.device)
+    if row is not None:
+        accounts = row[8] + (not is_in)
+        _add(found, "device_accounts", accounts, points(_DEVICE_ACCOUNTS, accounts))
+    direct = points(_DEVICE, same)
+    clustered, wider = 0, 0
+    if book.clusters.is_shared(sight.helper) or row is not None:
+        member = sight.helper if row is None else bytes(row[2:8])
+        clustered = _in_cluster(book, watch, member) - is_in
+        wider = points(_CLUSTER, clustered)
+    if direct >= wider:
+        _add(found, "shared_device", same, direct)
+    else:
+        _add(found, "device_cluster", clustered, wider)
+
+
+def _in_cluster(book: Book, watch: Watch, member: bytes) -> int:
+    """Return how many of the latest helpers of a play are in the cluster of `member`."""
+    clusters, rows = book.clusters, watch.rows
+    root = clusters.root(member)
+    count = 0
+    for at in range(max(0, len(rows) - _SCANNED * b.ROW_BYTES), len(rows), b.ROW_BYTES):
+        helper = bytes(rows[at : at + 6])
+        if clusters.root(helper) == root:
+            count += 1
+    return count
+
+
+def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
+    """A network is shared by homes, offices and carriers: it counts where those behind it are alike as well."""
+    if sight.network is None:
+        return
+    same = watch.marks.count(sight.network) - is_in
+    if same < 4:
+        return
+    row = book.networks.first(sight.network)
+    if row is not None:
+        assists, plays = int.from_bytes(row[2:6]), int.from_bytes(row[6:10])
+        if plays >= 30 and same * plays <= 4 * assists:
+            return  # so many plays get help from it that these helpers need not know of each other
+    _add(found, "shared_network", same, points(_NETWORK, same))
+    young, aged, close = _alike(watch, sight)
+    usual = book.usual
+    unusual = usual.young * 2 <= usual.aged and young * 4 >= 3 * aged and young * usual.aged >= 2 * aged * usual.young
+    if sight.flags & b.YOUNG and unusual:
+        _add(found, "network_alike", young, points(_NETWORK_ALIKE, young))
+    elif close * 2 >= same:
+        _add(found, "network_alike", close, points(_NETWORK_ALIKE, close) // 2)
+
+
+def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
+    """Return of the helpers on the same network: how many are young, have a known age, came within ten minutes."""
+    assert sight.network is not None
+    young = aged = close = 0
+    mark = sight.network
+    count = watch.assists
+    for place in range(max(0, count - _SCANNED), count):
+        if watch.marks[place * 12 + 6 : place * 12 + 12] != mark:
+            continue
+        row = watch.rows[place * 12 : place * 12 + 12]
+        flags = row[11]
+        young += flags & b.YOUNG
+        aged += flags & b.AGED and 1
+        close += abs((sight.second & 0xFFFFFFFF) - int.from_bytes(row[6:10])) <= 600
+    return young, aged, close
+
+
+def _weigh_pace(book: Book, watch: Watch, sight: Sight, found: list[Evidence]) -> None:
+    usual = max(2, upper_quartile(book.usual.pace))
+    _add(found, "burst", sight.pace, points(_BURST, sight.pace // usual))
+    steady = steady_run(watch, sight.second)
+    _add(found, "steady_pace", steady, points(_STEADY, steady))
+
+
+def steady_run(watch: Watch, second: int) -> int:
+    """Return over how many gaps the play has got its assists at an even pace; 0 where the gaps vary as people's do.
+
+    Even: the variance of the gaps is at most a sixth of their squared mean. Of help that comes by chance it is all of it.
+    """
+    rows = watch.rows
+    have = min(24, len(rows) // b.ROW_BYTES)
+    if have < 10:
+        return 0
+    times = [int.from_bytes(rows[at - 6 : at - 2]) for at in range(len(rows) - (have - 1) * 12, len(rows) + 1, 12)]
+    times.append(second & 0xFFFFFFFF)
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    for count in (24, 16, 10):
+        last = gaps[-count:]
+        total = sum(last)
+        if len(last) == count and total >= 30 * count and 6 * count * sum(g * g for g in last) <= 7 * total * total:
+            return count
+    return 0
+
+
+def _weigh_circles(watch: Watch, sight: Sight, counts: Counts, is_in: bool, found: list[Evidence]) -> None:
+    if sight.flags & b.RETURNED:
+        worth = points(_RETURNED, counts.returned)
+        _add(found, "returned_help", counts.returned, worth if counts.returned * 3 >= counts.assists else worth // 2)
+    if sight.others:
+        most = max(overlaps(watch, sight.others)) - is_in
+        if most * 4 >= counts.assists - 1:
+            _add(found, "same_helpers", most, points(_SAME_HELPERS, most))
+
+
+def overlaps(watch: Watch, others: list[int]) -> list[int]:
+    """Return how many helpers of the play helped in each of the other plays."""
+    return [watch.others.count(other.to_bytes(b.OTHER_BYTES)) for other in others[:8]]
+
+
+def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Evidence]) -> None:
+    usual, seen = book.usual, counts.assists
+    if sight.flags & b.BUSY:
+        _add(found, "busy_helper", sight.reach, points(_BUSY, sight.reach * _QUARTERS // busy_from(book)))
+        if counts.busy >= 3 and counts.busy * 4 >= seen:
+            _add(found, "busy_play", counts.busy, 60 if counts.busy * 2 >= seen else 35)
+    if sight.flags & b.MOVED and usual.moved * 4 <= usual.settled and counts.moved * 5 >= seen:
+        _add(found, "moved_accounts", counts.moved, points(_MOVED, counts.moved))
+    young = counts.young
+    if sight.flags & b.YOUNG and seen >= 6 and young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young:
+        _add(found, "young_accounts", young, 40 if seen >= 15 else 25)
+    if sight.flags & b.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3:
+        if usual.uncalled * 10 <= usual.assists * 3:
+            _add(found, "not_notified", counts.uncalled, 40 if seen >= 10 else 25)
+
+
+def pace_around(watch: Watch, place: int) -> int:
+    """Return how many assists the play got within two minutes, from the one at `place` on or up to it: the greater."""
+    rows = watch.rows
+    at_s = int.from_bytes(rows[place * 12 + 6 : place * 12 + 10])
+    after = before = 0
+    for other in range(place, min(watch.assists, place + 128)):
+        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) > at_s + PACE_S:
+            break
+        after += 1
+    for other in range(place, max(-1, place - 128), -1):
+        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) < at_s - PACE_S:
+            break
+        before += 1
+    return max(after, before)
