@@ -30,6 +30,12 @@ BUSY: Final = 32
 """The account helps many more people than is usual."""
 RETURNED: Final = 64
 """The beneficiary had helped the helper, directly or through one other member."""
+LINKED: Final = 256
+"""The helper met an earlier helper of this play in a small play of a stranger."""
+PAIRED: Final = 512
+"""The device had been used by another account."""
+KNOWN: Final = 1024
+"""The account has helped somebody within the window."""
 DROPPED: Final = 128
 """Held, refused or voided: it counts as evidence, not as help."""
 
@@ -50,6 +56,13 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     busy: int = 0
     returned: int = 0
     dropped: int = 0
+    paired: int = 0
+    """Assists from a device that others had helped with."""
+    known: int = 0
+    links: int = 0
+    """Other small plays, of people who are strangers here, in which two helpers or more of this one met."""
+    linked: int = 0
+    """Assists by helpers who had met one before them in such a play."""
 
     @property
     def assists(self) -> int:
@@ -58,7 +71,7 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Book(msgspec.Struct, kw_only=True):
-    """Everything that detection remembers. Bounded by the window, by the plays that are open, and by stated capacities."""
+    """Everything that detection remembers: bounded by the window, the plays that are open, and stated capacities."""
 
     watches: dict[int, Watch] = {}
     numbers: dict[str, int] = {}

@@ -7,12 +7,16 @@ from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
 from services.matcher.domain.standing.observing import (
+    BRISK_S,
+    PACE_S,
     Sight,
     busy_from,
+    is_paired,
     is_returned,
     observe,
     other_plays,
     reach_of,
+    small_stranger,
 )
 from services.matcher.domain.standing.packed import KEY_BYTES, Key
 from services.matcher.domain.standing.weighing import (
@@ -29,7 +33,7 @@ HOLD_POINTS: Final = 100
 REFUSE_POINTS: Final = 300
 RECALLS_MAX: Final = 32
 """How many counted assists one held assist may take back."""
-_PLAYS_RECALLED: Final = 2
+_PLAYS_RECALLED: Final = 4
 _LOOKED_AT: Final = 64
 """How many of the latest assists of a play are judged again."""
 _LOOKED_THROUGH_EVERY: Final = 16
@@ -75,11 +79,11 @@ def recalls(book: Book, verdict: Verdict, play: str, hold_points: int = HOLD_POI
     """Return counted assists that a held one casts doubt on: of its play, and of those most like it.
 
     Asked after the held one was learned. To keep the cost of a long attack in proportion, a play is looked through
-    when its held assists are a power of two, and at every sixteenth.
+    at each of its first sixteen held assists, and at every sixteenth then.
     """
     number = book.numbers[play]
     dropped = book.watches[number].dropped
-    if dropped & (dropped - 1) and dropped % _LOOKED_THROUGH_EVERY:
+    if dropped > _LOOKED_THROUGH_EVERY and dropped % _LOOKED_THROUGH_EVERY:
         return []
     found: list[Recall] = []
     for doubted in [number, *_alike(book, book.watches[number], verdict.sight)]:
@@ -94,7 +98,7 @@ def _alike(book: Book, watch: Watch, sight: Sight) -> list[int]:
     """Return the other plays of the helper that share three helpers or more with this one, the most alike first."""
     others = [number for number in dict.fromkeys(sight.others[:8]) if number in book.watches]
     ranked = sorted(zip(overlaps(watch, others), others, strict=True), reverse=True)
-    return [number for shared, number in ranked[:_PLAYS_RECALLED] if shared >= 3]
+    return [number for shared, number in ranked[:_PLAYS_RECALLED] if shared >= 2]
 
 
 def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[Recall]:
@@ -115,7 +119,14 @@ def counts_now(watch: Watch, sights: list[Sight]) -> Counts:
     counts = counts_of(watch)
     busy = sum(1 for sight in sights if sight.flags & b.BUSY)
     returned = sum(1 for sight in sights if sight.flags & b.RETURNED)
-    return counts._replace(busy=max(counts.busy, busy), returned=max(counts.returned, returned))
+    linked = sum(1 for sight in sights if sight.flags & b.LINKED)
+    paired = sum(1 for sight in sights if sight.flags & b.PAIRED)
+    return counts._replace(
+        busy=max(counts.busy, busy),
+        returned=max(counts.returned, returned),
+        linked=max(counts.linked, linked),
+        paired=max(counts.paired, paired),
+    )
 
 
 def sight_again(book: Book, watch: Watch, place: int, hour: int) -> Sight:
@@ -130,6 +141,10 @@ def sight_again(book: Book, watch: Watch, place: int, hour: int) -> Sight:
     if is_returned(book, helper, watch.beneficiary, hour):
         flags |= b.RETURNED
     device, network = mark[:KEY_BYTES], mark[KEY_BYTES:]
+    if any(met > 1 and small_stranger(book, watch, n) for met, n in zip(overlaps(watch, others), others, strict=False)):
+        flags |= b.LINKED
+    if is_paired(book, device, helper):
+        flags |= b.PAIRED
     return Sight(
         helper=helper,
         beneficiary=watch.beneficiary,
@@ -139,6 +154,7 @@ def sight_again(book: Book, watch: Watch, place: int, hour: int) -> Sight:
         network=None if network == UNKNOWN_MARK else network,
         flags=flags,
         reach=reach,
-        pace=pace_around(watch, place),
+        pace=pace_around(watch, place, PACE_S),
+        brisk=pace_around(watch, place, BRISK_S),
         others=others,
     )

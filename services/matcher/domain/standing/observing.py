@@ -12,12 +12,15 @@ NS_PER_S: Final = 1_000_000_000
 S_PER_H: Final = 3_600
 YOUNG_H: Final = 7 * 24
 PACE_S: Final = 120
+BRISK_S: Final = 900
 REACH_MIN: Final = 6
 """Helping fewer members than this within a window is never called busy."""
 OTHERS_KEPT: Final = 8
 """Of how many other plays of a helper the play takes note."""
 PAST_READ: Final = 64
 """How many of a helper's latest assists are looked at."""
+SMALL_PLAY: Final = 60
+"""Helpers of a play with more assists than this meet there by chance."""
 HALF_WINDOW_H: Final = b.WINDOW_H // 2
 
 
@@ -35,8 +38,12 @@ class Sight(NamedTuple):
     """How many members the helper helped within the window, this one included."""
     pace: int
     """How many assists the play got within the two minutes before, this one included."""
+    brisk: int
+    """The same within a quarter of an hour."""
     others: list[int]
     """Numbers of other plays of the helper, the latest first."""
+    links: int = 0
+    """In how many small plays of strangers the helper is the second one of this play."""
 
 
 def observe(book: Book, helping: Helping) -> Sight:
@@ -56,15 +63,49 @@ def observe(book: Book, helping: Helping) -> Sight:
     others, reach = [], 1
     past = book.helpings.rows(helper)
     if past:
-        flags |= _moved(past[-1], device, network)
+        flags |= b.KNOWN | _moved(past[-1], device, network)
         others = other_plays(book, past, hour, number)
         reach = reach_of(book, beneficiary, others)
         if reach >= busy_from(book):
             flags |= b.BUSY
     if is_returned(book, helper, beneficiary, hour):
         flags |= b.RETURNED
-    pace = 1 if watch is None else 1 + recent(watch, second - PACE_S)
-    return Sight(helper, beneficiary, second, hour, device, network, flags, reach, pace, others)
+    links = 0
+    if watch is not None and others:
+        links, meets = _links(book, watch, others)
+        flags |= b.LINKED if meets else 0
+    if device is not None and is_paired(book, device, helper):
+        flags |= b.PAIRED
+    pace = brisk = 1
+    if watch is not None:
+        pace += recent(watch, second - PACE_S)
+        brisk += recent(watch, second - BRISK_S)
+    return Sight(helper, beneficiary, second, hour, device, network, flags, reach, pace, brisk, others, links)
+
+
+def _links(book: Book, watch: Watch, others: list[int]) -> tuple[int, bool]:
+    """Return in how many plays of strangers a helper is the second to meet, and whether they meet anybody in one."""
+    links, meets = 0, False
+    for number in others[:OTHERS_KEPT]:
+        met = watch.others.count(number.to_bytes(b.OTHER_BYTES))
+        if met and small_stranger(book, watch, number):
+            meets = True
+            links += met == 1
+    return links, meets
+
+
+def small_stranger(book: Book, watch: Watch, number: int) -> bool:
+    """Tell whether another play is small, and of somebody who has nothing to do with this one."""
+    other = book.watches[number]
+    if other.assists > SMALL_PLAY or other.beneficiary == watch.beneficiary:
+        return False
+    return other.beneficiary not in watch.rows
+
+
+def is_paired(book: Book, device: Key, helper: Key) -> bool:
+    """Tell whether another account has been seen with a device."""
+    row = book.devices.first(device)
+    return row is not None and (row[8] > 1 or bytes(row[2:8]) != helper)
 
 
 def busy_from(book: Book) -> int:
@@ -73,13 +114,15 @@ def busy_from(book: Book) -> int:
 
 
 def recent(watch: Watch, since_s: int) -> int:
-    """Return how many of the last 128 assists of a play came at `since_s` or later."""
-    rows, at = watch.rows, len(watch.rows)
-    count = 0
-    while at > 0 and count < 128 and int.from_bytes(rows[at - 6 : at - 2]) >= since_s:
-        count += 1
-        at -= b.ROW_BYTES
-    return count
+    """Return how many assists of a play came at `since_s` or later: they stand in the order of time."""
+    rows, low, high = watch.rows, 0, watch.assists
+    while low < high:
+        middle = (low + high) // 2
+        if int.from_bytes(rows[middle * b.ROW_BYTES + 6 : middle * b.ROW_BYTES + 10]) < since_s:
+            low = middle + 1
+        else:
+            high = middle
+    return watch.assists - low
 
 
 def _moved(last: bytearray, device: Key | None, network: Key | None) -> int:
@@ -140,10 +183,14 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
     watch.uncalled += flags & b.UNCALLED and 1
     watch.busy += flags & b.BUSY and 1
     watch.returned += flags & b.RETURNED and 1
+    watch.linked += flags & b.LINKED and 1
+    watch.paired += flags & b.PAIRED and 1
+    watch.known += flags & b.KNOWN and 1
+    watch.links += sight.links
     watch.dropped += not counted
     book.helpings.add(sight.helper, sight.hour.to_bytes(2) + number.to_bytes(4) + device[:2] + network[:2])
     if counted:
-        _learn_usual(book, sight)
+        _learn_usual(book, sight, watch.assists - 1)
 
 
 def _number_of(book: Book, helping: Helping, sight: Sight) -> int:
@@ -174,12 +221,16 @@ def _learn_device(book: Book, device: Key, helper: Key, hour: int) -> None:
     book.devices.put(device, hour.to_bytes(2) + helper + bytes([accounts]))
 
 
-def _learn_usual(book: Book, sight: Sight) -> None:
+def _learn_usual(book: Book, sight: Sight, pairs: int) -> None:
     flags = sight.flags
     book.usual.note(
         pace=sight.pace,
+        brisk=sight.brisk,
         reach=sight.reach,
         young=bool(flags & b.YOUNG) if flags & b.AGED else None,
         moved=bool(flags & b.MOVED) if flags & b.SETTLED else None,
         uncalled=bool(flags & b.UNCALLED),
+        known=bool(flags & b.KNOWN),
+        pairs=pairs,
+        links=sight.links,
     )

@@ -27,12 +27,17 @@ class Usual(msgspec.Struct, kw_only=True):
     settled: int = _PRIOR
     moved: int = 0
     uncalled: int = 0
+    known: int = 0
+    pairs: int = 64 * _PRIOR
+    links: int = 0
     pace: list[int] = msgspec.field(default_factory=_plain)
     """By how many assists the play got within the two minutes before, this one included (63 and more are 63)."""
+    brisk: list[int] = msgspec.field(default_factory=_plain)
+    """The same within a quarter of an hour."""
     reach: list[int] = msgspec.field(default_factory=_plain)
     """By how many members the helper helped within the window, this one included."""
 
-    def note(self, *, pace: int, reach: int, young: bool | None, moved: bool | None, uncalled: bool) -> None:
+    def note(self, *, pace: int, brisk: int, reach: int, young: bool | None, moved: bool | None, uncalled: bool, known: bool, pairs: int, links: int) -> None:
         """Count one assist."""
         self.assists += 1
         if young is not None:
@@ -42,7 +47,11 @@ class Usual(msgspec.Struct, kw_only=True):
             self.settled += 1
             self.moved += moved
         self.uncalled += uncalled
+        self.known += known
+        self.pairs += pairs
+        self.links += links
         self.pace[min(pace, _BINS - 1)] += 1
+        self.brisk[min(brisk, _BINS - 1)] += 1
         self.reach[min(reach, _BINS - 1)] += 1
         if self.assists >= HALVED_AT:
             self._halve()
@@ -54,7 +63,11 @@ class Usual(msgspec.Struct, kw_only=True):
         self.settled >>= 1
         self.moved >>= 1
         self.uncalled >>= 1
+        self.known >>= 1
+        self.pairs >>= 1
+        self.links >>= 1
         self.pace = [count >> 1 for count in self.pace]
+        self.brisk = [count >> 1 for count in self.brisk]
         self.reach = [count >> 1 for count in self.reach]
 
 

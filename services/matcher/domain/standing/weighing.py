@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing.book import Book, Watch
-from services.matcher.domain.standing.observing import PACE_S, Sight, busy_from
+from services.matcher.domain.standing.observing import BRISK_S, Sight, busy_from
 from services.matcher.domain.standing.usual import upper_quartile
 
 Signal = Literal[
@@ -18,8 +18,13 @@ Signal = Literal[
     "shared_network",
     "network_alike",
     "burst",
+    "sudden",
+    "no_past",
+    "doubtful_plays",
     "returned_help",
     "same_helpers",
+    "helpers_met_before",
+    "paired_devices",
     "busy_helper",
     "busy_play",
     "moved_accounts",
@@ -38,6 +43,10 @@ class Counts(NamedTuple):
     uncalled: int
     busy: int
     returned: int
+    known: int
+    paired: int
+    linked: int
+    links: int
 
 
 Steps = tuple[tuple[int, int], ...]
@@ -57,9 +66,15 @@ _DEVICE_ACCOUNTS: Final[Steps] = ((5, 20), (8, 50), (15, 100))
 _CLUSTER: Final[Steps] = ((3, 25), (5, 60), (8, 100), (20, 150))
 _NETWORK: Final[Steps] = ((5, 10), (10, 20), (20, 35))
 _NETWORK_ALIKE: Final[Steps] = ((4, 45), (8, 75), (16, 90))
-_BURST: Final[Steps] = ((4, 60), (6, 80), (8, 100), (12, 120))
+_BURST: Final[Steps] = ((4, 50), (6, 75), (8, 100), (12, 120), (24, 160), (32, 200))
+_BRISK: Final[Steps] = ((3, 30), (5, 50), (8, 75), (12, 100), (20, 140))
+_NO_PAST: Final[Steps] = ((6, 25), (10, 40), (16, 55))
+_DOUBTFUL: Final[Steps] = ((2, 40), (3, 70), (4, 100), (6, 130))
 _RETURNED: Final[Steps] = ((3, 30), (4, 60), (5, 85), (6, 110))
 _SAME_HELPERS: Final[Steps] = ((3, 40), (4, 65), (5, 85), (7, 110), (12, 150))
+_LINKS: Final[Steps] = ((3, 30), (5, 60), (8, 90), (12, 110))
+_PAIRED: Final[Steps] = ((3, 30), (5, 60), (8, 90))
+_UNCALLED: Final[Steps] = ((4, 25), (6, 40), (9, 55), (14, 70))
 _BUSY: Final[Steps] = ((4, 35), (6, 55), (8, 75), (12, 100))
 _MOVED: Final[Steps] = ((2, 35), (3, 70), (4, 100))
 _STEADY: Final[Steps] = ((10, 35), (16, 70), (24, 100))
@@ -80,7 +95,7 @@ def points(steps: Steps, value: int) -> int:
 
 def counts_of(watch: Watch) -> Counts:
     """Return what the assists of a play show."""
-    return Counts(watch.assists, watch.young, watch.moved, watch.uncalled, watch.busy, watch.returned)
+    return Counts(watch.assists, watch.young, watch.moved, watch.uncalled, watch.busy, watch.returned, watch.known, watch.paired, watch.linked, watch.links)
 
 
 def counts_with(watch: Watch, sight: Sight) -> Counts:
@@ -93,6 +108,10 @@ def counts_with(watch: Watch, sight: Sight) -> Counts:
         uncalled=watch.uncalled + (flags & b.UNCALLED and 1),
         busy=watch.busy + (flags & b.BUSY and 1),
         returned=watch.returned + (flags & b.RETURNED and 1),
+        known=watch.known + (flags & b.KNOWN and 1),
+        paired=watch.paired + (flags & b.PAIRED and 1),
+        linked=watch.linked + (flags & b.LINKED and 1),
+        links=watch.links + sight.links,
     )
 
 
@@ -102,7 +121,7 @@ def weigh(book: Book, watch: Watch, sight: Sight, counts: Counts, *, is_in: bool
     _weigh_device(book, watch, sight, is_in, found)
     _weigh_network(book, watch, sight, is_in, found)
     _weigh_pace(book, watch, sight, found)
-    _weigh_circles(watch, sight, counts, is_in, found)
+    _weigh_circles(book, watch, sight, counts, is_in, found)
     _weigh_accounts(book, sight, counts, found)
     return found
 
@@ -163,7 +182,7 @@ def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     if sight.flags & b.YOUNG and unusual:
         _add(found, "network_alike", young, points(_NETWORK_ALIKE, young))
     elif close * 2 >= same:
-        _add(found, "network_alike", close, points(_NETWORK_ALIKE, close) // 2)
+        _add(found, "network_alike", close, points(_NETWORK_ALIKE, close) // (2 if sight.flags & b.UNCALLED else 4))
 
 
 def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
@@ -184,8 +203,15 @@ def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
 
 
 def _weigh_pace(book: Book, watch: Watch, sight: Sight, found: list[Evidence]) -> None:
-    usual = max(2, upper_quartile(book.usual.pace))
-    _add(found, "burst", sight.pace, points(_BURST, sight.pace // usual))
+    usual = book.usual
+    quick = points(_BURST, sight.pace // max(2, upper_quartile(usual.pace)))
+    brisk = points(_BRISK, sight.brisk // max(4, upper_quartile(usual.brisk)))
+    worth = max(quick, brisk)
+    if worth:
+        _add(found, "burst", sight.brisk, worth if sight.flags & b.UNCALLED else worth // 2)
+        age_s, before = sight.second - watch.opened_s, watch.assists - sight.brisk
+        if age_s >= 3600 and sight.brisk * age_s >= 8 * BRISK_S * max(1, before):
+            _add(found, "sudden", sight.brisk, 30)
     steady = steady_run(watch, sight.second)
     _add(found, "steady_pace", steady, points(_STEADY, steady))
 
@@ -210,7 +236,8 @@ def steady_run(watch: Watch, second: int) -> int:
     return 0
 
 
-def _weigh_circles(watch: Watch, sight: Sight, counts: Counts, is_in: bool, found: list[Evidence]) -> None:
+def _weigh_circles(book: Book, watch: Watch, sight: Sight, counts: Counts, is_in: bool, found: list[Evidence]) -> None:
+    usual = book.usual
     if sight.flags & b.RETURNED:
         worth = points(_RETURNED, counts.returned)
         _add(found, "returned_help", counts.returned, worth if counts.returned * 3 >= counts.assists else worth // 2)
@@ -218,6 +245,16 @@ def _weigh_circles(watch: Watch, sight: Sight, counts: Counts, is_in: bool, foun
         most = max(overlaps(watch, sight.others)) - is_in
         if most * 4 >= counts.assists - 1:
             _add(found, "same_helpers", most, points(_SAME_HELPERS, most))
+        doubtful = sum(1 for number in sight.others[:8] if _is_doubtful(book.watches[number]))
+        _add(found, "doubtful_plays", doubtful, points(_DOUBTFUL, doubtful))
+    seen, links = counts.assists, counts.links
+    if sight.flags & b.LINKED and links * 200 >= seen * seen and counts.linked * 4 >= seen:
+        if links * 2 * usual.pairs >= 8 * usual.links * seen * seen:
+            _add(found, "helpers_met_before", links, points(_LINKS, links))
+
+
+def _is_doubtful(watch: Watch) -> bool:
+    return watch.dropped >= 4 and watch.dropped * 2 >= watch.assists
 
 
 def overlaps(watch: Watch, others: list[int]) -> list[int]:
@@ -227,6 +264,12 @@ def overlaps(watch: Watch, others: list[int]) -> list[int]:
 
 def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Evidence]) -> None:
     usual, seen = book.usual, counts.assists
+    fresh = seen - counts.known
+    # At least nine tenths are new here, where in the market as a whole at most half are.
+    if not sight.flags & b.KNOWN and fresh * 10 >= seen * 9 and usual.known * 2 >= usual.assists:
+        _add(found, "no_past", fresh, points(_NO_PAST, fresh))
+    if sight.flags & b.PAIRED and counts.paired * 4 >= seen:
+        _add(found, "paired_devices", counts.paired, points(_PAIRED, counts.paired))
     if sight.flags & b.BUSY:
         _add(found, "busy_helper", sight.reach, points(_BUSY, sight.reach * _QUARTERS // busy_from(book)))
         if counts.busy >= 3 and counts.busy * 4 >= seen:
@@ -238,20 +281,20 @@ def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Eviden
         _add(found, "young_accounts", young, 40 if seen >= 15 else 25)
     if sight.flags & b.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3:
         if usual.uncalled * 10 <= usual.assists * 3:
-            _add(found, "not_notified", counts.uncalled, 40 if seen >= 10 else 25)
+            _add(found, "not_notified", counts.uncalled, points(_UNCALLED, counts.uncalled))
 
 
-def pace_around(watch: Watch, place: int) -> int:
-    """Return how many assists the play got within two minutes, from the one at `place` on or up to it: the greater."""
+def pace_around(watch: Watch, place: int, span_s: int) -> int:
+    """Return how many assists the play got within `span_s`, from the one at `place` on or up to it: the greater."""
     rows = watch.rows
     at_s = int.from_bytes(rows[place * 12 + 6 : place * 12 + 10])
     after = before = 0
     for other in range(place, min(watch.assists, place + 128)):
-        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) > at_s + PACE_S:
+        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) > at_s + span_s:
             break
         after += 1
     for other in range(place, max(-1, place - 128), -1):
-        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) < at_s - PACE_S:
+        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) < at_s - span_s:
             break
         before += 1
     return max(after, before)
