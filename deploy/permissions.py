@@ -31,7 +31,7 @@ RESERVED_USERS: Final = (*SERVICE_USERS, OPERATOR)
 """Names that no ordinary publisher may take: its intake subjects would be another user's."""
 
 PUBLISHER_FAMILIES: Final = ("order", "offer", "group", "refund", "play", "assist", "invitation")
-OPERATOR_FAMILIES: Final = ("market", "member", "dispute", "offer", "group")
+OPERATOR_FAMILIES: Final = ("market", "member", "dispute", "offer", "group", "play", "assist")
 
 
 class NameRefusedError(ValueError):

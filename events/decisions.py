@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from events import play_decisions as p
 from events.decision import Decision
 from events.reasons import Fault, Reason
 
@@ -24,6 +25,8 @@ class SeatRef(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     quantity: int = 1
     price_minor: int = 0
     """What the member pays in all for this seat, after any reduction; 0 where nobody pays through the market."""
+    won: bool | None = None
+    """In a group whose winners are drawn: whether this seat was; who was not pays nothing."""
 
 
 class MarketSet(Decision, tag="market.set", kw_only=True):
@@ -52,6 +55,8 @@ class GroupOpened(Decision, tag="group.opened", kw_only=True):
     member: str
     deadline: int
     pool: str | None = None
+    seed_sha256: str | None = None
+    """Where winners are drawn: commits to the seed that `group.filled` will show."""
 
 
 class SeatHeld(Decision, tag="seat.held", kw_only=True):
@@ -119,6 +124,8 @@ class GroupFilled(Decision, tag="group.filled", kw_only=True):
     actor: str | None = None
     reason: str | None = None
     ticket: str | None = None
+    seed: str | None = None
+    """Where winners were drawn: with it anyone can draw them again."""
 
 
 class GroupExpired(Decision, tag="group.expired", kw_only=True):
@@ -169,6 +176,7 @@ class RefundDue(Decision, tag="refund.due", kw_only=True):
         "order_refused",
         "not_confirmed",
         "price_by_size",
+        "not_drawn",
     ]
     publisher: str
     member: str | None = None
@@ -243,6 +251,18 @@ AnyDecision = (
     | Refused
     | Duplicate
     | Malformed
+    | p.PlayOpened
+    | p.PlayClosed
+    | p.PriceCut
+    | p.PlayAdvanced
+    | p.PlayTicketed
+    | p.PlayWon
+    | p.PlayCorrected
+    | p.PlayClaimed
+    | p.AssistCounted
+    | p.AssistHeld
+    | p.AssistRefused
+    | p.AssistVoided
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

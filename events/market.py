@@ -6,7 +6,7 @@ import msgspec
 
 from events.envelope import Data, Event
 from events.ids import DurationS, Name, Sha256Hex
-from events.limits import PUBLISHERS_MAX
+from events.limits import ASSISTS_PER_DAY_MAX, PUBLISHERS_MAX
 from events.offer import OfferTerms
 
 Family = Literal[
@@ -27,6 +27,19 @@ ZoneName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_+/-]{1,64}$")]
 """A name of the time-zone database, e.g. Asia/Shanghai."""
 
 
+AssistCap = Annotated[int, msgspec.Meta(ge=1, le=ASSISTS_PER_DAY_MAX)]
+
+
+class AssistCaps(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """How often a member may help: on one day of the market's time zone, and the same member in one ISO week.
+
+    Counted over all plays of the market; absent, there is no cap. A play may set its own.
+    """
+
+    per_helper_day: AssistCap | None = None
+    per_pair_week: AssistCap | None = None
+
+
 class MarketConfigured(Data, kw_only=True):
     """Sets clock, limits, publishers and offer defaults of a market; the whole of it each time.
 
@@ -45,6 +58,11 @@ class MarketConfigured(Data, kw_only=True):
     offer_capacity: Capacity = 1_000_000
     order_memory_s: DurationS = 30 * 86_400
     key_commitment: Sha256Hex | None = None
+    secret_commitment: Sha256Hex | None = None
+    """SHA-256 of the secret behind the draws (`events.fair.secret_commitment`); without it no play opens."""
+    assist_caps: AssistCaps | None = None
+    play_capacity: Capacity = 5_000_000
+    assist_capacity: Capacity = 20_000_000
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""

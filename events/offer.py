@@ -57,6 +57,8 @@ class OfferTerms(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     withdraw: Literal["until_paid", "until_filled", "never"] | None = None
     late_payment: Literal["refund", "rejoin"] | None = None
     labels: Annotated[list[Id], msgspec.Meta(max_length=LABELS_MAX)] | None = None
+    winners: Annotated[int, msgspec.Meta(ge=1, le=GROUP_MAX_SEATS)] | None = None
+    """So many seats of a filled group are drawn and get the goods; the others are refunded."""
 
     def times(self) -> tuple[str | None, ...]:
         """Return every time in the payload."""

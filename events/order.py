@@ -6,6 +6,7 @@ import msgspec
 
 from events.envelope import Data, Event, lines
 from events.ids import AmountMinor, Currency, Id, Name, Quantity, TimeText
+from events.signals import Signals
 
 
 class Payment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -22,6 +23,7 @@ class OrderTerms(Data, kw_only=True):
 
     `pool`: only orders of one pool meet. `via`: the member who shared it. `strangers`: may strangers join
     the group while this order sits in it. `merge`: may its group be merged. `payment`: paid beforehand.
+    `signals`: how the order came to the publisher.
     """
 
     order: Id
@@ -34,6 +36,7 @@ class OrderTerms(Data, kw_only=True):
     strangers: bool = True
     merge: bool = False
     payment: Payment | None = None
+    signals: Signals | None = None
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
@@ -46,6 +49,8 @@ class OrderTerms(Data, kw_only=True):
             text = f"{text}\n{self.via}"
         if self.payment is not None:
             text = f"{text}\n{self.payment.payment}"
+        if self.signals is not None and self.signals.channel is not None:
+            text = f"{text}\n{self.signals.channel}"
         return text
 
     def members(self) -> tuple[str | None, ...]:

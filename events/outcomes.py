@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS, PlayTicketed
 from events.record import Entry, entry_id
 
 _to_builtins: Final = msgspec.to_builtins
@@ -24,10 +25,11 @@ class _Identified(msgspec.Struct):
 _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
-PERSONAL: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
+ABOUT_ORDERS: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
+PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS)
 # `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them.
 NOT_FOR_PUBLISHERS: Final = ("promoted",)
-NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages")
+NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages", "score", "reasons")
 
 
 def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
@@ -67,15 +69,23 @@ def news_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def results_of(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (member, document) for each result that a member gets from an entry."""
+    """Yield (member, document) for each result that a member gets from an entry.
+
+    Tickets for a filled group stand once behind the page that names its seats, and are told to each of them.
+    """
     head = {"entry": _name(entry), "at": entry.at}
+    told: d.Closing | None = None
     for decision in entry.decisions:
         if isinstance(decision, CLOSING):
             shared = _fields(decision, NOT_FOR_MEMBERS)
             for seat in decision.seats:
                 yield seat.member, {**head, **shared, **_seat_fields(seat)}
+            told = decision
         elif isinstance(decision, PERSONAL) and decision.member is not None:
             yield decision.member, {**head, **_fields(decision, NOT_FOR_MEMBERS)}
+        elif isinstance(decision, PlayTicketed) and told is not None:
+            for seat in told.seats:
+                yield seat.member, {**head, **_fields(decision, NOT_FOR_MEMBERS)}
 
 
 def _answering(decisions: list[d.AnyDecision]) -> d.AnyDecision:
@@ -90,10 +100,10 @@ def _answering(decisions: list[d.AnyDecision]) -> d.AnyDecision:
 
 
 def _may_see(publisher: str, own_order: str | None, decision: d.AnyDecision) -> bool:
-    """Tell whether a decision is about no order, about one of the publisher's, or about the one its event names."""
+    """Tell whether a decision is nobody's own, or the publisher's, or about the order that its event names."""
     if not isinstance(decision, PERSONAL) or decision.publisher in (None, publisher):
         return True
-    return decision.order == own_order
+    return isinstance(decision, ABOUT_ORDERS) and decision.order == own_order
 
 
 def _name(entry: Entry) -> str:
@@ -123,4 +133,5 @@ def _seat_fields(seat: d.SeatRef) -> dict[str, Any]:
         "member": seat.member,
         "quantity": seat.quantity,
         "price_minor": seat.price_minor,
+        **({} if seat.won is None else {"won": seat.won}),
     }

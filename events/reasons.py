@@ -66,6 +66,27 @@ class Reason(StrEnum):
     NOTHING_CONFIRMED = "nothing_confirmed"
     # Member
     SELF_BLOCK = "self_block"
+    # Play and assist
+    PLAY_EXISTS = "play_exists"
+    PLAY_UNKNOWN = "play_unknown"
+    PLAY_FORM_UNKNOWN = "play_form_unknown"
+    PLAY_INCOMPLETE = "play_incomplete"
+    PLAY_INCONSISTENT = "play_inconsistent"
+    PLAY_OVER = "play_over"
+    PLAY_FULL = "play_full"
+    NOTHING_TO_BUY = "nothing_to_buy"
+    DRAWS_NOT_COMMITTED = "draws_not_committed"
+    ASSIST_EXISTS = "assist_exists"
+    ASSIST_UNKNOWN = "assist_unknown"
+    ASSIST_VOIDED = "assist_voided"
+    ASSIST_REFUSED = "assist_refused"
+    ASSIST_NOT_HELD = "assist_not_held"
+    SELF_HELP = "self_help"
+    ALREADY_HELPED = "already_helped"
+    VIA_REQUIRED = "via_required"
+    NEW_MEMBERS_ONLY = "new_members_only"
+    HELPER_DAY_CAP = "helper_day_cap"
+    PAIR_WEEK_CAP = "pair_week_cap"
 
 
 class Fault(StrEnum):
@@ -86,6 +107,7 @@ class Fault(StrEnum):
     BAD_SOURCE = "bad_source"
     BAD_TIME = "bad_time"
     BAD_SUBJECT = "bad_subject"
+    RAW_SIGNAL = "raw_signal"
 
 
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
@@ -153,6 +175,38 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "refund_settled": ("The refund has already been settled.", "该退款已完成。"),
     "nothing_confirmed": ("The group has no confirmed seat.", "该团没有已确认的名额。"),
     "self_block": ("A member cannot block itself.", "成员不能屏蔽自己。"),
+    "play_exists": ("Another play with this id exists.", "该编号的活动已存在。"),
+    "play_unknown": ("No play with this id is known.", "没有该编号的活动。"),
+    "play_form_unknown": ("This form of play is not known here.", "未知的玩法。"),
+    "play_incomplete": ("The play lacks a rule that has no default.", "活动缺少必需的规则。"),
+    "play_inconsistent": (
+        "A rule of the play is not one of its form, or contradicts another.",
+        "活动的规则不属于该玩法，或相互矛盾。",
+    ),
+    "play_over": ("The play is over.", "该活动已结束。"),
+    "play_full": ("The play has as many helpers as it takes.", "该活动的助力人数已满。"),
+    "nothing_to_buy": ("This play has no price at which to buy.", "该活动没有可购买的价格。"),
+    "draws_not_committed": (
+        "The market has not committed to the secret behind its draws.",
+        "该市场尚未对抽奖密钥作出承诺。",
+    ),
+    "assist_exists": ("Another assist of this play has this id.", "该活动中已有此编号的助力。"),
+    "assist_unknown": ("No such assist of this member is known in this play.", "该活动中没有此成员的该笔助力。"),
+    "assist_voided": ("The assist has already been voided.", "该助力已作废。"),
+    "assist_refused": ("The assist was refused and counts nothing.", "该助力已被拒绝，不计入。"),
+    "assist_not_held": ("The assist is not held for review.", "该助力不在审核中。"),
+    "self_help": (
+        "A member cannot help an own play, nor be the one who shared it to itself.",
+        "成员不能为自己助力，也不能由自己分享给自己。",
+    ),
+    "already_helped": ("The member has already helped this play.", "该成员已为此活动助力。"),
+    "via_required": ("The assist must name who shared the play.", "助力须注明分享者。"),
+    "new_members_only": ("Only new members may help this play.", "仅限新成员助力。"),
+    "helper_day_cap": ("The member has helped as often today as is allowed.", "该成员今日助力次数已达上限。"),
+    "pair_week_cap": (
+        "The member has helped the same member as often this week as is allowed.",
+        "该成员本周为同一成员助力的次数已达上限。",
+    ),
     "not_utf8": ("The bytes are not UTF-8.", "内容不是 UTF-8 编码。"),
     "not_json": ("The bytes are not one JSON value.", "内容不是合法的 JSON。"),
     "too_deep": ("The JSON is nested too deeply.", "JSON 嵌套过深。"),
@@ -176,6 +230,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "bad_subject": (
         "The message came on a subject that is not an intake subject.",
         "消息的主题不是入口主题。",
+    ),
+    "raw_signal": (
+        "A device or network is not a SHA-256 in lower-case hexadecimal; hash it before it is sent.",
+        "设备或网络标识须先做 SHA-256 哈希（小写十六进制），不接受原始值。",
     ),
 }
 """One sentence for each reason and fault: (English, Chinese)."""

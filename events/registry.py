@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from events import clock, group, market, member, offer, order, refund
+from events import assist, clock, group, market, member, offer, order, play, refund
 from events.envelope import Event
 
 AnyEvent = (
@@ -24,6 +24,10 @@ AnyEvent = (
     | refund.RefundFailedEvent
     | member.MemberBlockedEvent
     | clock.ClockTickedEvent
+    | play.PlayOpenedEvent
+    | play.PlayClosedEvent
+    | assist.AssistGivenEvent
+    | assist.AssistVoidedEvent
 )
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)}

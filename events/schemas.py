@@ -46,6 +46,7 @@ _SEAT: Final[Schema] = {
     "quantity": {"type": "integer"},
     "price_minor": {"type": "integer", "description": "What the member pays in all for this seat."},
 }
+_WON: Final[Schema] = {"won": {"type": "boolean", "description": "There where winners are drawn: whether it won."}}
 
 
 def event_schemas() -> dict[str, Schema]:
@@ -157,12 +158,12 @@ def _outcome() -> Schema:
     for kind, struct in DECISION_KINDS.items():
         plain = _told(struct, outcomes.NOT_FOR_PUBLISHERS)
         also[f"also.{kind}"] = plain
-        seat = _SEAT if struct in outcomes.CLOSING else {}
+        seat = {**_SEAT, **_WON} if struct in outcomes.CLOSING else {}
         properties = {**_ASKED, "entry": _ENTRY_NAME, "at": _AT, **plain["properties"], **seat}
         properties["also"] = {"type": "array", "items": {"$ref": _POINTER.format(name="also")}}
         definitions[kind] = {**plain, "properties": properties, "required": ["entry", "at", *plain["required"]]}
     return {
-        "description": "The outcome of an event (with id and source), or news of an order that something else caused.",
+        "description": "The outcome of an event (with id and source), or news of an order or play that came otherwise.",
         "oneOf": _references(definitions),
         "$defs": {**definitions, "also": {"oneOf": _references(also)}, **also, **_shared_definitions()},
     }
@@ -175,10 +176,11 @@ def _result() -> Schema:
             continue
         plain = _told(struct, outcomes.NOT_FOR_MEMBERS)
         seat = _SEAT if struct in outcomes.CLOSING else {}
-        properties = {"entry": _ENTRY_NAME, "at": _AT, **plain["properties"], **seat}
+        drawn = _WON if struct in outcomes.CLOSING else {}
+        properties = {"entry": _ENTRY_NAME, "at": _AT, **plain["properties"], **seat, **drawn}
         definitions[kind] = {**plain, "properties": properties, "required": ["entry", "at", *plain["required"], *seat]}
     return {
-        "description": "What a member is told of an own order.",
+        "description": "What a member is told of an own order, play or assist.",
         "oneOf": _references(definitions),
         "$defs": {**definitions, **_shared_definitions()},
     }

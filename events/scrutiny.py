@@ -26,6 +26,7 @@ _NOT_IDS: Final = ("subject", "dataschema", "source", "time")
 _QUOTED_VALUE: Final = re.compile(r"(?<=^Invalid value) .*(?= - at )|(?<=^Invalid enum value) .*(?= - at )", re.DOTALL)
 # No other text has these limits.
 _ID_LENGTHS: Final = ("Expected `str` of length >= 1", f"Expected `str` of length <= {ID_MAX_CHARS}")
+_SIGNALS: Final = ("`$.data.signals.device`", "`$.data.signals.network`")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
 
 
@@ -64,6 +65,8 @@ def explain(raw: bytes, error: Exception) -> Unreadable:
     if claim.type not in EVENT_TYPES:
         return Unreadable(Fault.UNKNOWN_TYPE, _shown(claim.type, "type"))
     fault = Fault.BAD_ID if str(error).startswith(_ID_LENGTHS) else Fault.WRONG_FIELD
+    if str(error).endswith(_SIGNALS):
+        fault = Fault.RAW_SIGNAL
     return Unreadable(fault, _without_values(error))
 
 

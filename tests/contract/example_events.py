@@ -2,8 +2,11 @@
 
 from typing import Any, Final
 
-from events import clock, group, market, member, offer, order, refund
+import msgspec
+
+from events import assist, clock, group, market, member, offer, order, play, refund
 from events.envelope import Data, Event
+from events.signals import Signals
 
 TIME: Final = "2026-11-23T10:00:00.125Z"
 LATER: Final = "2026-11-24T18:30:00+08:00"
@@ -60,7 +63,14 @@ ORDER: Final[dict[str, Any]] = {
 }
 PAYMENT: Final = order.Payment(payment="4200001234567890", amount_minor=3580, currency="CNY", paid_at=TIME)
 BARE_ORDER: Final[dict[str, Any]] = {"order": "o-1", "member": "m-1", "offer": "spring-tea"}
+SIGNALS: Final = Signals(device="d1" * 32, network="0e" * 32, account_age_days=3, channel="mini-program")
 ACT: Final[dict[str, Any]] = {"actor": "cs-7", "reason": "wrong_item", "ticket": "T-2026-4711"}
+
+
+def market_of(examples: list[Event]) -> market.MarketConfigured:
+    """Return the configuration among `examples`."""
+    return next(event.data for event in examples if isinstance(event, market.MarketConfiguredEvent))
+
 
 FULL: Final[list[Event]] = [
     example(
@@ -112,6 +122,33 @@ FULL: Final[list[Event]] = [
     ),
     example(member.MemberBlockedEvent, member.MemberBlocked(member="m-3f2a9c0d", other="m-77aa01bc", lifted=True)),
     example(clock.ClockTickedEvent, clock.ClockTicked(), source="//matcher"),
+    example(
+        play.PlayOpenedEvent,
+        play.PlayOpened(
+            play="draw-1",
+            form="lottery",
+            member="m-3f2a9c0d",
+            offer="spring-tea",
+            ttl_s=172_800,
+            ends_at=LATER,
+            helper_limit=5_000,
+            new_only=True,
+            new_within_days=30,
+            new_weight=2,
+            per_helper_day=3,
+            per_pair_week=5,
+            terms={"prizes": [{"prize": "kettle", "quantity": 2}], "tickets_per_assist": 1, "tickets_to": "helper"},
+        ),
+    ),
+    example(play.PlayClosedEvent, play.PlayClosed(play="draw-1", cause="bought", order="B-17", **ACT)),
+    example(
+        assist.AssistGivenEvent,
+        assist.AssistGiven(play="draw-1", assist="a-1", member="m-77aa01bc", via="m-3f2a9c0d", signals=SIGNALS),
+    ),
+    example(
+        assist.AssistVoidedEvent,
+        assist.AssistVoided(play="draw-1", assist="a-1", member="m-77aa01bc", verdict="count", **ACT),
+    ),
 ]
 """Every type once, every field given."""
 
@@ -127,8 +164,33 @@ BARE: Final[list[Event]] = [
     example(order.OrderPaidEvent, order.OrderPaid(order="o-1", payment="p-1", amount_minor=0, currency="CNY")),
     example(refund.RefundSettledEvent, refund.RefundSettled(refund="r-1")),
     example(member.MemberBlockedEvent, member.MemberBlocked(member="m-1", other="m-2")),
+    example(play.PlayOpenedEvent, play.PlayOpened(play="cut-1", form="bargain")),
+    example(play.PlayClosedEvent, play.PlayClosed(play="cut-1", cause="early")),
+    example(assist.AssistGivenEvent, assist.AssistGiven(play="cut-1", assist="a-1", member="m-1")),
+    example(assist.AssistVoidedEvent, assist.AssistVoided(play="cut-1", assist="a-1", member="m-1", **ACT)),
 ]
 """Types with fields that may be absent, without them."""
+
+GROWN: Final[list[Event]] = [
+    example(
+        market.MarketConfiguredEvent,
+        msgspec.structs.replace(
+            market_of(FULL),
+            secret_commitment="5c0f3b3e0a8e6a1c9c4bb3c9bb21c19e4d7c30e08a9b0a6a5f3b1d4b5d9c2f77",
+            assist_caps=market.AssistCaps(per_helper_day=3, per_pair_week=5),
+            play_capacity=10_000,
+            assist_capacity=1_000_000,
+        ),
+    ),
+    example(
+        offer.OfferPublishedEvent,
+        offer.OfferPublished(offer="spring-tea", skus={"250g": 40, "500g": 0}, **TERMS, winners=2),
+    ),
+    example(offer.OfferChangedEvent, offer.OfferChanged(offer="spring-tea", **TERMS, winners=2)),
+    example(order.OrderPostedEvent, order.OrderPosted(**ORDER, payment=PAYMENT, signals=SIGNALS, lead="if_needed")),
+    example(order.OrderJoinedEvent, order.OrderJoined(**ORDER, payment=PAYMENT, signals=SIGNALS, group="g1041-0")),
+]
+"""Types that have gained fields since their full example was written, again with every field given."""
 
 
 def name_of(event: Event) -> str:

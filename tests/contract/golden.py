@@ -18,8 +18,8 @@ import msgspec
 from events import leaf as leaves
 from events.record import decode_entry_bytes, encode_entry, encode_record, hash_bytes
 from events.refund import refund_id
-from tests.contract.example_events import BARE, FULL, name_of
-from tests.contract.example_records import DECISIONS, ENTRIES, MARKET_KEY, RECORD, kind_of
+from tests.contract.example_events import BARE, FULL, GROWN, name_of
+from tests.contract.example_records import DECISIONS, ENTRIES, GROWN_DECISIONS, MARKET_KEY, RECORD, kind_of
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "events" / "golden"
 MANIFEST: Final = "SHA256SUMS"
@@ -29,13 +29,16 @@ def corpus() -> dict[str, bytes]:
     """Return the bytes that this version writes for every example, by path in the corpus."""
     events = {f"events/{name_of(event)}.json": msgspec.json.encode(event) for event in FULL}
     bare = {f"events/{name_of(event)}.bare.json": msgspec.json.encode(event) for event in BARE}
+    grown = {f"events/{name_of(event)}.2.json": msgspec.json.encode(event) for event in GROWN}
     decisions = {f"decisions/{kind_of(decision)}.json": msgspec.json.encode(decision) for decision in DECISIONS}
+    grown |= {f"decisions/{kind_of(decision)}.2.json": msgspec.json.encode(decision) for decision in GROWN_DECISIONS}
     entries = {f"entries/{name}.json": encode_entry(entry) for name, entry in ENTRIES.items()}
     leaf_files = {f"leaves/{name}.hex": leaf_of(raw).hex().encode() for name, raw in by_stem(entries).items()}
     vectors = (json.dumps(_vectors(by_stem(entries)), indent=1) + "\n").encode()
     return {
         **events,
         **bare,
+        **grown,
         **decisions,
         **entries,
         "record.json": encode_record(RECORD),

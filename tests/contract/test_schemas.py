@@ -38,11 +38,11 @@ def event_of(file: str) -> dict[str, Any]:
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object in a document that is a struct: dictionaries by variant or publisher are not."""
+    """Yield every object in a document that is a struct: dictionaries by variant, publisher or term are not."""
     if isinstance(value, dict):
         yield value
         for key, inner in value.items():
-            if key not in ("publishers", "skus", "stock"):
+            if key not in ("publishers", "skus", "stock", "terms"):
                 yield from objects(inner)
     elif isinstance(value, list):
         for item in value:

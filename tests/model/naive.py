@@ -23,7 +23,7 @@ from tests.model.naive_world import Fields, World, decision, refund_id
 EntryFields = dict[str, Any]
 
 OWN_FAMILIES: Final = {
-    "operator": ["market", "member", "dispute", "offer", "group"],
+    "operator": ["market", "member", "dispute", "offer", "group", "play", "assist"],
     "matcher": ["clock"],
 }
 NOT_REMEMBERED: Final = ("id_reused", "too_old", "from_the_future", "capacity")

@@ -18,7 +18,7 @@ from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
 
 _FAMILIES_BY_OFFICE: Final = {
-    OPERATOR: frozenset({"market", "member", "dispute", "offer", "group"}),
+    OPERATOR: frozenset({"market", "member", "dispute", "offer", "group", "play", "assist"}),
     MATCHER: frozenset({"clock"}),
 }
 _WRAPPED: Final = re.compile(rb'\{"publisher":"([A-Za-z0-9_-]{1,64})",').match

@@ -1,0 +1,1 @@
+"""Plays in which friends help each other: common rules once, and one module for each form."""
