@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.fraud_people import DAY_S, HOUR_S, Person, Town
+from tests.bench.fraud_people import DAY_S, HOUR_S, Person, Town, hashed
 
 HONEST: Final = "honest"
 ATTACKS: Final = ("device_farm", "ring", "burst", "paid_helpers", "slow_drip", "takeover")
@@ -37,7 +37,7 @@ class Given:
     via: str | None
     device: str
     network: str
-    account_age_s: int
+    account_age_days: int
     channel: str
     label: str
 
@@ -94,9 +94,9 @@ class Traffic:
                 play=play,
                 helper=person.member,
                 via=via,
-                device=device,
-                network=network,
-                account_age_s=max(0, at_s - person.born_s),
+                device=hashed(device),
+                network=hashed(network),
+                account_age_days=max(0, at_s - person.born_s) // DAY_S,
                 channel=channel,
                 label=label,
             )

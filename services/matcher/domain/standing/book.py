@@ -1,44 +1,22 @@
 """What detection remembers: plays with their assists, who helped whom, devices, networks, and what is usual."""
 
+from sys import byteorder
 from typing import Final
 
 import msgspec
 
 from services.matcher.domain.standing.clusters import Clusters
-from services.matcher.domain.standing.packed import Key, Table
+from services.matcher.domain.standing.flags import DROPPED
+from services.matcher.domain.standing.packed import KEY_BYTES, Key, Table
 from services.matcher.domain.standing.usual import Usual
 
 WINDOW_H: Final = 7 * 24
 MARKS_BYTES: Final = 12
 """Of one assist in `Watch.marks`: six of its device's key, six of its network's."""
-ROW_BYTES: Final = 12
-"""Of one assist in `Watch.rows`: six of the helper's key, four of the second, two of flags."""
+ROW_BYTES: Final = 8
+"""Of one assist in `Watch.rows`: six of the helper's key, two of flags."""
+TIME_BYTES: Final = 4
 OTHER_BYTES: Final = 4
-
-# Flags of an assist.
-YOUNG: Final = 1
-"""The account is younger than a week."""
-AGED: Final = 2
-"""The account's age is known."""
-MOVED: Final = 4
-"""Device and network both differ from those that the account helped with before."""
-SETTLED: Final = 8
-"""The account has helped before with a known device and network."""
-UNCALLED: Final = 16
-"""Nobody is known to have notified, invited or shared with the helper."""
-BUSY: Final = 32
-"""The account helps many more people than is usual."""
-RETURNED: Final = 64
-"""The beneficiary had helped the helper, directly or through one other member."""
-LINKED: Final = 256
-"""The helper met an earlier helper of this play in a small play of a stranger."""
-PAIRED: Final = 512
-"""The device had been used by another account."""
-KNOWN: Final = 1024
-"""The account has helped somebody within the window."""
-DROPPED: Final = 128
-"""Held, refused or voided: it counts as evidence, not as help."""
-
 
 class Watch(msgspec.Struct, kw_only=True, gc=False):
     """One play as detection sees it: 24 bytes an assist, and four for each other play that a helper has helped in."""
@@ -46,6 +24,8 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     play: str
     beneficiary: Key
     opened_s: int
+    times: bytearray = msgspec.field(default_factory=bytearray)
+    """The second of each assist, in the byte order of the machine, so that the C library can search them."""
     marks: bytearray = msgspec.field(default_factory=bytearray)
     rows: bytearray = msgspec.field(default_factory=bytearray)
     others: bytearray = msgspec.field(default_factory=bytearray)
@@ -67,7 +47,32 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     @property
     def assists(self) -> int:
         """How many assists have been seen, whatever became of them."""
-        return len(self.rows) // ROW_BYTES
+        return len(self.times) >> 2
+
+    def helper_at(self, place: int) -> Key:
+        """Return who gave the assist at `place`."""
+        return bytes(self.rows[place * ROW_BYTES : place * ROW_BYTES + KEY_BYTES])
+
+    def second_at(self, place: int) -> int:
+        """Return when the assist at `place` was given."""
+        return int.from_bytes(self.times[place * TIME_BYTES : place * TIME_BYTES + TIME_BYTES], byteorder)
+
+    def flags_at(self, place: int) -> int:
+        """Return the flags of the assist at `place`."""
+        return int.from_bytes(self.rows[place * ROW_BYTES + KEY_BYTES : place * ROW_BYTES + ROW_BYTES])
+
+    def drop(self, place: int) -> None:
+        """Count the assist at `place` as help no more."""
+        self._set_flags(place, self.flags_at(place) | DROPPED)
+        self.dropped += 1
+
+    def restore(self, place: int) -> None:
+        """Count the assist at `place` as help after all."""
+        self._set_flags(place, self.flags_at(place) & ~DROPPED)
+        self.dropped -= 1
+
+    def _set_flags(self, place: int, flags: int) -> None:
+        self.rows[place * ROW_BYTES + KEY_BYTES : place * ROW_BYTES + ROW_BYTES] = flags.to_bytes(2)
 
 
 class Book(msgspec.Struct, kw_only=True):

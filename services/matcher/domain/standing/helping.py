@@ -20,11 +20,16 @@ class Helping(NamedTuple):
     """Hash of the device, in hexadecimal digits."""
     network: str | None = None
     """Hash of the network, in hexadecimal digits."""
-    account_age_h: int | None = None
+    account_age_days: int | None = None
     was_notified: bool | None = None
     """Whether a notice, an invitation or a share by somebody in the play reached the helper."""
 
 
 def key_of(name: str) -> Key:
-    """Return the key of a member, device or network: 48 bits of a hash that nobody chooses."""
+    """Return the key of a member: 48 bits of a hash that nobody chooses."""
     return blake2b(name.encode(), digest_size=KEY_BYTES).digest()
+
+
+def mark_of(hashed: str) -> Key:
+    """Return the key of a device or network: 48 bits of what is a hash already, made with a salt that nobody knows."""
+    return bytes.fromhex(hashed[: 2 * KEY_BYTES])

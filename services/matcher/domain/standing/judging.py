@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from services.matcher.domain.standing import book as b
+from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
 from services.matcher.domain.standing.observing import (
@@ -106,7 +107,7 @@ def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[
     sights = [sight_again(book, watch, place, hour) for place in places]
     counts = counts_now(watch, sights)
     for sight in sights:
-        if sight.flags & b.DROPPED:
+        if sight.flags & f.DROPPED:
             continue
         evidence = weigh(book, watch, sight, counts, is_in=True)
         score = sum(piece.points for piece in evidence)
@@ -117,10 +118,10 @@ def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[
 def counts_now(watch: Watch, sights: list[Sight]) -> Counts:
     """Return how many assists of a play show what, where the latest, `sights`, have been looked at again."""
     counts = counts_of(watch)
-    busy = sum(1 for sight in sights if sight.flags & b.BUSY)
-    returned = sum(1 for sight in sights if sight.flags & b.RETURNED)
-    linked = sum(1 for sight in sights if sight.flags & b.LINKED)
-    paired = sum(1 for sight in sights if sight.flags & b.PAIRED)
+    busy = sum(1 for sight in sights if sight.flags & f.BUSY)
+    returned = sum(1 for sight in sights if sight.flags & f.RETURNED)
+    linked = sum(1 for sight in sights if sight.flags & f.LINKED)
+    paired = sum(1 for sight in sights if sight.flags & f.PAIRED)
     return counts._replace(
         busy=max(counts.busy, busy),
         returned=max(counts.returned, returned),
@@ -131,24 +132,24 @@ def counts_now(watch: Watch, sights: list[Sight]) -> Counts:
 
 def sight_again(book: Book, watch: Watch, place: int, hour: int) -> Sight:
     """Return what the assist at `place` of a play shows now."""
-    row = watch.rows[place * b.ROW_BYTES : (place + 1) * b.ROW_BYTES]
     mark = bytes(watch.marks[place * b.MARKS_BYTES : (place + 1) * b.MARKS_BYTES])
-    helper, flags = bytes(row[:6]), int.from_bytes(row[10:12])
+    helper, flags = watch.helper_at(place), watch.flags_at(place)
     others = other_plays(book, book.helpings.rows(helper), hour, book.numbers[watch.play])
     reach = reach_of(book, watch.beneficiary, others)
     if reach >= busy_from(book):
-        flags |= b.BUSY
+        flags |= f.BUSY
     if is_returned(book, helper, watch.beneficiary, hour):
-        flags |= b.RETURNED
+        flags |= f.RETURNED
     device, network = mark[:KEY_BYTES], mark[KEY_BYTES:]
     if any(met > 1 and small_stranger(book, watch, n) for met, n in zip(overlaps(watch, others), others, strict=False)):
-        flags |= b.LINKED
-    if is_paired(book, device, helper):
-        flags |= b.PAIRED
+        flags |= f.LINKED
+    device_row = None if device == UNKNOWN_MARK else book.devices.first(device)
+    if device_row is not None and is_paired(device_row, helper):
+        flags |= f.PAIRED
     return Sight(
         helper=helper,
         beneficiary=watch.beneficiary,
-        second=int.from_bytes(row[6:10]),
+        second=watch.second_at(place),
         hour=hour,
         device=None if device == UNKNOWN_MARK else device,
         network=None if network == UNKNOWN_MARK else network,
@@ -157,4 +158,5 @@ def sight_again(book: Book, watch: Watch, place: int, hour: int) -> Sight:
         pace=pace_around(watch, place, PACE_S),
         brisk=pace_around(watch, place, BRISK_S),
         others=others,
+        device_row=device_row,
     )

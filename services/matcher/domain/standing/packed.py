@@ -35,23 +35,30 @@ class Table(msgspec.Struct, kw_only=True):
     window_h: int
     shards: dict[bytes, Shard] = {}
 
-    def places(self, key: Key) -> list[int]:
-        """Return where, in its shard, the records of `key` stand, oldest first."""
-        shard = self.shards.get(key[:2])
-        return [] if shard is None else _places(shard.keys, key[2:])
-
-    def rows(self, key: Key) -> list[bytearray]:
-        """Return copies of the records of `key`, oldest first."""
+    def rows(self, key: Key) -> list[bytes]:
+        """Return the records of `key`, oldest first."""
         shard = self.shards.get(key[:2])
         if shard is None:
             return []
-        width = self.row_bytes
-        return [shard.rows[place * width : place * width + width] for place in _places(shard.keys, key[2:])]
+        keys, fingerprint, width = shard.keys, key[2:], self.row_bytes
+        found = []
+        at = keys.find(fingerprint)
+        while at >= 0:
+            if at & 3:
+                at = keys.find(fingerprint, at + 1)
+                continue
+            begin = (at >> 2) * width
+            found.append(bytes(shard.rows[begin : begin + width]))
+            at = keys.find(fingerprint, at + _FINGERPRINT_BYTES)
+        return found
 
-    def first(self, key: Key) -> bytearray | None:
-        """Return a copy of the only record of `key`, or None."""
-        found = self.rows(key)
-        return found[0] if found else None
+    def first(self, key: Key) -> bytes | None:
+        """Return the only record of `key`, or None."""
+        shard = self.shards.get(key[:2])
+        if shard is None:
+            return None
+        begin = _place(shard.keys, key[2:]) * self.row_bytes
+        return None if begin < 0 else bytes(shard.rows[begin : begin + self.row_bytes])
 
     def add(self, key: Key, row: bytes) -> None:
         """Add a record; its first two bytes are the present hour."""
@@ -66,13 +73,12 @@ class Table(msgspec.Struct, kw_only=True):
 
     def put(self, key: Key, row: bytes) -> None:
         """Replace the only record of `key`, or add it."""
-        assert len(row) == self.row_bytes
-        places = self.places(key)
-        if not places:
+        shard = self.shards.get(key[:2])
+        begin = -1 if shard is None else _place(shard.keys, key[2:]) * self.row_bytes
+        if shard is None or begin < 0:
             self.add(key, row)
-            return
-        begin = places[0] * self.row_bytes
-        self.shards[key[:2]].rows[begin : begin + self.row_bytes] = row
+        else:
+            shard.rows[begin : begin + self.row_bytes] = row
 
     def _prune(self, shard: Shard, hour: int) -> None:
         width, window_h = self.row_bytes, self.window_h
@@ -91,13 +97,9 @@ def age_h(now_h: int, then_h: int) -> int:
     return now_h - then_h & _HOURS
 
 
-def _places(keys: bytearray, fingerprint: bytes) -> list[int]:
-    found = []
+def _place(keys: bytearray, fingerprint: bytes) -> int:
+    """Return the place of the first record with this fingerprint, or -1; a match across two of them is none."""
     at = keys.find(fingerprint)
-    while at >= 0:
-        if at & 3:
-            at = keys.find(fingerprint, at + 1)
-            continue
-        found.append(at >> 2)
-        at = keys.find(fingerprint, at + _FINGERPRINT_BYTES)
-    return found
+    while at & 3 and at > 0:
+        at = keys.find(fingerprint, at + 1)
+    return at >> 2

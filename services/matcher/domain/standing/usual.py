@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from services.matcher.domain.standing import flags as f
+
 HALVED_AT: Final = 1 << 16
 _PRIOR: Final = 64
 """Assists that a new market is taken to have seen, all of the plainest kind."""
@@ -37,17 +39,26 @@ class Usual(msgspec.Struct, kw_only=True):
     reach: list[int] = msgspec.field(default_factory=_plain)
     """By how many members the helper helped within the window, this one included."""
 
-    def note(self, *, pace: int, brisk: int, reach: int, young: bool | None, moved: bool | None, uncalled: bool, known: bool, pairs: int, links: int) -> None:
-        """Count one assist."""
+    usual_pace: int = 1
+    """Upper quartiles, taken anew after each 256 assists: a scan for each would cost as much as all the rest."""
+    usual_brisk: int = 1
+    usual_reach: int = 1
+
+    def note(self, flags: int, pace: int, brisk: int, reach: int, pairs: int, links: int) -> None:
+        """Count one assist by its flags, the paces of its play, whom its helper helped, and whom it met there."""
         self.assists += 1
-        if young is not None:
+        if flags & f.AGED:
             self.aged += 1
-            self.young += young
-        if moved is not None:
+            if flags & f.YOUNG:
+                self.young += 1
+        if flags & f.SETTLED:
             self.settled += 1
-            self.moved += moved
-        self.uncalled += uncalled
-        self.known += known
+            if flags & f.MOVED:
+                self.moved += 1
+        if flags & f.UNCALLED:
+            self.uncalled += 1
+        if flags & f.KNOWN:
+            self.known += 1
         self.pairs += pairs
         self.links += links
         self.pace[min(pace, _BINS - 1)] += 1
@@ -55,6 +66,10 @@ class Usual(msgspec.Struct, kw_only=True):
         self.reach[min(reach, _BINS - 1)] += 1
         if self.assists >= HALVED_AT:
             self._halve()
+        if not self.assists & 0xFF:
+            self.usual_pace = upper_quartile(self.pace)
+            self.usual_brisk = upper_quartile(self.brisk)
+            self.usual_reach = upper_quartile(self.reach)
 
     def _halve(self) -> None:
         self.assists >>= 1

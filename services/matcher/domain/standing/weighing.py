@@ -4,12 +4,15 @@ No signal is proof. Points add up; a household that shares a device, a dormitory
 help each other get some and stay far below what holds an assist.
 """
 
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from services.matcher.domain.standing import book as b
+from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.observing import BRISK_S, Sight, busy_from
-from services.matcher.domain.standing.usual import upper_quartile
+from services.matcher.domain.standing.packed import KEY_BYTES
 
 Signal = Literal[
     "shared_device",
@@ -37,7 +40,7 @@ Signal = Literal[
 class Counts(NamedTuple):
     """How many assists of a play show what, the one that is weighed included."""
 
-    assists: int
+    seen: int
     young: int
     moved: int
     uncalled: int
@@ -57,7 +60,7 @@ class Evidence(NamedTuple):
     """One signal that was seen: how often, and what it weighs."""
 
     signal: Signal
-    count: int
+    seen: int
     points: int
 
 
@@ -78,7 +81,12 @@ _UNCALLED: Final[Steps] = ((4, 25), (6, 40), (9, 55), (14, 70))
 _BUSY: Final[Steps] = ((4, 35), (6, 55), (8, 75), (12, 100))
 _MOVED: Final[Steps] = ((2, 35), (3, 70), (4, 100))
 _STEADY: Final[Steps] = ((10, 35), (16, 70), (24, 100))
+_BRISK_FROM: Final = 8
+_PLAY_FROM: Final = 2
+"""Of so many assists on, what those of a play have in common is looked at."""
+_STEADY_GAPS: Final = (10, 16, 24)
 _QUARTERS: Final = 4
+_CLOSE_S: Final = 600
 _SCANNED: Final = 256
 """How many of the latest assists of a play are looked at one by one."""
 
@@ -102,15 +110,15 @@ def counts_with(watch: Watch, sight: Sight) -> Counts:
     """Return what the assists of a play show together with one that is not among them yet."""
     flags = sight.flags
     return Counts(
-        assists=watch.assists + 1,
-        young=watch.young + (flags & b.YOUNG and 1),
-        moved=watch.moved + (flags & b.MOVED and 1),
-        uncalled=watch.uncalled + (flags & b.UNCALLED and 1),
-        busy=watch.busy + (flags & b.BUSY and 1),
-        returned=watch.returned + (flags & b.RETURNED and 1),
-        known=watch.known + (flags & b.KNOWN and 1),
-        paired=watch.paired + (flags & b.PAIRED and 1),
-        linked=watch.linked + (flags & b.LINKED and 1),
+        seen=watch.assists + 1,
+        young=watch.young + (flags & f.YOUNG and 1),
+        moved=watch.moved + (flags & f.MOVED and 1),
+        uncalled=watch.uncalled + (flags & f.UNCALLED and 1),
+        busy=watch.busy + (flags & f.BUSY and 1),
+        returned=watch.returned + (flags & f.RETURNED and 1),
+        known=watch.known + (flags & f.KNOWN and 1),
+        paired=watch.paired + (flags & f.PAIRED and 1),
+        linked=watch.linked + (flags & f.LINKED and 1),
         links=watch.links + sight.links,
     )
 
@@ -118,11 +126,20 @@ def counts_with(watch: Watch, sight: Sight) -> Counts:
 def weigh(book: Book, watch: Watch, sight: Sight, counts: Counts, *, is_in: bool) -> list[Evidence]:
     """Return what speaks against an assist to the play of `watch`; `is_in` tells whether it is among its assists."""
     found: list[Evidence] = []
-    _weigh_device(book, watch, sight, is_in, found)
-    _weigh_network(book, watch, sight, is_in, found)
-    _weigh_pace(book, watch, sight, found)
-    _weigh_circles(book, watch, sight, counts, is_in, found)
-    _weigh_accounts(book, sight, counts, found)
+    flags = sight.flags
+    if flags & f.PAIRED or book.clusters.is_shared(sight.helper):
+        _weigh_device(book, watch, sight, is_in, found)
+    if sight.network is not None and counts.seen > _NETWORK[0][0]:
+        _weigh_network(book, watch, sight, is_in, found)
+    if sight.brisk >= _BRISK_FROM:
+        _weigh_pace(book, watch, sight, found)
+    if counts.seen > _STEADY_GAPS[0]:
+        steady = steady_run(watch, sight.second)
+        _add(found, "steady_pace", steady, points(_STEADY, steady))
+    if sight.others or flags & f.RETURNED:
+        _weigh_circles(book, watch, sight, counts, is_in, found)
+    if counts.seen >= _PLAY_FROM:
+        _weigh_accounts(book, sight, counts, found)
     return found
 
 
@@ -135,14 +152,14 @@ def _weigh_device(book: Book, watch: Watch, sight: Sight, is_in: bool, found: li
     if sight.device is None:
         return
     same = watch.marks.count(sight.device) - is_in
-    row = book.devices.first(sight.device)
+    row = sight.device_row
     if row is not None:
         accounts = row[8] + (not is_in)
         _add(found, "device_accounts", accounts, points(_DEVICE_ACCOUNTS, accounts))
     direct = points(_DEVICE, same)
     clustered, wider = 0, 0
-    if book.clusters.is_shared(sight.helper) or row is not None:
-        member = sight.helper if row is None else bytes(row[2:8])
+    if sight.flags & f.PAIRED or book.clusters.is_shared(sight.helper):
+        member = sight.helper if row is None else row[2:8]
         clustered = _in_cluster(book, watch, member) - is_in
         wider = points(_CLUSTER, clustered)
     if direct >= wider:
@@ -153,20 +170,15 @@ def _weigh_device(book: Book, watch: Watch, sight: Sight, is_in: bool, found: li
 
 def _in_cluster(book: Book, watch: Watch, member: bytes) -> int:
     """Return how many of the latest helpers of a play are in the cluster of `member`."""
-    clusters, rows = book.clusters, watch.rows
+    clusters = book.clusters
     root = clusters.root(member)
-    count = 0
-    for at in range(max(0, len(rows) - _SCANNED * b.ROW_BYTES), len(rows), b.ROW_BYTES):
-        helper = bytes(rows[at : at + 6])
-        if clusters.root(helper) == root:
-            count += 1
-    return count
+    latest = range(max(0, watch.assists - _SCANNED), watch.assists)
+    return sum(1 for place in latest if clusters.root(watch.helper_at(place)) == root)
 
 
 def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
     """A network is shared by homes, offices and carriers: it counts where those behind it are alike as well."""
-    if sight.network is None:
-        return
+    assert sight.network is not None
     same = watch.marks.count(sight.network) - is_in
     if same < 4:
         return
@@ -179,41 +191,38 @@ def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     young, aged, close = _alike(watch, sight)
     usual = book.usual
     unusual = usual.young * 2 <= usual.aged and young * 4 >= 3 * aged and young * usual.aged >= 2 * aged * usual.young
-    if sight.flags & b.YOUNG and unusual:
+    if sight.flags & f.YOUNG and unusual:
         _add(found, "network_alike", young, points(_NETWORK_ALIKE, young))
     elif close * 2 >= same:
-        _add(found, "network_alike", close, points(_NETWORK_ALIKE, close) // (2 if sight.flags & b.UNCALLED else 4))
+        _add(found, "network_alike", close, points(_NETWORK_ALIKE, close) // (2 if sight.flags & f.UNCALLED else 4))
 
 
 def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
     """Return of the helpers on the same network: how many are young, have a known age, came within ten minutes."""
     assert sight.network is not None
     young = aged = close = 0
-    mark = sight.network
-    count = watch.assists
-    for place in range(max(0, count - _SCANNED), count):
-        if watch.marks[place * 12 + 6 : place * 12 + 12] != mark:
-            continue
-        row = watch.rows[place * 12 : place * 12 + 12]
-        flags = row[11]
-        young += flags & b.YOUNG
-        aged += flags & b.AGED and 1
-        close += abs((sight.second & 0xFFFFFFFF) - int.from_bytes(row[6:10])) <= 600
+    marks, mark, width = watch.marks, sight.network, b.MARKS_BYTES
+    at = marks.find(mark, max(0, len(marks) - _SCANNED * width))
+    while at >= 0:
+        if at % width == KEY_BYTES:
+            flags = watch.flags_at(at // width)
+            young += flags & f.YOUNG
+            aged += flags & f.AGED and 1
+            close += abs(sight.second - watch.second_at(at // width)) <= _CLOSE_S
+        at = marks.find(mark, at + 1)
     return young, aged, close
 
 
 def _weigh_pace(book: Book, watch: Watch, sight: Sight, found: list[Evidence]) -> None:
     usual = book.usual
-    quick = points(_BURST, sight.pace // max(2, upper_quartile(usual.pace)))
-    brisk = points(_BRISK, sight.brisk // max(4, upper_quartile(usual.brisk)))
+    quick = points(_BURST, sight.pace // max(2, usual.usual_pace))
+    brisk = points(_BRISK, sight.brisk // max(4, usual.usual_brisk))
     worth = max(quick, brisk)
     if worth:
-        _add(found, "burst", sight.brisk, worth if sight.flags & b.UNCALLED else worth // 2)
+        _add(found, "burst", sight.brisk, worth if sight.flags & f.UNCALLED else worth // 2)
         age_s, before = sight.second - watch.opened_s, watch.assists - sight.brisk
         if age_s >= 3600 and sight.brisk * age_s >= 8 * BRISK_S * max(1, before):
             _add(found, "sudden", sight.brisk, 30)
-    steady = steady_run(watch, sight.second)
-    _add(found, "steady_pace", steady, points(_STEADY, steady))
 
 
 def steady_run(watch: Watch, second: int) -> int:
@@ -221,34 +230,33 @@ def steady_run(watch: Watch, second: int) -> int:
 
     Even: the variance of the gaps is at most a sixth of their squared mean. Of help that comes by chance it is all of it.
     """
-    rows = watch.rows
-    have = min(24, len(rows) // b.ROW_BYTES)
-    if have < 10:
-        return 0
-    times = [int.from_bytes(rows[at - 6 : at - 2]) for at in range(len(rows) - (have - 1) * 12, len(rows) + 1, 12)]
-    times.append(second & 0xFFFFFFFF)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    for count in (24, 16, 10):
-        last = gaps[-count:]
-        total = sum(last)
-        if len(last) == count and total >= 30 * count and 6 * count * sum(g * g for g in last) <= 7 * total * total:
-            return count
-    return 0
+    times, even = memoryview(watch.times).cast("I"), 0
+    for gaps in _STEADY_GAPS:
+        if len(times) < gaps:
+            break
+        last = times[-gaps:].tolist()
+        total = second - last[0]
+        last.append(second)
+        squares = sum([(later - earlier) ** 2 for earlier, later in pairwise(last)])
+        if total < 30 * gaps or 6 * gaps * squares > 7 * total * total:
+            break
+        even = gaps
+    return even
 
 
 def _weigh_circles(book: Book, watch: Watch, sight: Sight, counts: Counts, is_in: bool, found: list[Evidence]) -> None:
     usual = book.usual
-    if sight.flags & b.RETURNED:
+    if sight.flags & f.RETURNED:
         worth = points(_RETURNED, counts.returned)
-        _add(found, "returned_help", counts.returned, worth if counts.returned * 3 >= counts.assists else worth // 2)
+        _add(found, "returned_help", counts.returned, worth if counts.returned * 3 >= counts.seen else worth // 2)
     if sight.others:
         most = max(overlaps(watch, sight.others)) - is_in
-        if most * 4 >= counts.assists - 1:
+        if most * 4 >= counts.seen - 1:
             _add(found, "same_helpers", most, points(_SAME_HELPERS, most))
         doubtful = sum(1 for number in sight.others[:8] if _is_doubtful(book.watches[number]))
         _add(found, "doubtful_plays", doubtful, points(_DOUBTFUL, doubtful))
-    seen, links = counts.assists, counts.links
-    if sight.flags & b.LINKED and links * 200 >= seen * seen and counts.linked * 4 >= seen:
+    seen, links = counts.seen, counts.links
+    if sight.flags & f.LINKED and links * 200 >= seen * seen and counts.linked * 4 >= seen:
         if links * 2 * usual.pairs >= 8 * usual.links * seen * seen:
             _add(found, "helpers_met_before", links, points(_LINKS, links))
 
@@ -263,38 +271,31 @@ def overlaps(watch: Watch, others: list[int]) -> list[int]:
 
 
 def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Evidence]) -> None:
-    usual, seen = book.usual, counts.assists
+    usual, seen = book.usual, counts.seen
     fresh = seen - counts.known
     # At least nine tenths are new here, where in the market as a whole at most half are.
-    if not sight.flags & b.KNOWN and fresh * 10 >= seen * 9 and usual.known * 2 >= usual.assists:
+    if not sight.flags & f.KNOWN and fresh * 10 >= seen * 9 and usual.known * 2 >= usual.assists:
         _add(found, "no_past", fresh, points(_NO_PAST, fresh))
-    if sight.flags & b.PAIRED and counts.paired * 4 >= seen:
+    if sight.flags & f.PAIRED and counts.paired * 4 >= seen:
         _add(found, "paired_devices", counts.paired, points(_PAIRED, counts.paired))
-    if sight.flags & b.BUSY:
+    if sight.flags & f.BUSY:
         _add(found, "busy_helper", sight.reach, points(_BUSY, sight.reach * _QUARTERS // busy_from(book)))
         if counts.busy >= 3 and counts.busy * 4 >= seen:
             _add(found, "busy_play", counts.busy, 60 if counts.busy * 2 >= seen else 35)
-    if sight.flags & b.MOVED and usual.moved * 4 <= usual.settled and counts.moved * 5 >= seen:
+    if sight.flags & f.MOVED and usual.moved * 4 <= usual.settled and counts.moved * 5 >= seen:
         _add(found, "moved_accounts", counts.moved, points(_MOVED, counts.moved))
     young = counts.young
-    if sight.flags & b.YOUNG and seen >= 6 and young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young:
+    if sight.flags & f.YOUNG and seen >= 6 and young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young:
         _add(found, "young_accounts", young, 40 if seen >= 15 else 25)
-    if sight.flags & b.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3:
+    if sight.flags & f.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3:
         if usual.uncalled * 10 <= usual.assists * 3:
             _add(found, "not_notified", counts.uncalled, points(_UNCALLED, counts.uncalled))
 
 
 def pace_around(watch: Watch, place: int, span_s: int) -> int:
     """Return how many assists the play got within `span_s`, from the one at `place` on or up to it: the greater."""
-    rows = watch.rows
-    at_s = int.from_bytes(rows[place * 12 + 6 : place * 12 + 10])
-    after = before = 0
-    for other in range(place, min(watch.assists, place + 128)):
-        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) > at_s + span_s:
-            break
-        after += 1
-    for other in range(place, max(-1, place - 128), -1):
-        if int.from_bytes(rows[other * 12 + 6 : other * 12 + 10]) < at_s - span_s:
-            break
-        before += 1
+    times = memoryview(watch.times).cast("I")
+    at_s = times[place]
+    after = bisect_right(times, at_s + span_s) - place
+    before = place + 1 - bisect_left(times, at_s - span_s)
     return max(after, before)
