@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from events import play_decisions as p
+from events import standing_decisions as st
 from events.decision import Decision
 from events.reasons import Fault, Reason
 
@@ -263,6 +264,12 @@ AnyDecision = (
     | p.AssistHeld
     | p.AssistRefused
     | p.AssistVoided
+    | st.MemberReported
+    | st.MemberWarned
+    | st.MemberLimited
+    | st.MemberBanned
+    | st.MemberReinstated
+    | st.AssistDoubted
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

@@ -7,6 +7,7 @@ import msgspec
 from events.envelope import Data, Event
 from events.ids import DurationS, Name, Sha256Hex
 from events.limits import ASSISTS_PER_DAY_MAX, PUBLISHERS_MAX
+from events.member_standing import StandingTerms
 from events.offer import OfferTerms
 
 Family = Literal[
@@ -63,6 +64,7 @@ class MarketConfigured(Data, kw_only=True):
     assist_caps: AssistCaps | None = None
     play_capacity: Capacity = 5_000_000
     assist_capacity: Capacity = 20_000_000
+    standing: StandingTerms | None = None
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""

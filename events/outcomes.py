@@ -12,6 +12,7 @@ import msgspec
 from events import decisions as d
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS, PlayTicketed
 from events.record import Entry, entry_id
+from events.standing_decisions import STANDING_DECISIONS
 
 _to_builtins: Final = msgspec.to_builtins
 _NO_SEATS: Final[list[d.SeatRef]] = []
@@ -26,9 +27,10 @@ _id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
 ABOUT_ORDERS: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
-PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS)
+PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS, *STANDING_DECISIONS)
 # `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them.
-NOT_FOR_PUBLISHERS: Final = ("promoted",)
+# What a sanction was counted from would teach whoever fakes help how much goes unnoticed.
+NOT_FOR_PUBLISHERS: Final = ("promoted", "strikes", "evidence_entries")
 NOT_FOR_MEMBERS: Final = (*NOT_FOR_PUBLISHERS, "publisher", "actor", "ticket", "page", "pages", "score", "reasons")
 
 

@@ -212,7 +212,9 @@ def ring(traffic: Traffic) -> None:
     """Members who meet only to help each other, all of them or each a few, one after the other."""
     chance, town = traffic.chance, traffic.town
     size = int(traffic.between(8, 30, 7, 14))
-    members = chance.sample(town.people, size) if chance.random() < 0.5 else [_account(traffic, 0.3) for _ in range(size)]
+    members = (
+        chance.sample(town.people, size) if chance.random() < 0.5 else [_account(traffic, 0.3) for _ in range(size)]
+    )
     reach = size - 1 if chance.random() < 0.6 else max(5, int(size * chance.uniform(0.5, 0.9)))
     for place, member in enumerate(members):
         begun_s = traffic.moment_s()

@@ -18,6 +18,7 @@ ROW_BYTES: Final = 8
 TIME_BYTES: Final = 4
 OTHER_BYTES: Final = 4
 
+
 class Watch(msgspec.Struct, kw_only=True, gc=False):
     """One play as detection sees it: 24 bytes an assist, and four for each other play that a helper has helped in."""
 

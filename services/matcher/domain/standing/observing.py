@@ -8,7 +8,7 @@ from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping, key_of, mark_of
-from services.matcher.domain.standing.packed import KEY_BYTES, Key, age_h
+from services.matcher.domain.standing.packed import Key, age_h
 
 NS_PER_S: Final = 1_000_000_000
 S_PER_H: Final = 3_600
@@ -90,7 +90,9 @@ def observe(book: Book, helping: Helping) -> Sight:
         brisk += recent(watch, second - BRISK_S)
         if brisk > 1:
             pace += recent(watch, second - PACE_S)
-    return Sight(helper, beneficiary, second, hour, device, network, flags, reach, pace, brisk, others, links, device_row)
+    return Sight(
+        helper, beneficiary, second, hour, device, network, flags, reach, pace, brisk, others, links, device_row
+    )
 
 
 def _links(book: Book, watch: Watch, others: list[int]) -> tuple[int, bool]:

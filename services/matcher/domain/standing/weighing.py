@@ -103,7 +103,18 @@ def points(steps: Steps, value: int) -> int:
 
 def counts_of(watch: Watch) -> Counts:
     """Return what the assists of a play show."""
-    return Counts(watch.assists, watch.young, watch.moved, watch.uncalled, watch.busy, watch.returned, watch.known, watch.paired, watch.linked, watch.links)
+    return Counts(
+        watch.assists,
+        watch.young,
+        watch.moved,
+        watch.uncalled,
+        watch.busy,
+        watch.returned,
+        watch.known,
+        watch.paired,
+        watch.linked,
+        watch.links,
+    )
 
 
 def counts_with(watch: Watch, sight: Sight) -> Counts:
