@@ -114,7 +114,7 @@ class PlayWon(Decision, tag="play.won", kw_only=True):
 
 
 class PlayCorrected(Decision, tag="play.corrected", kw_only=True):
-    """An open play as it stands after an assist was voided; `revoked` is a reward that is not unlocked any more."""
+    """An open play as it stands after an assist was voided; `revoked` are rewards that are not unlocked any more."""
 
     play: str
     form: str
@@ -127,15 +127,16 @@ class PlayCorrected(Decision, tag="play.corrected", kw_only=True):
     reached: int | None = None
     missing: int | None = None
     tickets: int | None = None
-    revoked: str | None = None
+    revoked: list[str] | None = None
     publisher: str
 
 
 class PlayClaimed(Decision, tag="play.claimed", kw_only=True):
     """A closed play would have ended otherwise: a claim for the operator, who settles it with the member.
 
-    `amount_minor`: what the assist had cut. `tickets`: what it had given to `member`. `prize`: what would not have
-    been unlocked. Counted after the close, the same says what was missed.
+    `amount_minor`: what the assist had cut. `tickets`: what it had given to `member`. `reached`: where
+    the play would stand. `prizes`: what would not
+    have been unlocked. Counted after the close, the same says what was missed.
     """
 
     play: str
@@ -147,18 +148,22 @@ class PlayClaimed(Decision, tag="play.claimed", kw_only=True):
     amount_minor: int | None = None
     currency: str | None = None
     tickets: int | None = None
-    prize: str | None = None
+    reached: int | None = None
+    prizes: list[str] | None = None
     publisher: str
 
 
 class AssistCounted(Decision, tag="assist.counted", kw_only=True):
-    """The assist counts. `day` is the day in the market's time zone to which it belongs for the caps."""
+    """The assist counts. `day` is the day in the market's time zone to which it belongs for the caps.
+
+    Without a day it was held before, and counted for the caps then.
+    """
 
     play: str
     assist: str
     member: str
     position: int
-    day: str
+    day: str | None = None
     new_member: bool | None = None
     helpers: int
     helpers_left: int

@@ -6,9 +6,10 @@ Times are left out unless given: `encode` fills in the moment that the test mean
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from events import fair
 from events.times import NS_PER_S, format_time_ns, parse_time_ns
 
 JsonEvent = dict[str, Any]
@@ -21,7 +22,9 @@ T0: Final = parse_time_ns("2026-01-01T00:00:00Z")
 SOURCE: Final = "/test"
 OFFER: Final = "tea"
 SHOP: Final = "shop-a"
+MARKET_KEY: Final = b"k" * 32
 ORDER_FAMILIES: Final = ["offer", "order", "group", "refund", "member"]
+PLAY_FAMILIES: Final = [*ORDER_FAMILIES, "play", "assist"]
 
 _ENVELOPE: Final = ("id", "source", "time", "publisher", "specversion", "subject", "dataschema")
 _counters: dict[str, Iterator[int]] = {}
@@ -165,3 +168,52 @@ def blocked(member: str, other: str, **fields: Any) -> JsonEvent:
 def ticked(**fields: Any) -> JsonEvent:
     """Knock: a deadline is due."""
     return event("clock.ticked", **fields)
+
+
+def play_market(**fields: Any) -> JsonEvent:
+    """Configure a market that has committed to the secret of its draws, and in which shops may open plays."""
+    publishers = {SHOP: PLAY_FAMILIES, "shop-b": PLAY_FAMILIES}
+    secret_commitment = fair.secret_commitment(fair.secret_of(MARKET_KEY))
+    return market(**{"publishers": publishers, "secret_commitment": secret_commitment, **fields})
+
+
+def bargain(play: str = "b1", member: str = "owner", **fields: Any) -> JsonEvent:
+    """Open a bargain from 39.90 to 9.90 CNY for ten helpers; `terms` are joined with the given ones."""
+    terms = {"currency": "CNY", "start_minor": 3_990, "floor_minor": 990, **fields.pop("terms", {})}
+    return event(
+        "play.opened", **{"play": play, "form": "bargain", "member": member, "helper_limit": 10, **fields}, terms=terms
+    )
+
+
+def lottery(
+    play: str = "l1", prizes: Iterable[tuple[str, int]] = (("kettle", 1), ("tea", 2)), **fields: Any
+) -> JsonEvent:
+    """Open a lottery for a kettle and two teas."""
+    rows = [{"prize": prize, "quantity": quantity} for prize, quantity in prizes]
+    terms = {"prizes": rows, **fields.pop("terms", {})}
+    return event("play.opened", **{"play": play, "form": "lottery", **fields}, terms=terms)
+
+
+def unlock(
+    play: str = "u1", member: str = "owner", tiers: Iterable[tuple[int, str]] = ((2, "c2"), (4, "c4")), **fields: Any
+) -> JsonEvent:
+    """Open a play that unlocks a coupon with two assists and another with four."""
+    rows = [{"helpers": helpers, "reward": reward} for helpers, reward in tiers]
+    terms = {"tiers": rows, **fields.pop("terms", {})}
+    return event("play.opened", **{"play": play, "form": "unlock", "member": member, **fields}, terms=terms)
+
+
+def play_closed(play: str, cause: str = "early", **fields: Any) -> JsonEvent:
+    """Close a play before its time."""
+    return event("play.closed", play=play, cause=cause, **fields)
+
+
+def assist(play: str = "b1", member: str | None = None, **fields: Any) -> JsonEvent:
+    """Help a play."""
+    named = {"play": play, "assist": next_id("a"), "member": member or next_id("h")}
+    return event("assist.given", **{**named, **fields})
+
+
+def voided(play: str, assist: str, member: str, verdict: str = "void", **fields: Any) -> JsonEvent:
+    """End the review of an assist."""
+    return event("assist.voided", **_by_service(play=play, assist=assist, member=member, verdict=verdict, **fields))

@@ -190,7 +190,7 @@ DECISIONS: Final[list[d.AnyDecision]] = [
         reached=6,
         missing=2,
         tickets=7,
-        revoked="coupon-5",
+        revoked=["coupon-5"],
         publisher="shop-a",
     ),
     p.PlayClaimed(
@@ -203,7 +203,8 @@ DECISIONS: Final[list[d.AnyDecision]] = [
         amount_minor=256,
         currency="CNY",
         tickets=2,
-        prize="coupon-5",
+        reached=6,
+        prizes=["coupon-5"],
         publisher="shop-a",
     ),
     p.AssistCounted(

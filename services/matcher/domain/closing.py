@@ -3,10 +3,11 @@
 from typing import Literal
 
 from events import decisions as d
-from events.limits import SEATS_PER_PAGE
 from events.refund import refund_id
 from services.matcher.domain import state as s
 from services.matcher.domain.money import refund_order
+from services.matcher.domain.pages import page_seats, pages_of
+from services.matcher.domain.plays import tickets
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.turn import Turn
 
@@ -50,16 +51,6 @@ def _act(told: d.GroupFilled | d.GroupDissolved) -> Act | None:
     return told.actor, told.reason, told.ticket
 
 
-def page_seats(group: Group, page: int) -> tuple[str, ...]:
-    """Return the orders that page `page` (from 1) of the closing of `group` names."""
-    return group.seats[(page - 1) * SEATS_PER_PAGE : page * SEATS_PER_PAGE]
-
-
-def pages_of(group: Group) -> int:
-    """Return how many pages the closing of `group` has; at least one."""
-    return max(1, -(-len(group.seats) // SEATS_PER_PAGE))
-
-
 def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
     """Free up to `at_most` seats that are still held when the group ends; return how many."""
     orders = turn.state.orders
@@ -98,6 +89,8 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             ticket=ticket,
         )
     )
+    if turn.state.plays.by_offer:
+        tickets.give_to_seats(turn, group, page, len(orders))
     for order, price_minor in zip(orders, prices, strict=True):
         if order.payment is not None and price_minor < order.paid_minor:
             _refund_difference(turn, order, order.paid_minor - price_minor, terms.currency)

@@ -20,13 +20,15 @@ from events.reasons import Fault, Reason
 from events.record import Entry, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
 from events.subjects import MIXED
-from services.matcher.domain import configuring, due, evolve, gate, leaving, paying, seating
+from services.matcher.domain import alarms, configuring, due, evolve, gate, leaving, paying, seating
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, identity_key, remember
 from services.matcher.domain.index import Index
 from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import family as plays
+from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -49,8 +51,12 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     offer.OfferWithdrawnEvent: configuring.withdraw_offer,
     member.MemberBlockedEvent: configuring.block,
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
+    **plays.RULES,
 }
 """The rule for each type of event but `market.configured`, which needs the zones."""
+
+alarms.SOURCES.append(plays.ALARMS)
+alarms.RULES.update(plays.ALARM_RULES)
 
 
 class Engine:
@@ -62,7 +68,7 @@ class Engine:
         self.facts = facts
         self.zones = zones
         self.state = State() if state is None else state
-        self.tree = Index(self.state)
+        self.tree = Index(self.state, PlayIndex(market, facts, zones))
         self._forgetting = Forgetting(self.state, self.tree)
         self._rules: dict[type[Event], Callable[[Turn, Any], None]] = {**_RULES, MarketConfiguredEvent: self._configure}
         self.tally: dict[type[Decision], int] = {}

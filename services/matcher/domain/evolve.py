@@ -7,6 +7,7 @@ from events import decisions as d
 from services.matcher.domain import group_changes, offer_changes, seat_changes
 from services.matcher.domain import state as s
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import changes as plays
 
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
@@ -54,4 +55,5 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     d.GroupDissolved: group_changes.group_unfilled,
     d.RefundDue: _refund_due,
     d.RefundClosed: _refund_closed,
+    **plays.CHANGES,
 }

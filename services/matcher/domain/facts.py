@@ -1,5 +1,6 @@
 """What a decision may depend on beside the log: secrets whose commitments are in it, and the pinned time zones."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,11 +12,17 @@ class Facts(msgspec.Struct, frozen=True):
     market_key: bytes
 
 
+def _no_file(name: str) -> bytes:
+    raise KeyError(f"no time zone {name}")
+
+
 class Zones(msgspec.Struct, frozen=True):
-    """The time zones known, and the version of the database that they are from."""
+    """The time zones known, the version of the database that they are from, and how to read one of its files."""
 
     version: str
     names: frozenset[str]
+    file: Callable[[str], bytes] = _no_file
+    """Returns the compiled rules (TZif, RFC 8536) of a zone by its name; UTC needs none."""
 
 
 UTC_ONLY: Final = Zones(version="none", names=frozenset({"UTC"}))

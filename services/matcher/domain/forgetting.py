@@ -29,7 +29,7 @@ class Forgetting:
         self.nothing_until = 0
 
     def after_entry(self, now: int) -> None:
-        """Forget, at `now` (ns), at most two identities, orders, groups and settled refunds."""
+        """Forget, at `now` (ns), at most two identities, orders, groups, settled refunds and plays."""
         if now <= self.nothing_until or self._state.market is None:
             return
         market = self._state.market
@@ -40,6 +40,7 @@ class Forgetting:
         _forget_orders(self._state, now - order_ns)
         _forget_groups(self._state, now - order_ns)
         _forget_refunds(self._state, self._tree, now - order_ns)
+        _forget_plays(self._state, now - order_ns)
         self.nothing_until = min([now + min(order_ns, identity_ns), *_next_ends(self._state, order_ns, identity_ns)])
 
 
@@ -51,7 +52,7 @@ def identity_memory_ns(market: MarketConfigured) -> int:
 def _next_ends(state: State, order_ns: int, identity_ns: int) -> list[int]:
     ends = [
         first[0] + order_ns
-        for queue in (state.ended_orders, state.ended_groups, state.settled_refunds)
+        for queue in (state.ended_orders, state.ended_groups, state.settled_refunds, state.plays.ended)
         if (first := queue.peek()) is not None
     ]
     key = state.identity_queue.peek()
@@ -106,3 +107,12 @@ def _forget_refunds(state: State, tree: Index, settled_before: int) -> None:
             return
         state.settled_refunds.drop()
         tree.refund_forgotten(state.refunds.pop(first[1]).order)
+
+
+def _forget_plays(state: State, ended_before: int) -> None:
+    for _ in range(AT_ONCE):
+        first = state.plays.ended.peek()
+        if first is None or first[0] >= ended_before:
+            return
+        state.plays.ended.drop()
+        state.plays.assists -= len(state.plays.plays.pop(first[1]).assists)

@@ -7,6 +7,7 @@ from sortedcontainers import SortedList
 
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
+from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
 _MEMBERS_INDEXED_FROM: Final = 8
@@ -16,8 +17,9 @@ K = TypeVar("K")
 class Index:
     """Deadlines, ends of holds, groups with room, groups that may merge, members of large groups."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, plays: PlayIndex) -> None:
         """Build the indexes of `state`."""
+        self.plays = plays
         self.deadlines: list[Group] = []
         """Heap of groups; those that are over are dropped when they come up."""
         self.holds: list[tuple[int, int, Order]] = []

@@ -5,13 +5,15 @@ invisible to the garbage collector (`gc=False`): they hold no cycles, and a mill
 collection a pause of a second.
 """
 
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 
 from events.decisions import Closing
 from events.market import MarketConfigured
 from events.offer import OfferTerms
+from services.matcher.domain.fifo import Fifo
+from services.matcher.domain.plays.state import Plays
 from services.matcher.domain.terms import Terms
 
 # Order states. LOST ended unpaid through a deadline: its late payment may rejoin; GONE ended by somebody's act.
@@ -37,8 +39,6 @@ NOWHERE: Final = -1
 WEIGHT_BITS: Final = 32
 ONE_STOCK: Final = ""
 """Key of the stock of an offer without variants."""
-
-T = TypeVar("T")
 
 Pool = tuple[str, str | None]
 """(offer, pool): only orders of one pool meet."""
@@ -130,31 +130,6 @@ class Refund(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     settled: bool = False
 
 
-class Fifo(msgspec.Struct, Generic[T]):
-    """A queue that a snapshot can hold; taking from its head costs O(1) amortised.
-
-    Not a dict: finding the first key of a dict whose first n keys were deleted costs n steps, each time.
-    """
-
-    items: list[T] = []
-    head: int = 0
-
-    def push(self, item: T) -> None:
-        """Add `item` at the end."""
-        self.items.append(item)
-
-    def peek(self) -> T | None:
-        """Return the first item, or None."""
-        return self.items[self.head] if self.head < len(self.items) else None
-
-    def drop(self) -> None:
-        """Remove the first item."""
-        self.head += 1
-        if self.head > 1024 and self.head * 2 > len(self.items):
-            del self.items[: self.head]
-            self.head = 0
-
-
 class State(msgspec.Struct, kw_only=True):
     """Everything that decisions depend on."""
 
@@ -181,6 +156,7 @@ class State(msgspec.Struct, kw_only=True):
     ended_orders: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     ended_groups: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     settled_refunds: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
+    plays: Plays = msgspec.field(default_factory=Plays)
 
 
 def terms_of(state: State, group: Group) -> Terms:

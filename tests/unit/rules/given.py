@@ -18,7 +18,7 @@ from events.reasons import Fault, Reason
 from events.record import decode_entry
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
-from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market
+from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market, play_market
 from tests.model.both import FACTS, ZONES, Both, as_fields
 
 P = ParamSpec("P")
@@ -30,6 +30,15 @@ CRASHES_TRIED = 8
 
 _OFFICES = {"market": "operator", "member": "operator", "clock": "matcher"}
 _said: set[str] = set()
+
+
+def given_plays(*events: JsonEvent, **configuration: Any) -> "Scenario":
+    """Return a scenario of a market with plays, which the naive model does not know; all else is compared."""
+    scenario = Scenario(model=False)
+    scenario.when(play_market(**configuration))
+    for event in events:
+        scenario.when(event)
+    return scenario
 
 
 def given(*events: JsonEvent, configured: bool = True, compared: bool = True) -> "Scenario":
@@ -50,9 +59,9 @@ def given(*events: JsonEvent, configured: bool = True, compared: bool = True) ->
 class Scenario:
     """A market in the middle of a story, and what was decided last."""
 
-    def __init__(self, compared: bool = True) -> None:
-        """Start with a market that has seen nothing."""
-        self.both = Both() if compared else None
+    def __init__(self, compared: bool = True, *, model: bool = True) -> None:
+        """Start with a market that has seen nothing; without `model` only engines are compared with each other."""
+        self.both = Both(model=model) if compared else None
         self.alone = Engine("main", FACTS, ZONES)
         self.seq = 0
         self.now_ns = T0

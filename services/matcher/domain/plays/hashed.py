@@ -17,6 +17,21 @@ def key_of(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).digest()
 
 
+def helper_key(member: str) -> bytes:
+    """Return the key under which a play keeps the place of a helper, and the market how often it helped today."""
+    return key_of(member)
+
+
+def assist_key(assist: str) -> bytes:
+    """Return the key under which a play keeps the place of an assist; no member has a line feed."""
+    return key_of(f"\n{assist}")
+
+
+def pair_key(member: str, helped: str) -> bytes:
+    """Return the key of a helper and whom it helps."""
+    return key_of(f"{member}\n{helped}")
+
+
 class Table(msgspec.Struct, gc=False):
     """Numbers below 2^32 by 8-byte key, hashed into shards that grow by one at a time (linear hashing).
 

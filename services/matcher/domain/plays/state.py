@@ -4,11 +4,16 @@ from typing import Final
 
 import msgspec
 
+from services.matcher.domain.fifo import Fifo
 from services.matcher.domain.plays.hashed import Table
-from services.matcher.domain.state import Fifo
+from services.matcher.domain.plays.names import Names
 
 OPEN: Final = 1
 CLOSED: Final = 2
+
+# Kinds of alarms.
+ENDS: Final = "play.ends"
+DRAWS: Final = "play.draws"
 
 # What became of an assist, a byte each in `Play.assists`; NEW is added to it for a new member.
 COUNTED: Final = 1
@@ -20,17 +25,6 @@ STATUS: Final = 7
 """Takes NEW away."""
 
 
-class Names(msgspec.Struct, gc=False):
-    """Names in the order in which they first came, with a number each: 40 bytes a name instead of 200."""
-
-    text: bytearray = msgspec.field(default_factory=bytearray)
-    ends: bytearray = msgspec.field(default_factory=bytearray)
-    """Where each name ends in `text`, 4 bytes each."""
-    numbers: bytearray = msgspec.field(default_factory=bytearray)
-    """4 bytes each."""
-    table: Table = msgspec.field(default_factory=Table)
-
-
 class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     """One play. An assist's place, from 0, is its position less one."""
 
@@ -40,33 +34,30 @@ class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     ends_ns: int
     no: int
     """Numbers its alarm: from the state's counter, so that no two are alike."""
-    opened: tuple[int, int]
-    """(seq, index) of the event that opened it; its seed is made from it."""
+    opened: int
+    """The packed position of the event that opened it: its seed is made from it."""
     helper_limit: int
-    terms: bytes
-    """Its form's terms as JSON; the index keeps them decoded, once for all plays that are alike."""
-    common: bytes
-    """Its common terms as JSON, likewise."""
+    rules: bytes
+    """Its common rules and its form's terms as JSON; the index keeps them decoded, once for all that are alike."""
     member: str | None = None
     offer: str | None = None
     status: int = OPEN
-    closed_ns: int = 0
     counted: int = 0
     """Assists that count now."""
     number: int = 0
-    """What its form counts: what can still be cut, tickets, rewards unlocked."""
+    """What its form counts: what can still be cut, tickets, steps towards the next reward."""
     assists: bytearray = msgspec.field(default_factory=bytearray)
     """By place."""
     values: bytearray = msgspec.field(default_factory=bytearray)
     """By place, as many bytes as its form needs."""
     keys: Table = msgspec.field(default_factory=Table)
-    """Place by key of helper (`h` + member) and of assist (`a` + id)."""
+    """Place by key of helper and of assist."""
     names: Names | None = None
     """Members with tickets."""
     digest: bytes = b""
     """Of the list of participants, where there is one."""
     drawn: int = 0
-    """Prizes drawn so far at its closing."""
+    """Prizes drawn so far at its closing, of `to_draw`."""
     to_draw: int = 0
 
 
@@ -77,12 +68,14 @@ class Plays(msgspec.Struct, kw_only=True):
     by_offer: dict[str, list[str]] = {}
     """Offer -> open plays to which its filled groups give tickets."""
     ended: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
+    """(when, play), to be forgotten in that order."""
     assists: int = 0
     """How many are remembered."""
     day: str = ""
     """The day in the market's time zone that `by_helper` counts; it never goes back."""
     week: str = ""
+    """The ISO week that `by_pair` counts."""
     by_helper: Table = msgspec.field(default_factory=Table)
-    """Key of a helper -> assists on `day`."""
+    """Key of a helper -> assists on `day`, held ones included."""
     by_pair: Table = msgspec.field(default_factory=Table)
-    """Key of helper and helped -> assists in `week`."""
+    """Key of helper and helped -> assists in `week`, held ones included."""

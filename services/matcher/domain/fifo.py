@@ -1,0 +1,32 @@
+"""A queue that a snapshot can hold."""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Fifo(msgspec.Struct, Generic[T]):
+    """A queue that a snapshot can hold; taking from its head costs O(1) amortised.
+
+    Not a dict: finding the first key of a dict whose first n keys were deleted costs n steps, each time.
+    """
+
+    items: list[T] = []
+    head: int = 0
+
+    def push(self, item: T) -> None:
+        """Add `item` at the end."""
+        self.items.append(item)
+
+    def peek(self) -> T | None:
+        """Return the first item, or None."""
+        return self.items[self.head] if self.head < len(self.items) else None
+
+    def drop(self) -> None:
+        """Remove the first item."""
+        self.head += 1
+        if self.head > 1024 and self.head * 2 > len(self.items):
+            del self.items[: self.head]
+            self.head = 0

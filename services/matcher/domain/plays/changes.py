@@ -1,0 +1,147 @@
+"""What decisions about plays and assists change."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from events import play_decisions as p
+from events.assist import AssistGivenEvent
+from events.play import PlayOpenedEvent
+from services.matcher.domain import state as s
+from services.matcher.domain.alarms import Alarm
+from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import state as ps
+from services.matcher.domain.plays.calendar import week_of
+from services.matcher.domain.plays.form import Own
+from services.matcher.domain.plays.hashed import Table, assist_key, helper_key, pair_key
+from services.matcher.domain.plays.judging import note
+from services.matcher.domain.plays.rules import rules_text
+from services.matcher.domain.plays.state import Play
+
+
+def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
+    """Add the play and the alarm of its end."""
+    state, tree, event = moment.state, moment.tree, moment.event
+    assert isinstance(event, PlayOpenedEvent)
+    data = event.data
+    assert state.market is not None
+    rules = tree.plays.decode(data.form, rules_text(data, state.market))
+    opening = rules.form.open(data, rules.terms)
+    state.counter += 1
+    play = Play(
+        play=data.play,
+        form=data.form,
+        publisher=decision.publisher,
+        ends_ns=decision.ends_at,
+        no=state.counter,
+        opened=s.pack_entry(*state.position[:2], 0),
+        helper_limit=decision.helper_limit,
+        rules=rules.text,
+        member=data.member,
+        offer=data.offer,
+        number=opening.number,
+    )
+    state.plays.plays[play.play] = play
+    if rules.form.takes_groups(rules.terms) and data.offer is not None:
+        state.plays.by_offer.setdefault(data.offer, []).append(play.play)
+    tree.set_alarm(Alarm(play.ends_ns, play.no, ps.ENDS, play.play))
+
+
+def play_closed(moment: Moment, decision: p.PlayClosed) -> None:
+    """End the play; if prizes are to be drawn, that is due at once."""
+    state = moment.state
+    play = state.plays.plays[decision.play]
+    play.status = ps.CLOSED
+    if play.offer is not None and play.play in state.plays.by_offer.get(play.offer, ()):
+        state.plays.by_offer[play.offer].remove(play.play)
+        if not state.plays.by_offer[play.offer]:
+            del state.plays.by_offer[play.offer]
+    state.plays.ended.push((moment.now, play.play))
+    if decision.winners:
+        state.counter += 1
+        play.no, play.ends_ns, play.to_draw = state.counter, moment.now, decision.winners
+        moment.tree.set_alarm(Alarm(moment.now, play.no, ps.DRAWS, play.play))
+
+
+def assist_counted(moment: Moment, decision: p.AssistCounted) -> None:
+    """Count the assist: a new one, or one that was held."""
+    play = moment.state.plays.plays[decision.play]
+    place = decision.position - 1
+    if place == len(play.assists):
+        _enter(moment, play, decision.assist, decision.member, ps.COUNTED, is_new=bool(decision.new_member))
+        assert decision.day is not None
+        _count_for_caps(moment, play, decision.member, decision.day)
+    else:
+        play.assists[place] = play.assists[place] & ~ps.STATUS | ps.COUNTED
+    play.counted += 1
+    note(moment, play, decision)
+
+
+def assist_held(moment: Moment, decision: p.AssistHeld) -> None:
+    """Keep the assist for review."""
+    play, event = moment.state.plays.plays[decision.play], moment.event
+    assert isinstance(event, AssistGivenEvent)
+    _enter(moment, play, decision.assist, decision.member, ps.HELD, is_new=bool(decision.new_member))
+    rules = moment.tree.plays.rules(play)
+    helped = rules.form.helped(play, rules.terms, event.data)
+    rules.form.hold(moment, play, rules.terms, decision.position - 1, helped)
+    _count_for_caps(moment, play, decision.member, decision.day)
+    note(moment, play, decision)
+
+
+def assist_refused(moment: Moment, decision: p.AssistRefused) -> None:
+    """Remember that the assist was refused: it may not be tried again."""
+    play = moment.state.plays.plays[decision.play]
+    _enter(moment, play, decision.assist, decision.member, ps.REFUSED, is_new=False)
+    note(moment, play, decision)
+
+
+def _enter(moment: Moment, play: Play, assist: str, member: str, status: int, *, is_new: bool) -> None:
+    place = len(play.assists)
+    play.assists.append(status | (ps.NEW if is_new else 0))
+    play.values += bytes(moment.tree.plays.rules(play).form.value_bytes)
+    play.keys.put(helper_key(member), place)
+    play.keys.put(assist_key(assist), place)
+    moment.state.plays.assists += 1
+
+
+def _count_for_caps(moment: Moment, play: Play, member: str, day: str) -> None:
+    """Count the assist for its day and week, in the tables of the day and week that it is now."""
+    event, plays = moment.event, moment.state.plays
+    assert isinstance(event, AssistGivenEvent)
+    if day != plays.day:
+        plays.day, plays.by_helper = day, Table()
+        if week_of(day) != plays.week:
+            plays.week, plays.by_pair = week_of(day), Table()
+    plays.by_helper.add(helper_key(member), 1)
+    rules = moment.tree.plays.rules(play)
+    helped = rules.form.helped(play, rules.terms, event.data)
+    if helped is not None:
+        plays.by_pair.add(pair_key(member, helped), 1)
+
+
+def assist_voided(moment: Moment, decision: p.AssistVoided) -> None:
+    """Count the assist no more. It stays known: its helper may not help the play again."""
+    play = moment.state.plays.plays[decision.play]
+    place = decision.position - 1
+    play.assists[place] = play.assists[place] & ~ps.STATUS | ps.VOIDED
+    play.counted -= decision.was == "counted"
+    assert play.counted >= 0
+    note(moment, play, decision)
+
+
+def of_form(moment: Moment, decision: Own) -> None:
+    """Let the play's form follow what it decided."""
+    play = moment.state.plays.plays[decision.play]
+    rules = moment.tree.plays.rules(play)
+    rules.form.apply(moment, play, rules.terms, decision)
+
+
+CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
+    p.PlayOpened: play_opened,
+    p.PlayClosed: play_closed,
+    p.AssistCounted: assist_counted,
+    p.AssistHeld: assist_held,
+    p.AssistRefused: assist_refused,
+    p.AssistVoided: assist_voided,
+    **dict.fromkeys((p.PriceCut, p.PlayAdvanced, p.PlayTicketed, p.PlayWon, p.PlayCorrected, p.PlayClaimed), of_form),
+}

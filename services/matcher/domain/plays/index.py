@@ -1,0 +1,63 @@
+"""What plays need beside the state: the market's facts, its calendar, and rules decoded once for all that are alike."""
+
+from typing import Final
+
+from events.fair import secret_commitment, secret_of, seed_of
+from services.matcher.domain.facts import Facts, Zones
+from services.matcher.domain.plays.calendar import Calendar
+from services.matcher.domain.plays.drawing import Board
+from services.matcher.domain.plays.rules import Rules, read_rules
+from services.matcher.domain.plays.state import Play, Plays
+from services.matcher.domain.state import unpack_entry
+
+_RULES_REMEMBERED: Final = 10_000
+_SEEDS_REMEMBERED: Final = 100_000
+PLAY: Final = "play"
+GROUP: Final = "group"
+
+
+class PlayIndex:
+    """Nothing of it is in a snapshot: the facts because they are secret, the rest because it follows from the state."""
+
+    def __init__(self, market: str, facts: Facts, zones: Zones) -> None:
+        """Serve the plays of `market`."""
+        self.market = market
+        self.boards: dict[str, Board] = {}
+        """Draws under way, by play."""
+        self._zones = zones
+        self._calendar: Calendar | None = None
+        self._secret = secret_of(facts.market_key)
+        self.secret_commitment = secret_commitment(self._secret)
+        self._rules: dict[tuple[str, bytes], Rules] = {}
+        self._seeds: dict[int, bytes] = {}
+
+    def day(self, state: Plays, timezone: str, at_ns: int) -> str:
+        """Return the day at `at_ns` in the market's time zone, which never goes back: some clocks turn at midnight."""
+        if self._calendar is None:
+            self._calendar = Calendar(self._zones, timezone)
+        return max(self._calendar.day(at_ns), state.day)
+
+    def seed(self, kind: str, name: str, opened: int) -> bytes:
+        """Return the seed of the play or group that the event at the packed position `opened` opened."""
+        seed = self._seeds.get(opened)
+        if seed is None:
+            if len(self._seeds) >= _SEEDS_REMEMBERED:
+                self._seeds.clear()
+            seq, index, _ = unpack_entry(opened)
+            seed = self._seeds[opened] = seed_of(self._secret, self.market, kind, name, seq, index)
+        return seed
+
+    def rules(self, play: Play) -> Rules:
+        """Return the rules of `play`."""
+        found = self._rules.get((play.form, play.rules))
+        return self.decode(play.form, play.rules) if found is None else found
+
+    def decode(self, form_name: str, text: bytes) -> Rules:
+        """Return the rules in `text`, the same for the same text."""
+        found = self._rules.get((form_name, text))
+        if found is not None:
+            return found
+        if len(self._rules) >= _RULES_REMEMBERED:
+            self._rules.clear()
+        rules = self._rules[form_name, text] = read_rules(form_name, text)
+        return rules
