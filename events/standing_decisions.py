@@ -1,7 +1,7 @@
 """What the matcher decides about the standing of members; `events.decisions` says what holds for all decisions.
 
-`evidence_entries` lists the entries, at most sixteen and the latest of them, whose decisions gave the strikes. What a strike is
-given for is told to nobody: neither members nor publishers get `strikes` or `evidence_entries`.
+`evidence_entries` lists the entries, at most sixteen and the latest of them, whose decisions gave the strikes. What a
+strike is given for is told to nobody: neither members nor publishers get `strikes` or `evidence_entries`.
 """
 
 from typing import Literal
@@ -73,16 +73,18 @@ class MemberReinstated(Decision, tag="member.reinstated", kw_only=True):
 
 
 class AssistDoubted(Decision, tag="assist.doubted", kw_only=True):
-    """Counted assists of a play, by their positions, are held for review in the light of what is known now.
+    """A counted assist, named by its position, is held for review in the light of what is known now.
 
-    `because` is the entry of the held assist that cast the doubt; `helpers` counts those that still count.
+    `because` is the entry of the assist that cast the doubt; `helpers` counts those that still count. In a play that is
+    over it goes on counting (`over`) until a review voids it.
     """
 
     play: str
-    positions: list[int]
+    position: int
     score: int
     reasons: list[str]
     because: str
+    over: bool | None = None
     helpers: int
     publisher: str
 

@@ -8,6 +8,7 @@ from services.matcher.domain import group_changes, offer_changes, seat_changes
 from services.matcher.domain import state as s
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import changes as plays
+from services.matcher.domain.standing import changing as standing
 
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
@@ -56,4 +57,5 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     d.RefundDue: _refund_due,
     d.RefundClosed: _refund_closed,
     **plays.CHANGES,
+    **standing.CHANGES,
 }

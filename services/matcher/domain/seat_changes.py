@@ -10,6 +10,7 @@ from services.matcher.domain import state as s
 from services.matcher.domain.holdings import add_weight, take_stock, weigh
 from services.matcher.domain.index import Index
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.standing.seat_signs import seat_lost, seat_signalled
 from services.matcher.domain.state import Group, Order, State
 
 
@@ -21,7 +22,7 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
         _restate(state, tree, order, decision, event)
         return
     assert order is None, "only a new order is held"
-    order = _new_order(state, decision, event)
+    order = _new_order(moment, decision)
     state.counter += 1
     order.hold_until = decision.hold_until
     order.hold_no = state.counter
@@ -35,6 +36,8 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     """Seat an order for good: a new one, one that has paid, one that came back, or one that changed."""
     state, tree, event = moment.state, moment.tree, moment.event
+    if state.standing.seats.unpaid:
+        state.standing.seats.unpaid.pop(decision.member, None)
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.CONFIRMED:
         _restate(state, tree, order, decision, event)
@@ -46,7 +49,7 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
         tree.file(group, state.offers[group.offer])
         return
     if order is None:
-        order = _new_order(state, decision, event)
+        order = _new_order(moment, decision)
     else:
         _move_back_in(state, order, decision)
     _pay(order, decision)
@@ -61,7 +64,8 @@ def _pay(order: Order, decision: d.SeatConfirmed) -> None:
         order.paid_minor = decision.payable_minor
 
 
-def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyEvent | None) -> Order:
+def _new_order(moment: Moment, decision: d.SeatHeld | d.SeatConfirmed) -> Order:
+    state, event = moment.state, moment.event
     assert event is not None
     data = event.data
     assert isinstance(data, OrderTerms)
@@ -82,6 +86,8 @@ def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyE
         payable_minor=decision.payable_minor,
     )
     state.orders[order.order] = order
+    if data.signals is not None and data.signals.device is not None:
+        seat_signalled(moment, group.group, order.member, data.signals.device)
     return order
 
 
@@ -161,6 +167,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
     # A cancellation after the fill does not move the end: the group's own memory would end before the order's.
     if was_seated:
         end_order(state, order, now)
+    if decision.cause == "hold_ended":
+        seat_lost(moment, order.member)
 
 
 def _stand_up(state: State, order: Order, group: Group) -> None:

@@ -14,6 +14,7 @@ from events.market import MarketConfigured
 from events.offer import OfferTerms
 from services.matcher.domain.fifo import Fifo
 from services.matcher.domain.plays.state import Plays
+from services.matcher.domain.standing.state import Standing
 from services.matcher.domain.terms import Terms
 
 # Order states. LOST ended unpaid through a deadline: its late payment may rejoin; GONE ended by somebody's act.
@@ -157,6 +158,7 @@ class State(msgspec.Struct, kw_only=True):
     ended_groups: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     settled_refunds: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     plays: Plays = msgspec.field(default_factory=Plays)
+    standing: Standing = msgspec.field(default_factory=Standing)
 
 
 def terms_of(state: State, group: Group) -> Terms:

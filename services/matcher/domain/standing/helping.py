@@ -13,8 +13,12 @@ class Helping(NamedTuple):
     """One assist as detection sees it. What is not known is None, and nothing follows from it."""
 
     play: str
+    place: int
+    """Among the play's assists, from 0."""
     helper: str
     beneficiary: str
+    name: str
+    """What is watched: the play or, in a play that is everybody's, the play and whom it helps."""
     now_ns: int
     device: str | None = None
     """Hash of the device, in hexadecimal digits."""

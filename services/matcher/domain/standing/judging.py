@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
 from services.matcher.domain.standing.observing import (
     BRISK_S,
+    OTHERS_KEPT,
     PACE_S,
+    S_PER_H,
     Sight,
     busy_from,
+    device_within,
     is_paired,
     is_returned,
     observe,
@@ -19,7 +21,6 @@ from services.matcher.domain.standing.observing import (
     reach_of,
     small_stranger,
 )
-from services.matcher.domain.standing.packed import KEY_BYTES, Key
 from services.matcher.domain.standing.weighing import (
     Counts,
     Evidence,
@@ -55,7 +56,9 @@ class Recall(NamedTuple):
     """A counted assist that, in the light of what is known now, would have been held."""
 
     play: str
-    helper: Key
+    name: str
+    place: int
+    row: int
     score: int
     evidence: list[Evidence]
 
@@ -63,11 +66,11 @@ class Recall(NamedTuple):
 def judge(book: Book, helping: Helping, hold_points: int = HOLD_POINTS, refuse_points: int = REFUSE_POINTS) -> Verdict:
     """Judge an assist by what is remembered; the book stays as it is."""
     sight = observe(book, helping)
-    watch = book.watches.get(book.numbers.get(helping.play, 0))
+    watch = book.watches.get(book.numbers.get(helping.name, 0))
     if watch is None:
-        watch = Watch(play=helping.play, beneficiary=sight.beneficiary, opened_s=sight.second)
+        watch = Watch(play=helping.play, name=helping.name, beneficiary=sight.beneficiary, opened_s=sight.second)
     evidence = weigh(book, watch, sight, counts_with(watch, sight), is_in=False)
-    score = sum(piece.points for piece in evidence)
+    score = sum([piece.points for piece in evidence])
     outcome: Outcome = "counted"
     if score >= refuse_points:
         outcome = "refused"
@@ -76,43 +79,46 @@ def judge(book: Book, helping: Helping, hold_points: int = HOLD_POINTS, refuse_p
     return Verdict(outcome, score, evidence, sight)
 
 
-def recalls(book: Book, verdict: Verdict, play: str, hold_points: int = HOLD_POINTS) -> list[Recall]:
-    """Return counted assists that a held one casts doubt on: of its play, and of those most like it.
+def recalls(book: Book, name: str, hold_points: int = HOLD_POINTS) -> list[Recall]:
+    """Return counted assists on which the latest one that a watch saw, a held one, casts doubt.
 
-    Asked after the held one was learned. To keep the cost of a long attack in proportion, a play is looked through
-    at each of its first sixteen held assists, and at every sixteenth then.
+    Those of its own play, and of the plays most like it. To keep the cost of a long attack in proportion, a play is
+    looked through at each of its first sixteen assists that do not count, and at every sixteenth then.
     """
-    number = book.numbers[play]
-    dropped = book.watches[number].dropped
-    if dropped > _LOOKED_THROUGH_EVERY and dropped % _LOOKED_THROUGH_EVERY:
+    number = book.numbers[name]
+    watch = book.watches[number]
+    if watch.dropped > _LOOKED_THROUGH_EVERY and watch.dropped % _LOOKED_THROUGH_EVERY:
         return []
+    hour = watch.second_at(watch.assists - 1) // S_PER_H & 0xFFFF
     found: list[Recall] = []
-    for doubted in [number, *_alike(book, book.watches[number], verdict.sight)]:
-        for recall in _doubted(book, book.watches[doubted], verdict.sight.hour, hold_points):
+    for doubted in [number, *_alike(book, number, hour)]:
+        for recall in _doubted(book, book.watches[doubted], hour, hold_points):
             found.append(recall)
             if len(found) == RECALLS_MAX:
                 return found
     return found
 
 
-def _alike(book: Book, watch: Watch, sight: Sight) -> list[int]:
-    """Return the other plays of the helper that share three helpers or more with this one, the most alike first."""
-    others = [number for number in dict.fromkeys(sight.others[:8]) if number in book.watches]
+def _alike(book: Book, number: int, hour: int) -> list[int]:
+    """Return the other plays of the latest helper that share two helpers or more with this one, most alike first."""
+    watch = book.watches[number]
+    past = book.helpings.rows(watch.helper_at(watch.assists - 1))
+    others = list(dict.fromkeys(other_plays(book, past, hour, number)[:OTHERS_KEPT]))
     ranked = sorted(zip(overlaps(watch, others), others, strict=True), reverse=True)
-    return [number for shared, number in ranked[:_PLAYS_RECALLED] if shared >= 2]
+    return [other for shared, other in ranked[:_PLAYS_RECALLED] if shared >= 2]
 
 
 def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[Recall]:
-    places = range(max(0, watch.assists - _LOOKED_AT), watch.assists)
-    sights = [sight_again(book, watch, place, hour) for place in places]
+    rows = range(max(0, watch.assists - _LOOKED_AT), watch.assists)
+    sights = [sight_again(book, watch, row, hour) for row in rows]
     counts = counts_now(watch, sights)
-    for sight in sights:
+    for row, sight in zip(rows, sights, strict=True):
         if sight.flags & f.DROPPED:
             continue
         evidence = weigh(book, watch, sight, counts, is_in=True)
-        score = sum(piece.points for piece in evidence)
+        score = sum([piece.points for piece in evidence])
         if score >= hold_points:
-            yield Recall(watch.play, sight.helper, score, evidence)
+            yield Recall(watch.play, watch.name, watch.place_at(row), row, score, evidence)
 
 
 def counts_now(watch: Watch, sights: list[Sight]) -> Counts:
@@ -130,33 +136,36 @@ def counts_now(watch: Watch, sights: list[Sight]) -> Counts:
     )
 
 
-def sight_again(book: Book, watch: Watch, place: int, hour: int) -> Sight:
-    """Return what the assist at `place` of a play shows now."""
-    mark = bytes(watch.marks[place * b.MARKS_BYTES : (place + 1) * b.MARKS_BYTES])
-    helper, flags = watch.helper_at(place), watch.flags_at(place)
-    others = other_plays(book, book.helpings.rows(helper), hour, book.numbers[watch.play])
+def sight_again(book: Book, watch: Watch, row: int, hour: int) -> Sight:
+    """Return what the assist in a row of a watch shows now."""
+    helper, flags, device, network = (
+        watch.helper_at(row),
+        watch.flags_at(row),
+        watch.device_at(row),
+        watch.network_at(row),
+    )
+    others = other_plays(book, book.helpings.rows(helper), hour, book.numbers[watch.name])
     reach = reach_of(book, watch.beneficiary, others)
     if reach >= busy_from(book):
         flags |= f.BUSY
     if is_returned(book, helper, watch.beneficiary, hour):
         flags |= f.RETURNED
-    device, network = mark[:KEY_BYTES], mark[KEY_BYTES:]
     if any(met > 1 and small_stranger(book, watch, n) for met, n in zip(overlaps(watch, others), others, strict=False)):
         flags |= f.LINKED
-    device_row = None if device == UNKNOWN_MARK else book.devices.first(device)
+    device_row = None if device == UNKNOWN_MARK else device_within(book, device, hour)
     if device_row is not None and is_paired(device_row, helper):
         flags |= f.PAIRED
     return Sight(
         helper=helper,
         beneficiary=watch.beneficiary,
-        second=watch.second_at(place),
+        second=watch.second_at(row),
         hour=hour,
         device=None if device == UNKNOWN_MARK else device,
         network=None if network == UNKNOWN_MARK else network,
         flags=flags,
         reach=reach,
-        pace=pace_around(watch, place, PACE_S),
-        brisk=pace_around(watch, place, BRISK_S),
+        pace=pace_around(watch, row, PACE_S),
+        brisk=pace_around(watch, row, BRISK_S),
         others=others,
         device_row=device_row,
     )

@@ -1,6 +1,7 @@
 """What one assist shows against what is remembered, and how it is remembered itself."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from sys import byteorder
 from typing import Final, NamedTuple
 
@@ -27,6 +28,7 @@ CIRCLE_READ: Final = 4
 """Through how many of those whom somebody helped a circle is looked for."""
 SMALL_PLAY: Final = 60
 """Helpers of a play with more assists than this meet there by chance."""
+WINDOW_S: Final = b.WINDOW_H * S_PER_H
 HALF_WINDOW_H: Final = b.WINDOW_H // 2
 
 
@@ -52,6 +54,8 @@ class Sight(NamedTuple):
     """In how many small plays of strangers the helper is the second one of this play."""
     device_row: bytes | None = None
     """What is remembered of the device."""
+    past: Sequence[bytes] = ()
+    """What is remembered of the helper."""
 
 
 def observe(book: Book, helping: Helping) -> Sight:
@@ -61,7 +65,7 @@ def observe(book: Book, helping: Helping) -> Sight:
     helper, beneficiary = key_of(helping.helper), key_of(helping.beneficiary)
     device = None if helping.device is None else mark_of(helping.device)
     network = None if helping.network is None else mark_of(helping.network)
-    number = book.numbers.get(helping.play, 0)
+    number = book.numbers.get(helping.name, 0)
     watch = book.watches.get(number)
     flags = 0
     if helping.account_age_days is not None:
@@ -82,7 +86,7 @@ def observe(book: Book, helping: Helping) -> Sight:
     if watch is not None and others:
         links, meets = _links(book, watch, others)
         flags |= f.LINKED if meets else 0
-    device_row = None if device is None else book.devices.first(device)
+    device_row = None if device is None else device_within(book, device, hour)
     if device_row is not None and is_paired(device_row, helper):
         flags |= f.PAIRED
     pace = brisk = 1
@@ -91,7 +95,7 @@ def observe(book: Book, helping: Helping) -> Sight:
         if brisk > 1:
             pace += recent(watch, second - PACE_S)
     return Sight(
-        helper, beneficiary, second, hour, device, network, flags, reach, pace, brisk, others, links, device_row
+        helper, beneficiary, second, hour, device, network, flags, reach, pace, brisk, others, links, device_row, past
     )
 
 
@@ -112,6 +116,12 @@ def small_stranger(book: Book, watch: Watch, number: int) -> bool:
     if other.assists > SMALL_PLAY or other.beneficiary == watch.beneficiary:
         return False
     return other.beneficiary not in watch.rows
+
+
+def device_within(book: Book, device: Key, hour: int) -> bytes | None:
+    """Return what is remembered of a device that was seen within the window."""
+    row = book.devices.first(device)
+    return row if row is not None and age_h(hour, int.from_bytes(row[:2])) < b.WINDOW_H else None
 
 
 def is_paired(device_row: bytes, helper: Key) -> bool:
@@ -181,12 +191,13 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
         _learn_network(book, watch, sight.network, hour)
     if sight.device is not None:
         _learn_device(book, sight, hour)
-    watch.marks += device + network
-    watch.rows += sight.helper + flags.to_bytes(2)
+    place = helping.place.to_bytes(4)
+    watch.rows += sight.helper + device + network + place + flags.to_bytes(2)
     watch.times += sight.second.to_bytes(b.TIME_BYTES, byteorder)
-    for other in sight.others[:OTHERS_KEPT]:
-        watch.others += other.to_bytes(b.OTHER_BYTES)
+    if sight.others and len(watch.others) < b.OTHERS_MAX_BYTES:
+        watch.others += b"".join([other.to_bytes(b.OTHER_BYTES) for other in sight.others[:OTHERS_KEPT]])
     _count(watch, flags, sight.links)
+    forget(book, sight.second)
     book.helpings.add(sight.helper, hour + number.to_bytes(4) + device[:2] + network[:2])
     if counted:
         book.usual.note(flags, sight.pace, sight.brisk, sight.reach, watch.assists - 1, sight.links)
@@ -211,18 +222,36 @@ def _count(watch: Watch, flags: int, links: int) -> None:
 
 
 def _number_of(book: Book, helping: Helping, sight: Sight) -> int:
-    number = book.numbers.get(helping.play)
+    number = book.numbers.get(helping.name)
     if number is None:
-        number = book.numbers[helping.play] = book.next_number
+        number = book.numbers[helping.name] = book.next_number
         book.next_number += 1
-        book.watches[number] = Watch(play=helping.play, beneficiary=sight.beneficiary, opened_s=sight.second)
+        book.watches[number] = Watch(
+            play=helping.play, name=helping.name, beneficiary=sight.beneficiary, opened_s=sight.second
+        )
+        book.aging.push((sight.second + WINDOW_S, number))
     return number
+
+
+def forget(book: Book, second: int) -> None:
+    """Forget at most two watches that have seen nothing within the window: more than an assist adds."""
+    for _ in range(2):
+        first = book.aging.peek()
+        if first is None or first[0] > second:
+            return
+        book.aging.drop()
+        watch = book.watches[first[1]]
+        last = watch.second_at(watch.assists - 1)
+        if last + WINDOW_S > second:
+            book.aging.push((last + WINDOW_S, first[1]))
+        else:
+            del book.watches[first[1]], book.numbers[watch.name]
 
 
 def _learn_network(book: Book, watch: Watch, network: Key, hour: bytes) -> None:
     row = book.networks.first(network)
     assists, plays = (0, 0) if row is None else (int.from_bytes(row[2:6]), int.from_bytes(row[6:10]))
-    plays += network not in watch.marks
+    plays += network not in watch.rows
     book.networks.put(network, hour + (assists + 1).to_bytes(4) + plays.to_bytes(4))
 
 
@@ -230,10 +259,11 @@ def _learn_device(book: Book, sight: Sight, hour: bytes) -> None:
     assert sight.device is not None
     row, helper = sight.device_row, sight.helper
     if row is None:
-        book.devices.add(sight.device, hour + helper + b"\1")
+        book.devices.put(sight.device, hour + helper + b"\1")
         return
     accounts = row[8]
     if row[2:8] != helper:
         book.clusters.join(row[2:8], helper, sight.hour // HALF_WINDOW_H)
-        accounts = min(255, accounts + 1)
+        if all(known[6:8] != sight.device[:2] for known in sight.past):
+            accounts = min(255, accounts + 1)
     book.devices.put(sight.device, hour + helper + bytes([accounts]))

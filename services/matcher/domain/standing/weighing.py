@@ -12,7 +12,6 @@ from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.observing import BRISK_S, Sight, busy_from
-from services.matcher.domain.standing.packed import KEY_BYTES
 
 Signal = Literal[
     "shared_device",
@@ -162,7 +161,7 @@ def _add(found: list[Evidence], signal: Signal, count: int, worth: int) -> None:
 def _weigh_device(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
     if sight.device is None:
         return
-    same = watch.marks.count(sight.device) - is_in
+    same = watch.rows.count(sight.device) - is_in
     row = sight.device_row
     if row is not None:
         accounts = row[8] + (not is_in)
@@ -190,7 +189,7 @@ def _in_cluster(book: Book, watch: Watch, member: bytes) -> int:
 def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
     """A network is shared by homes, offices and carriers: it counts where those behind it are alike as well."""
     assert sight.network is not None
-    same = watch.marks.count(sight.network) - is_in
+    same = watch.rows.count(sight.network) - is_in
     if same < 4:
         return
     row = book.networks.first(sight.network)
@@ -212,15 +211,15 @@ def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
     """Return of the helpers on the same network: how many are young, have a known age, came within ten minutes."""
     assert sight.network is not None
     young = aged = close = 0
-    marks, mark, width = watch.marks, sight.network, b.MARKS_BYTES
-    at = marks.find(mark, max(0, len(marks) - _SCANNED * width))
+    rows, mark, width = watch.rows, sight.network, b.ROW_BYTES
+    at = rows.find(mark, max(0, len(rows) - _SCANNED * width))
     while at >= 0:
-        if at % width == KEY_BYTES:
+        if at % width == b.NETWORK_AT:
             flags = watch.flags_at(at // width)
             young += flags & f.YOUNG
             aged += flags & f.AGED and 1
             close += abs(sight.second - watch.second_at(at // width)) <= _CLOSE_S
-        at = marks.find(mark, at + 1)
+        at = rows.find(mark, at + 1)
     return young, aged, close
 
 
@@ -303,10 +302,10 @@ def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Eviden
             _add(found, "not_notified", counts.uncalled, points(_UNCALLED, counts.uncalled))
 
 
-def pace_around(watch: Watch, place: int, span_s: int) -> int:
-    """Return how many assists the play got within `span_s`, from the one at `place` on or up to it: the greater."""
+def pace_around(watch: Watch, row: int, span_s: int) -> int:
+    """Return how many assists the play got within `span_s`, from the one in `row` on or up to it: the greater."""
     times = memoryview(watch.times).cast("I")
-    at_s = times[place]
-    after = bisect_right(times, at_s + span_s) - place
-    before = place + 1 - bisect_left(times, at_s - span_s)
+    at_s = times[row]
+    after = bisect_right(times, at_s + span_s) - row
+    before = row + 1 - bisect_left(times, at_s - span_s)
     return max(after, before)
