@@ -13,6 +13,7 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
 from services.matcher.gateway.splice import with_publisher
 from tests.builders import (
+    MARKET_KEY,
     SHOP,
     T0,
     encode,
@@ -23,7 +24,7 @@ from tests.builders import (
     posted,
     ticked,
 )
-from tests.model.both import FACTS, MARKET_KEY, ZONES
+from tests.model.both import FACTS, ZONES
 from tests.unit.rules.given import Scenario, given
 
 _DEEP = b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
@@ -49,6 +50,7 @@ UNREADABLE = {
     Fault.BAD_ID: _with(id="a b"),
     Fault.BAD_SOURCE: _with(source="a b"),
     Fault.BAD_TIME: _with(time="yesterday"),
+    Fault.RAW_SIGNAL: _with(data={**_EVENT["data"], "signals": {"network": "192.168.1.17"}}),
 }
 
 
