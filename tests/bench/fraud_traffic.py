@@ -1,12 +1,14 @@
 """Labelled traffic of assists: honest sharing trees, and six ways to fake them, each drawn with wide limits.
 
-Seeded: the same seed gives the same events. `HELD_OUT` draws variants of every attack from limits beside those on
-which detection was tuned.
+Seeded: the same seed gives the same events. `held_out` draws variants of every attack from limits beside those on
+which detection was tuned. As a program it writes what it draws as files (`fraud_events` has their form).
 """
 
+import argparse
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.bench.fraud_people import DAY_S, HOUR_S, Person, Town, hashed
@@ -24,6 +26,7 @@ class Opened:
     at_s: int
     play: str
     member: str
+    ttl_s: int = PLAY_TTL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,10 @@ class Given:
     play: str
     helper: str
     via: str | None
-    device: str
-    network: str
-    account_age_days: int
-    channel: str
+    device: str | None
+    network: str | None
+    account_age_days: int | None
+    channel: str | None
     label: str
 
 
@@ -302,10 +305,8 @@ _ATTACKS: Final[dict[str, Callable[[Traffic], None]]] = {
 }
 
 
-def generate(
-    seed: int, *, honest: int = 20_000, attacks: int = 3, held_out: bool = False
-) -> tuple[list[Opened | Given], dict[str, str]]:
-    """Return events in the order of time, and the label of each assist.
+def generate(seed: int, *, honest: int = 20_000, attacks: int = 3, held_out: bool = False) -> list[Opened | Given]:
+    """Return events in the order of time.
 
     `honest` is about how many honest assists there are, `attacks` how often each attack is made.
     """
@@ -320,10 +321,29 @@ def generate(
             _ATTACKS[attack](traffic)
     events: list[Opened | Given] = [*traffic.opened, *_once_each(traffic.given)]
     events.sort(key=lambda event: (event.at_s, isinstance(event, Given)))
-    return events, {given.assist: given.label for given in traffic.given}
+    return events
 
 
 def _once_each(given: list[Given]) -> list[Given]:
     """Return the assists without those that the rules refuse anyway: the same helper again in the same play."""
     first = {(one.play, one.helper): one for one in reversed(given)}
     return [one for one in given if first[one.play, one.helper] is one]
+
+
+def _main() -> None:
+    from tests.bench import fraud_events
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--honest", type=int, default=20_000, help="about how many honest assists")
+    parser.add_argument("--attacks", type=int, default=3, help="how often each attack is made")
+    parser.add_argument("--held-out", action="store_true", help="draw from the limits that were held out")
+    parser.add_argument("--events", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, required=True)
+    options = parser.parse_args()
+    made = generate(options.seed, honest=options.honest, attacks=options.attacks, held_out=options.held_out)
+    fraud_events.write(made, options.events, options.labels)
+
+
+if __name__ == "__main__":
+    _main()

@@ -238,7 +238,7 @@ def _weigh_pace(book: Book, watch: Watch, sight: Sight, found: list[Evidence]) -
 def steady_run(watch: Watch, second: int) -> int:
     """Return over how many gaps the play has got its assists at an even pace; 0 where the gaps vary as people's do.
 
-    Even: the variance of the gaps is at most a sixth of their squared mean. Of help that comes by chance it is all of it.
+    Even: the variance of the gaps is at most a sixth of their squared mean. Where help comes by chance, they are equal.
     """
     times, even = memoryview(watch.times).cast("I"), 0
     for gaps in _STEADY_GAPS:
@@ -266,9 +266,10 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, counts: Counts, is_in
         doubtful = sum(1 for number in sight.others[:8] if _is_doubtful(book.watches[number]))
         _add(found, "doubtful_plays", doubtful, points(_DOUBTFUL, doubtful))
     seen, links = counts.seen, counts.links
-    if sight.flags & f.LINKED and links * 200 >= seen * seen and counts.linked * 4 >= seen:
-        if links * 2 * usual.pairs >= 8 * usual.links * seen * seen:
-            _add(found, "helpers_met_before", links, points(_LINKS, links))
+    # By chance the links grow with the square of the helpers: four times what is usual, and one for 200 pairs of them.
+    many = links * 200 >= seen * seen and links * 2 * usual.pairs >= 8 * usual.links * seen * seen
+    if sight.flags & f.LINKED and counts.linked * 4 >= seen and many:
+        _add(found, "helpers_met_before", links, points(_LINKS, links))
 
 
 def _is_doubtful(watch: Watch) -> bool:
@@ -295,11 +296,12 @@ def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Eviden
     if sight.flags & f.MOVED and usual.moved * 4 <= usual.settled and counts.moved * 5 >= seen:
         _add(found, "moved_accounts", counts.moved, points(_MOVED, counts.moved))
     young = counts.young
-    if sight.flags & f.YOUNG and seen >= 6 and young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young:
+    stands_out = young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young
+    if sight.flags & f.YOUNG and seen >= 6 and stands_out:
         _add(found, "young_accounts", young, 40 if seen >= 15 else 25)
-    if sight.flags & f.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3:
-        if usual.uncalled * 10 <= usual.assists * 3:
-            _add(found, "not_notified", counts.uncalled, points(_UNCALLED, counts.uncalled))
+    is_rare = usual.uncalled * 10 <= usual.assists * 3
+    if sight.flags & f.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3 and is_rare:
+        _add(found, "not_notified", counts.uncalled, points(_UNCALLED, counts.uncalled))
 
 
 def pace_around(watch: Watch, row: int, span_s: int) -> int:
