@@ -12,7 +12,7 @@ ReportCause = Literal["private_payment", "abuse", "fraud", "unknown_links"]
 Rung = Literal["warned", "limited", "banned"]
 
 
-class StandingTerms(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+class StandingTerms(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, gc=False):
     """How a market deals with help that looks fake; what is absent is as the rules have it (RULES.md, standing).
 
     `hold_points`, `refuse_points`: from how many points of evidence on an assist is held, or refused. The rungs of the

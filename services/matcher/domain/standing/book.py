@@ -47,6 +47,7 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     paired: int = 0
     """Assists from a device that others had helped with."""
     known: int = 0
+    spread: int = 0
     links: int = 0
     """Other small plays, of people who are strangers here, in which two helpers or more of this one met."""
     linked: int = 0

@@ -88,6 +88,7 @@ def _helping(moment: Moment, play: Play, data: AssistGiven, place: int | None = 
         beneficiary = rules.form.helped(play, rules.terms, data) or play.play
         name = f"{play.play}/{beneficiary}"
     signals = data.signals
+    was_notified, was_spread = _called(moment.state, play, data)
     return Helping(
         play=play.play,
         place=len(play.assists) if place is None else place,
@@ -98,16 +99,20 @@ def _helping(moment: Moment, play: Play, data: AssistGiven, place: int | None = 
         device=None if signals is None else signals.device,
         network=None if signals is None else signals.network,
         account_age_days=None if signals is None else signals.account_age_days,
-        was_notified=_was_notified(moment.state, play, data),
+        was_notified=was_notified,
+        was_spread=was_spread,
     )
 
 
-def _was_notified(state: State, play: Play, data: AssistGiven) -> bool:
-    """Tell whether somebody of the play shared it to the helper, or a notice or an invitation reached them."""
+def _called(state: State, play: Play, data: AssistGiven) -> tuple[bool, bool]:
+    """Tell whether a share, a notice or an invitation reached the helper, and whether it was a helper's share."""
     via = data.via
-    if via is not None and (play.member in (via, None) or play.keys.get(helper_key(via)) != NOTHING):
-        return True
-    return any(knows(state, data.play, data.member) for knows in NOTIFIED)
+    if via is not None:
+        if play.member is None or via == play.member:
+            return True, False
+        if play.keys.get(helper_key(via)) != NOTHING:
+            return True, True
+    return any(knows(state, data.play, data.member) for knows in NOTIFIED), False
 
 
 def _set_dropped(moment: Moment, play: Play, place: int, *, dropped: bool) -> None:

@@ -22,6 +22,8 @@ PAIRED: Final = 512
 """The device had been used by another account."""
 KNOWN: Final = 1024
 """The account has helped somebody within the window."""
+SPREAD: Final = 2048
+"""Somebody who had helped the play shared it to the helper, and not only whose play it is."""
 DROPPED: Final = 128
 """Held, refused or voided: it counts as evidence, not as help."""
 RARE: Final = MOVED | BUSY | RETURNED | LINKED | PAIRED | DROPPED

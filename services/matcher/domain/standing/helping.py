@@ -1,7 +1,9 @@
 """What detection is told about one assist, and what it keeps of it."""
 
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from services.matcher.domain.standing.packed import KEY_BYTES, Key
 
@@ -9,7 +11,7 @@ UNKNOWN_MARK: Final = bytes(KEY_BYTES)
 """Stands for a device or network that was not given."""
 
 
-class Helping(NamedTuple):
+class Helping(msgspec.Struct, gc=False):
     """One assist as detection sees it. What is not known is None, and nothing follows from it."""
 
     play: str
@@ -27,6 +29,8 @@ class Helping(NamedTuple):
     account_age_days: int | None = None
     was_notified: bool | None = None
     """Whether a notice, an invitation or a share by somebody in the play reached the helper."""
+    was_spread: bool = False
+    """Whether it was a share by somebody who had helped the play."""
 
 
 def key_of(name: str) -> Key:

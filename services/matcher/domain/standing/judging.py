@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
@@ -22,10 +24,7 @@ from services.matcher.domain.standing.observing import (
     small_stranger,
 )
 from services.matcher.domain.standing.weighing import (
-    Counts,
     Evidence,
-    counts_of,
-    counts_with,
     overlaps,
     pace_around,
     weigh,
@@ -69,7 +68,7 @@ def judge(book: Book, helping: Helping, hold_points: int = HOLD_POINTS, refuse_p
     watch = book.watches.get(book.numbers.get(helping.name, 0))
     if watch is None:
         watch = Watch(play=helping.play, name=helping.name, beneficiary=sight.beneficiary, opened_s=sight.second)
-    evidence = weigh(book, watch, sight, counts_with(watch, sight), is_in=False)
+    evidence = weigh(book, watch, sight, is_in=False)
     score = sum([piece.points for piece in evidence])
     outcome: Outcome = "counted"
     if score >= refuse_points:
@@ -111,28 +110,28 @@ def _alike(book: Book, number: int, hour: int) -> list[int]:
 def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[Recall]:
     rows = range(max(0, watch.assists - _LOOKED_AT), watch.assists)
     sights = [sight_again(book, watch, row, hour) for row in rows]
-    counts = counts_now(watch, sights)
+    now = looked_at_again(watch, sights)
     for row, sight in zip(rows, sights, strict=True):
         if sight.flags & f.DROPPED:
             continue
-        evidence = weigh(book, watch, sight, counts, is_in=True)
+        evidence = weigh(book, now, sight, is_in=True)
         score = sum([piece.points for piece in evidence])
         if score >= hold_points:
             yield Recall(watch.play, watch.name, watch.place_at(row), row, score, evidence)
 
 
-def counts_now(watch: Watch, sights: list[Sight]) -> Counts:
-    """Return how many assists of a play show what, where the latest, `sights`, have been looked at again."""
-    counts = counts_of(watch)
-    busy = sum(1 for sight in sights if sight.flags & f.BUSY)
-    returned = sum(1 for sight in sights if sight.flags & f.RETURNED)
-    linked = sum(1 for sight in sights if sight.flags & f.LINKED)
-    paired = sum(1 for sight in sights if sight.flags & f.PAIRED)
-    return counts._replace(
-        busy=max(counts.busy, busy),
-        returned=max(counts.returned, returned),
-        linked=max(counts.linked, linked),
-        paired=max(counts.paired, paired),
+def looked_at_again(watch: Watch, sights: list[Sight]) -> Watch:
+    """Return a watch whose counts say what its latest assists, `sights`, show now."""
+
+    def at_least(counted: int, flag: int) -> int:
+        return max(counted, sum([1 for sight in sights if sight.flags & flag]))
+
+    return msgspec.structs.replace(
+        watch,
+        busy=at_least(watch.busy, f.BUSY),
+        returned=at_least(watch.returned, f.RETURNED),
+        linked=at_least(watch.linked, f.LINKED),
+        paired=at_least(watch.paired, f.PAIRED),
     )
 
 

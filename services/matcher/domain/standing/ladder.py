@@ -1,12 +1,13 @@
 """The ladder: what is held against a member, and what follows from it. Each market sets its own rungs."""
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
 from events.limits import DURATION_MAX_S
 from events.market import MarketConfigured
-from events.member_standing import Rung
+from events.member_standing import Rung, StandingTerms
 from events.standing_decisions import Ground
 from events.times import NS_PER_S
 from services.matcher.domain.fifo import Fifo
@@ -95,11 +96,13 @@ class Ledge(msgspec.Struct, kw_only=True):
 
 def ladder_of(market: MarketConfigured | None) -> Ladder:
     """Return the rungs of a market: those that it sets, and the defaults for the rest."""
-    if market is None or market.standing is None:
-        return DEFAULTS
-    return DEFAULTS._replace(
-        **{name: value for name in Ladder._fields if (value := getattr(market.standing, name)) is not None}
-    )
+    return DEFAULTS if market is None or market.standing is None else _ladder(market.standing)
+
+
+@lru_cache(maxsize=64)
+def _ladder(terms: StandingTerms) -> Ladder:
+    named = {name: getattr(terms, name) for name in Ladder._fields}
+    return DEFAULTS._replace(**{name: value for name, value in named.items() if value is not None})
 
 
 DEFAULTS: Final = Ladder()

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
-from services.matcher.domain.standing.observing import BRISK_S, Sight, busy_from
+from services.matcher.domain.standing.observing import BRISK_FROM, BRISK_S, Sight, busy_from, small_stranger
 
 Signal = Literal[
     "shared_device",
@@ -36,21 +36,6 @@ Signal = Literal[
 ]
 
 
-class Counts(NamedTuple):
-    """How many assists of a play show what, the one that is weighed included."""
-
-    seen: int
-    young: int
-    moved: int
-    uncalled: int
-    busy: int
-    returned: int
-    known: int
-    paired: int
-    linked: int
-    links: int
-
-
 Steps = tuple[tuple[int, int], ...]
 """(from this value, so many points), ascending."""
 
@@ -72,15 +57,17 @@ _BURST: Final[Steps] = ((4, 50), (6, 75), (8, 100), (12, 120), (24, 160), (32, 2
 _BRISK: Final[Steps] = ((3, 30), (5, 50), (8, 75), (12, 100), (20, 140))
 _NO_PAST: Final[Steps] = ((6, 25), (10, 40), (16, 55))
 _DOUBTFUL: Final[Steps] = ((2, 40), (3, 70), (4, 100), (6, 130))
+_SPREAD_MAX: Final = 80
+"""What help that spreads from helper to helper gets for its pace, at most: by itself it holds nothing."""
 _RETURNED: Final[Steps] = ((3, 30), (4, 60), (5, 85), (6, 110))
 _SAME_HELPERS: Final[Steps] = ((3, 40), (4, 65), (5, 85), (7, 110), (12, 150))
 _LINKS: Final[Steps] = ((3, 30), (5, 60), (8, 90), (12, 110))
+_YOUNG: Final[Steps] = ((6, 25), (15, 40))
 _PAIRED: Final[Steps] = ((3, 30), (5, 60), (8, 90))
 _UNCALLED: Final[Steps] = ((4, 25), (6, 40), (9, 55), (14, 70))
 _BUSY: Final[Steps] = ((4, 35), (6, 55), (8, 75), (12, 100))
 _MOVED: Final[Steps] = ((2, 35), (3, 70), (4, 100))
 _STEADY: Final[Steps] = ((10, 35), (16, 70), (24, 100))
-_BRISK_FROM: Final = 8
 _PLAY_FROM: Final = 2
 """Of so many assists on, what those of a play have in common is looked at."""
 _STEADY_GAPS: Final = (10, 16, 24)
@@ -100,56 +87,23 @@ def points(steps: Steps, value: int) -> int:
     return reached
 
 
-def counts_of(watch: Watch) -> Counts:
-    """Return what the assists of a play show."""
-    return Counts(
-        watch.assists,
-        watch.young,
-        watch.moved,
-        watch.uncalled,
-        watch.busy,
-        watch.returned,
-        watch.known,
-        watch.paired,
-        watch.linked,
-        watch.links,
-    )
-
-
-def counts_with(watch: Watch, sight: Sight) -> Counts:
-    """Return what the assists of a play show together with one that is not among them yet."""
-    flags = sight.flags
-    return Counts(
-        seen=watch.assists + 1,
-        young=watch.young + (flags & f.YOUNG and 1),
-        moved=watch.moved + (flags & f.MOVED and 1),
-        uncalled=watch.uncalled + (flags & f.UNCALLED and 1),
-        busy=watch.busy + (flags & f.BUSY and 1),
-        returned=watch.returned + (flags & f.RETURNED and 1),
-        known=watch.known + (flags & f.KNOWN and 1),
-        paired=watch.paired + (flags & f.PAIRED and 1),
-        linked=watch.linked + (flags & f.LINKED and 1),
-        links=watch.links + sight.links,
-    )
-
-
-def weigh(book: Book, watch: Watch, sight: Sight, counts: Counts, *, is_in: bool) -> list[Evidence]:
+def weigh(book: Book, watch: Watch, sight: Sight, *, is_in: bool) -> list[Evidence]:
     """Return what speaks against an assist to the play of `watch`; `is_in` tells whether it is among its assists."""
     found: list[Evidence] = []
-    flags = sight.flags
+    flags, seen = sight.flags, len(watch.times) // b.TIME_BYTES + (not is_in)
     if flags & f.PAIRED or book.clusters.is_shared(sight.helper):
         _weigh_device(book, watch, sight, is_in, found)
-    if sight.network is not None and counts.seen > _NETWORK[0][0]:
+    if sight.network is not None and seen > _NETWORK[0][0]:
         _weigh_network(book, watch, sight, is_in, found)
-    if sight.brisk >= _BRISK_FROM:
-        _weigh_pace(book, watch, sight, found)
-    if counts.seen > _STEADY_GAPS[0]:
+    if sight.brisk >= BRISK_FROM:
+        _weigh_pace(book, watch, sight, is_in, found)
+    if seen > _STEADY_GAPS[0]:
         steady = steady_run(watch, sight.second)
         _add(found, "steady_pace", steady, points(_STEADY, steady))
     if sight.others or flags & f.RETURNED:
-        _weigh_circles(book, watch, sight, counts, is_in, found)
-    if counts.seen >= _PLAY_FROM:
-        _weigh_accounts(book, sight, counts, found)
+        _weigh_circles(book, watch, sight, is_in, found)
+    if seen >= _PLAY_FROM:
+        _weigh_accounts(book, watch, sight, is_in, found)
     return found
 
 
@@ -192,10 +146,10 @@ def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     same = watch.rows.count(sight.network) - is_in
     if same < 4:
         return
-    row = book.networks.first(sight.network)
+    row = book.networks.latest(sight.network)
     if row is not None:
         assists, plays = int.from_bytes(row[2:6]), int.from_bytes(row[6:10])
-        if plays >= 30 and same * plays <= 4 * assists:
+        if plays >= 8 and same * plays <= 4 * assists:
             return  # so many plays get help from it that these helpers need not know of each other
     _add(found, "shared_network", same, points(_NETWORK, same))
     young, aged, close = _alike(watch, sight)
@@ -204,7 +158,12 @@ def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     if sight.flags & f.YOUNG and unusual:
         _add(found, "network_alike", young, points(_NETWORK_ALIKE, young))
     elif close * 2 >= same:
-        _add(found, "network_alike", close, points(_NETWORK_ALIKE, close) // (2 if sight.flags & f.UNCALLED else 4))
+        _add(
+            found,
+            "network_alike",
+            close,
+            points(_NETWORK_ALIKE, close) // (2 if watch.uncalled * 5 >= watch.assists * 2 else 4),
+        )
 
 
 def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
@@ -223,16 +182,20 @@ def _alike(watch: Watch, sight: Sight) -> tuple[int, int, int]:
     return young, aged, close
 
 
-def _weigh_pace(book: Book, watch: Watch, sight: Sight, found: list[Evidence]) -> None:
-    usual = book.usual
+def _weigh_pace(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
+    """Weigh help that comes fast, by how people were called: what spreads from helper to helper may well be fast."""
+    usual, seen = book.usual, watch.assists + (not is_in)
     quick = points(_BURST, sight.pace // max(2, usual.usual_pace))
     brisk = points(_BRISK, sight.brisk // max(4, usual.usual_brisk))
     worth = max(quick, brisk)
-    if worth:
-        _add(found, "burst", sight.brisk, worth if sight.flags & f.UNCALLED else worth // 2)
-        age_s, before = sight.second - watch.opened_s, watch.assists - sight.brisk
-        if age_s >= 3600 and sight.brisk * age_s >= 8 * BRISK_S * max(1, before):
-            _add(found, "sudden", sight.brisk, 30)
+    if not worth:
+        return
+    if watch.uncalled * 5 < seen * 2:
+        worth = min(_SPREAD_MAX, worth // 2) if watch.spread * 10 >= seen * 3 else worth * 3 // 4
+    _add(found, "burst", sight.brisk, worth)
+    age_s, before = sight.second - watch.opened_s, watch.assists - sight.brisk
+    if age_s >= 3600 and sight.brisk * age_s >= 8 * BRISK_S * max(1, before):
+        _add(found, "sudden", sight.brisk, 30)
 
 
 def steady_run(watch: Watch, second: int) -> int:
@@ -254,22 +217,36 @@ def steady_run(watch: Watch, second: int) -> int:
     return even
 
 
-def _weigh_circles(book: Book, watch: Watch, sight: Sight, counts: Counts, is_in: bool, found: list[Evidence]) -> None:
-    usual = book.usual
+def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
+    usual, more = book.usual, not is_in
+    seen = watch.assists + more
     if sight.flags & f.RETURNED:
-        worth = points(_RETURNED, counts.returned)
-        _add(found, "returned_help", counts.returned, worth if counts.returned * 3 >= counts.seen else worth // 2)
+        returned = watch.returned + more
+        worth = points(_RETURNED, returned)
+        _add(found, "returned_help", returned, worth if returned * 3 >= seen else worth // 2)
     if sight.others:
-        most = max(overlaps(watch, sight.others)) - is_in
-        if most * 4 >= counts.seen - 1:
-            _add(found, "same_helpers", most, points(_SAME_HELPERS, most))
-        doubtful = sum(1 for number in sight.others[:8] if _is_doubtful(book.watches[number]))
+        _weigh_same_helpers(book, watch, sight, seen, is_in, found)
+        doubtful = sum([1 for number in sight.others[:8] if _is_doubtful(book.watches[number])])
         _add(found, "doubtful_plays", doubtful, points(_DOUBTFUL, doubtful))
-    seen, links = counts.seen, counts.links
-    # By chance the links grow with the square of the helpers: four times what is usual, and one for 200 pairs of them.
-    many = links * 200 >= seen * seen and links * 2 * usual.pairs >= 8 * usual.links * seen * seen
-    if sight.flags & f.LINKED and counts.linked * 4 >= seen and many:
-        _add(found, "helpers_met_before", links, points(_LINKS, links))
+    if sight.flags & f.LINKED:
+        links, linked = watch.links + sight.links, watch.linked + more
+        # By chance the links grow with the square of the helpers: four times what is usual, and one for 200 pairs.
+        many = links * 200 >= seen * seen and links * 2 * usual.pairs >= 8 * usual.links * seen * seen
+        if linked * 4 >= seen and many:
+            _add(found, "helpers_met_before", links, points(_LINKS, links))
+
+
+def _weigh_same_helpers(book: Book, watch: Watch, sight: Sight, seen: int, is_in: bool, found: list[Evidence]) -> None:
+    """Weigh in how far the same people help here and elsewhere: friends do, but they are seldom all who do."""
+    others = sight.others[:8]
+    most, other = max(zip(overlaps(watch, others), others, strict=True))
+    most -= is_in
+    worth = points(_SAME_HELPERS, most)
+    if not worth or most * 4 < seen - 1:
+        return
+    if not small_stranger(book, watch, other):
+        worth = worth if most * 5 >= 3 * (seen - 1) else worth // 2
+    _add(found, "same_helpers", most, worth)
 
 
 def _is_doubtful(watch: Watch) -> bool:
@@ -281,27 +258,38 @@ def overlaps(watch: Watch, others: list[int]) -> list[int]:
     return [watch.others.count(other.to_bytes(b.OTHER_BYTES)) for other in others[:8]]
 
 
-def _weigh_accounts(book: Book, sight: Sight, counts: Counts, found: list[Evidence]) -> None:
-    usual, seen = book.usual, counts.seen
-    fresh = seen - counts.known
-    # At least nine tenths are new here, where in the market as a whole at most half are.
-    if not sight.flags & f.KNOWN and fresh * 10 >= seen * 9 and usual.known * 2 >= usual.assists:
-        _add(found, "no_past", fresh, points(_NO_PAST, fresh))
-    if sight.flags & f.PAIRED and counts.paired * 4 >= seen:
-        _add(found, "paired_devices", counts.paired, points(_PAIRED, counts.paired))
-    if sight.flags & f.BUSY:
+def _weigh_accounts(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
+    """Weigh what the helpers of a play have in common: where most show it and elsewhere few do, it counts."""
+    usual, flags, more = book.usual, sight.flags, not is_in
+    seen = watch.assists + more
+    if not flags & f.KNOWN and seen >= _NO_PAST[0][0]:
+        fresh = seen - watch.known
+        # At least nine tenths are new here, where in the market as a whole at most half are.
+        if fresh * 10 >= seen * 9 and usual.known * 2 >= usual.assists:
+            _add(found, "no_past", fresh, points(_NO_PAST, fresh))
+    if flags & f.UNCALLED and seen >= _UNCALLED[0][0]:
+        uncalled = watch.uncalled + more
+        if uncalled * 5 >= seen * 3 and usual.uncalled * 10 <= usual.assists * 3:
+            _add(found, "not_notified", uncalled, points(_UNCALLED, uncalled))
+    if flags & f.YOUNG and seen >= _YOUNG[0][0]:
+        young = watch.young + more
+        if young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young:
+            _add(found, "young_accounts", young, points(_YOUNG, young))
+    if flags & f.RARE:
+        _weigh_rare(book, watch, sight, more, found)
+
+
+def _weigh_rare(book: Book, watch: Watch, sight: Sight, more: bool, found: list[Evidence]) -> None:
+    usual, flags, seen = book.usual, sight.flags, watch.assists + more
+    paired, busy, moved = watch.paired + more, watch.busy + more, watch.moved + more
+    if flags & f.PAIRED and paired * 4 >= seen:
+        _add(found, "paired_devices", paired, points(_PAIRED, paired))
+    if flags & f.BUSY:
         _add(found, "busy_helper", sight.reach, points(_BUSY, sight.reach * _QUARTERS // busy_from(book)))
-        if counts.busy >= 3 and counts.busy * 4 >= seen:
-            _add(found, "busy_play", counts.busy, 60 if counts.busy * 2 >= seen else 35)
-    if sight.flags & f.MOVED and usual.moved * 4 <= usual.settled and counts.moved * 5 >= seen:
-        _add(found, "moved_accounts", counts.moved, points(_MOVED, counts.moved))
-    young = counts.young
-    stands_out = young * 10 >= seen * 7 and young * usual.aged >= 2 * seen * usual.young
-    if sight.flags & f.YOUNG and seen >= 6 and stands_out:
-        _add(found, "young_accounts", young, 40 if seen >= 15 else 25)
-    is_rare = usual.uncalled * 10 <= usual.assists * 3
-    if sight.flags & f.UNCALLED and seen >= 4 and counts.uncalled * 5 >= seen * 3 and is_rare:
-        _add(found, "not_notified", counts.uncalled, points(_UNCALLED, counts.uncalled))
+        if busy >= 3 and busy * 4 >= seen:
+            _add(found, "busy_play", busy, 60 if busy * 2 >= seen else 35)
+    if flags & f.MOVED and usual.moved * 4 <= usual.settled and moved * 5 >= seen:
+        _add(found, "moved_accounts", moved, points(_MOVED, moved))
 
 
 def pace_around(watch: Watch, row: int, span_s: int) -> int:
