@@ -26,7 +26,7 @@ DOUBTS: Final = "doubts"
 
 POINTS: Final[dict[Ground, int]] = {
     "assists_held": 1,
-    "assists_refused": 3,
+    "assists_refused": 2,
     "assists_voided": 5,
     "seats_unpaid": 2,
     "group_filled_alone": 2,
@@ -44,8 +44,8 @@ class Ladder(NamedTuple):
     """The rungs that are in force."""
 
     warn_at: int = 6
-    limit_at: int = 12
-    ban_at: int = 30
+    limit_at: int = 20
+    ban_at: int = 60
     warn_s: int = 30 * _DAY_S
     limit_s: int = 7 * _DAY_S
     ban_s: int = 90 * _DAY_S
@@ -111,11 +111,19 @@ DEFAULTS: Final = Ladder()
 def total(record: Record, ladder: Ladder, now_ns: int) -> int:
     """Return what speaks against a member at `now_ns`, in points.
 
+    What is only suspected, help that is held, leads to a warning at most, unless something else speaks as loud.
     Reports count one each, but together no more than everything else: they never decide alone.
     """
     since_ns = now_ns - ladder.memory_s * NS_PER_S
-    seen = sum([strike.points for strike in record.strikes if strike.at_ns > since_ns])
-    return seen + min(seen, sum([1 for report in record.reports if report.at_ns > since_ns]))
+    held = known = 0
+    for strike in record.strikes:
+        if strike.at_ns > since_ns:
+            if strike.ground == "assists_held":
+                held += strike.points
+            else:
+                known += strike.points
+    seen = known + min(held, max(known, ladder.warn_at))
+    return seen + min(known, sum([1 for report in record.reports if report.at_ns > since_ns]))
 
 
 def rung_for(points: int, ladder: Ladder) -> int:

@@ -30,6 +30,7 @@ PAST_READ: Final = 64
 """How many of a helper's latest assists are looked at."""
 CIRCLE_READ: Final = 4
 """Through how many of those whom somebody helped a circle is looked for."""
+_NOTHING: Final = UNKNOWN_MARK[:2]
 SMALL_PLAY: Final = 60
 """Helpers of a play with more assists than this meet there by chance."""
 SAMPLED_BELOW: Final = 64
@@ -85,7 +86,7 @@ def observe(book: Book, helping: Helping) -> Sight:
     others, reach = [], 1
     past = book.helpings.rows(helper)
     if past:
-        flags |= f.KNOWN | _moved(past[-1], device, network)
+        flags |= f.KNOWN | _moved(past, device, network)
         others = other_plays(book, past, hour, number)
         reach = reach_of(book, beneficiary, others)
         if reach >= busy_from(book):
@@ -153,10 +154,15 @@ def recent(watch: Watch, since_s: int) -> int:
     return count - bisect_left(times, since_s)
 
 
-def _moved(last: bytes, device: Key | None, network: Key | None) -> int:
-    if device is None or network is None or last[6:8] == b"\0\0" or last[8:10] == b"\0\0":
+def _moved(past: list[bytes], device: Key | None, network: Key | None) -> int:
+    """Tell whether an account has a known past, and whether it is now on a device and a network that are new to it."""
+    if device is None or network is None:
         return 0
-    moved = device[:2] != last[6:8] and network[:2] != last[8:10]
+    known = [row for row in past[-PAST_READ:] if row[6:8] != _NOTHING and row[8:10] != _NOTHING]
+    if not known:
+        return 0
+    device2, network2 = device[:2], network[:2]
+    moved = all(row[6:8] != device2 and row[8:10] != network2 for row in known)
     return f.SETTLED | (f.MOVED if moved else 0)
 
 

@@ -53,13 +53,15 @@ _DEVICE_ACCOUNTS: Final[Steps] = ((5, 20), (8, 50), (15, 100))
 _CLUSTER: Final[Steps] = ((3, 25), (5, 60), (8, 100), (20, 150))
 _NETWORK: Final[Steps] = ((5, 10), (10, 20), (20, 35))
 _NETWORK_ALIKE: Final[Steps] = ((4, 45), (8, 75), (16, 90))
-_BURST: Final[Steps] = ((4, 50), (6, 75), (8, 100), (12, 120), (24, 160), (32, 200))
+_BURST: Final[Steps] = ((4, 50), (6, 75), (8, 100), (12, 135), (24, 160), (32, 200))
 _BRISK: Final[Steps] = ((3, 30), (5, 50), (8, 75), (12, 100), (20, 140))
 _NO_PAST: Final[Steps] = ((6, 25), (10, 40), (16, 55))
 _DOUBTFUL: Final[Steps] = ((2, 40), (3, 70), (4, 100), (6, 130))
 _SPREAD_MAX: Final = 80
 """What help that spreads from helper to helper gets for its pace, at most: by itself it holds nothing."""
 _RETURNED: Final[Steps] = ((3, 30), (4, 60), (5, 85), (6, 110))
+_ALONE: Final = 25
+"""Where next to nobody else helps: friends have other friends."""
 _SAME_HELPERS: Final[Steps] = ((3, 40), (4, 65), (5, 85), (7, 110), (12, 150))
 _LINKS: Final[Steps] = ((3, 30), (5, 60), (8, 90), (12, 110))
 _YOUNG: Final[Steps] = ((6, 25), (15, 40))
@@ -223,6 +225,8 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     if sight.flags & f.RETURNED:
         returned = watch.returned + more
         worth = points(_RETURNED, returned)
+        if returned * 5 >= seen * 4 and returned >= _RETURNED[0][0]:
+            worth += _ALONE
         _add(found, "returned_help", returned, worth if returned * 3 >= seen else worth // 2)
     if sight.others:
         _weigh_same_helpers(book, watch, sight, seen, is_in, found)
@@ -231,7 +235,7 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     if sight.flags & f.LINKED:
         links, linked = watch.links + sight.links, watch.linked + more
         # By chance the links grow with the square of the helpers: four times what is usual, and one for 200 pairs.
-        many = links * 200 >= seen * seen and links * 2 * usual.pairs >= 8 * usual.links * seen * seen
+        many = links * 200 >= seen * seen and links * usual.pairs >= 2 * usual.links * seen * seen
         if linked * 4 >= seen and many:
             _add(found, "helpers_met_before", links, points(_LINKS, links))
 
@@ -246,6 +250,8 @@ def _weigh_same_helpers(book: Book, watch: Watch, sight: Sight, seen: int, is_in
         return
     if not small_stranger(book, watch, other):
         worth = worth if most * 5 >= 3 * (seen - 1) else worth // 2
+    if most * 10 >= 9 * (seen - 1):
+        worth += _ALONE
     _add(found, "same_helpers", most, worth)
 
 
