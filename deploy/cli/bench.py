@@ -45,6 +45,12 @@ def fraud(
     _run("fraud", as_json, events=events, labels=labels)
 
 
+@bench_app.command()
+def plays(as_json: JsonOption = False) -> None:
+    """Assists and joins decided a second without a broker, and memory of an assist."""
+    _run("plays", as_json)
+
+
 def _run(name: str, as_json: bool, **options: Any) -> None:
     try:
         module = importlib.import_module(f"tests.bench.bench_{name}")

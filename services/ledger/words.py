@@ -4,9 +4,11 @@ from typing import Final
 
 from events import decisions as d
 from events.envelope import Event
+from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
+from services.ledger.play_words import play_decision_in_words
 
 _CAUSES: Final = {
     "target": "it reached its target",
@@ -24,7 +26,11 @@ def event_in_words(event: Event, publisher: str | None) -> str:
     """Return what a publisher reported."""
     kind = str(event.__struct_config__.tag).removeprefix("groupbuy.").removesuffix(".v1")
     data = getattr(event, "data", None)
-    named = [f"{n} {v}" for n in ("order", "member", "group", "offer", "refund") if (v := getattr(data, n, None))]
+    named = [
+        f"{n} {v}"
+        for n in ("play", "assist", "order", "member", "group", "offer", "refund")
+        if (v := getattr(data, n, None))
+    ]
     return f"{publisher or 'somebody'} reported {kind}{': ' if named else ''}{', '.join(named)} (event {event.id})"
 
 
@@ -48,6 +54,8 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _refund_in_words(decision)
     if isinstance(decision, d.Refused | d.Duplicate | d.Malformed):
         return _refusal_in_words(decision)
+    if isinstance(decision, (*PLAY_DECISIONS, *ASSIST_DECISIONS)):
+        return play_decision_in_words(decision)
     return _other_in_words(decision)
 
 

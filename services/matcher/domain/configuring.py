@@ -9,7 +9,7 @@ from events.reasons import Reason
 from services.matcher.domain import state as s
 from services.matcher.domain.facts import Zones
 from services.matcher.domain.state import Offer, State
-from services.matcher.domain.terms import RULE_VERSIONS, Refusal, overlay, resolve
+from services.matcher.domain.terms import RULE_VERSIONS, Refusal, Terms, overlay, resolve
 from services.matcher.domain.turn import Turn
 
 
@@ -35,7 +35,7 @@ def publish(turn: Turn, event: OfferPublishedEvent) -> None:
         raise Refusal(Reason.OFFER_EXISTS)
     if len(turn.state.offers) >= market.offer_capacity:
         raise Refusal(Reason.CAPACITY)
-    resolve(overlay(market.offer_defaults, data))
+    _check_draws(turn, resolve(overlay(market.offer_defaults, data)))
     if data.stock is not None and data.skus is not None:
         raise Refusal(Reason.OFFER_INCONSISTENT, "stock")
     stock = data.skus if data.stock is None else {s.ONE_STOCK: data.stock}
@@ -49,7 +49,7 @@ def change(turn: Turn, event: OfferChangedEvent) -> None:
     offer = _listed(turn.state, event.data.offer)
     if offer.withdrawn:
         raise Refusal(Reason.OFFER_WITHDRAWN)
-    resolve(overlay(market.offer_defaults, overlay(offer.explicit, event.data)))
+    _check_draws(turn, resolve(overlay(market.offer_defaults, overlay(offer.explicit, event.data))))
     turn.emit(_listing(offer, edition=offer.edition + 1, stock=offer.stock))
 
 
@@ -84,6 +84,14 @@ def block(turn: Turn, event: MemberBlockedEvent) -> None:
     if event.data.member == event.data.other:
         raise Refusal(Reason.SELF_BLOCK)
     turn.emit(d.MemberNoted(member=event.data.member))
+
+
+def _check_draws(turn: Turn, terms: Terms) -> None:
+    """Raise Refusal where winners are to be drawn from a secret to which the market has not committed."""
+    market = turn.state.market
+    assert market is not None
+    if terms.winners is not None and market.secret_commitment != turn.tree.plays.secret_commitment:
+        raise Refusal(Reason.DRAWS_NOT_COMMITTED)
 
 
 def _listed(state: State, offer_id: str) -> Offer:
