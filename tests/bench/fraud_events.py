@@ -2,10 +2,11 @@
 
     python -m tests.bench.fraud_traffic --seed 7 --events events.ndjson --labels labels.tsv
 
-An events file holds `play.opened` and `assist.given` (and whatever else the market takes, e.g. orders, invitations,
-its own `market.configured`) in the order of their `time`, which counts. A labels file names each assist: its CloudEvent `id`, a tab, a
-label, and optionally a tab and what the assist is worth in minor units; or the same as JSON objects with `id`, `label` and
-`value_minor`. `honest` is honest; any other word is an attack, reported under its own name. Assists without a label are not judged.
+An events file holds `play.opened` and `assist.given` (and whatever else the market takes, e.g. orders, or its own
+`market.configured`) in the order of their `time`, which counts. A labels file names each assist: its CloudEvent `id`,
+a tab, a label, and optionally a tab and what the assist is worth in minor units; or the same as JSON objects with `id`,
+`label` and `value_minor`. `honest` is honest; any other word is an attack, reported under its own name. Assists
+without a label are not judged.
 """
 
 import json

@@ -68,7 +68,7 @@ def doubted(moment: Moment, decision: d.AssistDoubted) -> None:
     if found is not None:
         found[0].set_dropped(found[1], dropped=True)
     if not decision.over:
-        play.assists[place] = play.assists[place] & ~ps.STATUS | ps.HELD
+        play.set_assist_status(place, ps.HELD)
         play.counted -= 1
     _told(moment, decision.play, place)
 

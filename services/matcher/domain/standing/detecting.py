@@ -91,7 +91,7 @@ def _helping(moment: Moment, play: Play, data: AssistGiven, place: int | None = 
     was_notified, was_spread = _called(moment.state, play, data)
     return Helping(
         play=play.play,
-        place=len(play.assists) if place is None else place,
+        place=play.given if place is None else place,
         helper=data.member,
         beneficiary=beneficiary,
         name=name,
@@ -143,7 +143,7 @@ def _cast_doubts(moment: Moment, helping: Helping) -> None:
     found = [
         one
         for one in judging.recalls(state.standing.book, helping.name, ladder.hold_points)
-        if (other := state.plays.plays.get(one.play)) is not None and other.assists[one.place] & ps.STATUS == ps.COUNTED
+        if (other := state.plays.plays.get(one.play)) is not None and other.assist_status(one.place) == ps.COUNTED
     ]
     if not found:
         return

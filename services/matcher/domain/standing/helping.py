@@ -1,10 +1,10 @@
 """What detection is told about one assist, and what it keeps of it."""
 
-from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
+from services.matcher.domain.plays.hashed import key_of as hash_of
 from services.matcher.domain.standing.packed import KEY_BYTES, Key
 
 UNKNOWN_MARK: Final = bytes(KEY_BYTES)
@@ -35,7 +35,7 @@ class Helping(msgspec.Struct, gc=False):
 
 def key_of(name: str) -> Key:
     """Return the key of a member: 48 bits of a hash that nobody chooses."""
-    return blake2b(name.encode(), digest_size=KEY_BYTES).digest()
+    return hash_of(name)[:KEY_BYTES]
 
 
 def mark_of(hashed: str) -> Key:

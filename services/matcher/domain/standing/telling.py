@@ -124,7 +124,7 @@ def _tell_doubts(turn: Turn, alarm: Alarm) -> None:
     because = entry_id(*s.unpack_entry(told.because))
     for doubt in told.doubts:
         play = turn.state.plays.plays.get(doubt.play)
-        assert play is not None and play.assists[doubt.place] & ps.STATUS == ps.COUNTED, "nothing comes in between"
+        assert play is not None and play.assist_status(doubt.place) == ps.COUNTED, "nothing comes in between"
         _doubt(turn, play, doubt, because)
     turn.seats_named += len(told.doubts)
 
@@ -133,7 +133,7 @@ def _doubt(turn: Turn, play: Play, doubt: Doubt, because: str) -> None:
     corrected: p.PlayCorrected | None = None
     if play.status == ps.OPEN:
         rules = turn.tree.plays.rules(play)
-        weight = rules.common.new_weight if play.assists[doubt.place] & ps.NEW else 1
+        weight = rules.common.new_weight if play.is_new(doubt.place) else 1
         corrected = p.PlayCorrected(
             play=play.play,
             form=play.form,
