@@ -26,7 +26,7 @@ OTHERS_MAX_BYTES: Final = 8_192
 
 
 class Watch(msgspec.Struct, kw_only=True, gc=False):
-    """Help for one member in one play: 28 bytes an assist, and four for each other play that a helper has helped in."""
+    """Help for one member in one play: 28 bytes an assist, and eight for each other play of a helper."""
 
     play: str
     name: str
@@ -37,7 +37,7 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     """The second of each assist, in the byte order of the machine, so that the C library can search them."""
     rows: bytearray = msgspec.field(default_factory=bytearray)
     others: bytes = b""
-    """Numbers of other plays in which helpers of this one helped as well, once for each helper and play."""
+    """Numbers of other plays in which helpers of this one help as well, once for each helper and play."""
     young: int = 0
     moved: int = 0
     uncalled: int = 0

@@ -82,11 +82,11 @@ def recalls(book: Book, name: str, hold_points: int = HOLD_POINTS) -> list[Recal
     """Return counted assists on which the latest one that a watch saw, a held one, casts doubt.
 
     Those of its own play, and of the plays most like it. To keep the cost of a long attack in proportion, a play is
-    looked through at each of its first sixteen assists that do not count, and at every sixteenth then.
+    looked through each time while it has at most 64 assists, and at every sixteenth then.
     """
     number = book.numbers[name]
     watch = book.watches[number]
-    if watch.dropped > _LOOKED_THROUGH_EVERY and watch.dropped % _LOOKED_THROUGH_EVERY:
+    if watch.assists > _LOOKED_AT and watch.assists % _LOOKED_THROUGH_EVERY:
         return []
     hour = watch.second_at(watch.assists - 1) // S_PER_H & 0xFFFF
     found: list[Recall] = []

@@ -211,18 +211,31 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
     place = helping.place.to_bytes(4)
     watch.rows += sight.helper + device + network + place + flags.to_bytes(2)
     watch.times += sight.second.to_bytes(b.TIME_BYTES, byteorder)
-    if sight.others and len(watch.others) < b.OTHERS_MAX_BYTES:
-        watch.others += b"".join([other.to_bytes(b.OTHER_BYTES) for other in sight.others[:OTHERS_KEPT]])
-    _count(watch, flags, sight.links)
+    if sight.others:
+        _learn_meetings(book, watch, number, sight.others[:OTHERS_KEPT])
+    _count(watch, flags)
     forget(book, sight.second)
     book.helpings.add(sight.helper, hour + number.to_bytes(4) + device[:2] + network[:2])
     if counted and is_sampled:
         book.usual.note(flags, sight.pace, sight.brisk, sight.reach, watch.assists - 1, sight.links)
 
 
-def _count(watch: Watch, flags: int, links: int) -> None:
+def _learn_meetings(book: Book, watch: Watch, number: int, others: list[int]) -> None:
+    """Note in a play and in each other play of its helper that they have this helper in common."""
+    for other in others:
+        there = book.watches[other]
+        meets = watch.others.count(other.to_bytes(b.OTHER_BYTES)) == 1
+        if len(watch.others) < b.OTHERS_MAX_BYTES:
+            watch.others += other.to_bytes(b.OTHER_BYTES)
+        if len(there.others) < b.OTHERS_MAX_BYTES:
+            there.others += number.to_bytes(b.OTHER_BYTES)
+        if meets and small_stranger(book, watch, other):
+            watch.links += 1
+            there.links += 1
+
+
+def _count(watch: Watch, flags: int) -> None:
     """Count what an assist shows; most show one thing or nothing."""
-    watch.links += links
     if flags & f.YOUNG:
         watch.young += 1
     if flags & f.UNCALLED:

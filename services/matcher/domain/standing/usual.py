@@ -12,7 +12,8 @@ from services.matcher.domain.standing import flags as f
 
 HALVED_AT: Final = 1 << 16
 _PRIOR: Final = 64
-"""Assists that a new market is taken to have seen, all of the plainest kind."""
+"""Assists that a new market is taken to have seen: at the plainest pace, half of them by young accounts and half
+without notice, so that neither stands out before the market has shown what is usual in it."""
 _BINS: Final = 64
 
 
@@ -25,10 +26,10 @@ class Usual(msgspec.Struct, kw_only=True):
 
     assists: int = _PRIOR
     aged: int = _PRIOR
-    young: int = 0
+    young: int = _PRIOR // 2
     settled: int = _PRIOR
     moved: int = 0
-    uncalled: int = 0
+    uncalled: int = _PRIOR // 2
     known: int = 0
     pairs: int = 64 * _PRIOR
     links: int = 0
