@@ -9,8 +9,28 @@ from events.times import format_time_ns
 _NO_MINOR_UNIT: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"})
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 # Shown in this order; what is not named here is left to --json.
-_FIELDS: Final = ("offer", "order", "member", "group", "into", "refund", "status", "original", "of", "sku")
-_COUNTS: Final = ("missing", "seats", "edition", "rule_version")
+_FIELDS: Final = (
+    *(
+        "play",
+        "assist",
+        "form",
+        "offer",
+        "order",
+        "member",
+        "group",
+        "into",
+        "refund",
+        "status",
+        "original",
+        "of",
+        "sku",
+    ),
+    *("prize", "seed", "seed_sha256"),
+)
+_COUNTS: Final = (
+    *("missing", "seats", "edition", "rule_version", "helpers", "helpers_left", "reached", "tickets", "total"),
+    *("winners", "draw", "draws"),
+)
 
 
 def money(amount_minor: int, currency: str) -> str:
@@ -40,8 +60,9 @@ def _describe_one(decision: Mapping[str, Any]) -> str:
     words += _money_words(decision)
     if "hold_until" in decision:
         words.append(f"until {moment(decision['hold_until'])}")
-    if "deadline" in decision:
-        words.append(f"open until {moment(decision['deadline'])}")
+    for end in ("deadline", "ends_at"):
+        if end in decision:
+            words.append(f"open until {moment(decision[end])}")
     words += _why_words(decision)
     return " ".join(words).removesuffix(":")
 
@@ -53,7 +74,9 @@ def _money_words(decision: Mapping[str, Any]) -> list[str]:
     if "payable_minor" in decision:
         paid = f"paid by {decision['payment']}" if "payment" in decision else "to pay"
         return [f"{money(decision['payable_minor'], currency)} {paid}"] if decision["payable_minor"] else []
-    return [money(decision["amount_minor"], currency)] if "amount_minor" in decision else []
+    cut = [f"{money(decision['cut_minor'], currency)} cut"] if "cut_minor" in decision else []
+    price = [f"price {money(decision['price_minor'], currency)}"] if "price_minor" in decision else []
+    return [*cut, *price, *([money(decision["amount_minor"], currency)] if "amount_minor" in decision else [])]
 
 
 def _why_words(decision: Mapping[str, Any]) -> list[str]:

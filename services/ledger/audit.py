@@ -12,6 +12,7 @@ from services.ledger.audit_accounts import Check, CheckResult, Recount, Totals
 from services.ledger.audit_fold import SeatRecount
 from services.ledger.audit_inputs import InputRecount
 from services.ledger.audit_money import MoneyRecount
+from services.ledger.audit_plays import PlayRecount
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry, entries_in
@@ -69,6 +70,7 @@ class _Walk:
         self._inputs = inputs
         self._seats = SeatRecount(recount)
         self._money = MoneyRecount(recount)
+        self._plays = PlayRecount(recount)
         self._progress = progress
         self._total = store.tip.entries if store.tip is not None else 0
         self.records = 0
@@ -90,6 +92,7 @@ class _Walk:
         self._inputs.entry(found)
         self._money.entry(found.entry, event)
         self._seats.entry(found.entry, event, answered_at_ns)
+        self._plays.entry(found.entry)
         self._recount.settle()
         if self._progress is not None and self.entries % _REPORT_EVERY == 0:
             self._progress(self.entries, max(self._total, self.entries))
