@@ -52,6 +52,11 @@ class Table(msgspec.Struct, kw_only=True):
             at = keys.find(fingerprint, at + _FINGERPRINT_BYTES)
         return found
 
+    def knows(self, key: Key) -> bool:
+        """Tell whether there may be a record of `key`: quickly, and wrongly at most once in a million times."""
+        shard = self.shards.get(key[0] << 6 | key[1] >> 2)
+        return shard is not None and key[2:] in shard.keys
+
     def latest(self, key: Key) -> bytes | None:
         """Return the record of `key` that was added last, or None."""
         shard = self.shards.get(key[0] << 6 | key[1] >> 2)
