@@ -208,8 +208,9 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
         _learn_network(book, watch, sight.network, hour)
     if sight.device is not None:
         _learn_device(book, sight, hour)
-    place = helping.place.to_bytes(4)
-    watch.rows += sight.helper + device + network + place + flags.to_bytes(2)
+    watch.rows += sight.helper + device + network + flags.to_bytes(2)
+    if watch.places is not None:
+        watch.places += helping.place.to_bytes(b.PLACE_BYTES)
     watch.times += sight.second.to_bytes(b.TIME_BYTES, byteorder)
     if sight.others:
         _learn_meetings(book, watch, number, sight.others[:OTHERS_KEPT])
@@ -257,7 +258,12 @@ def _begin_watch(book: Book, helping: Helping, sight: Sight) -> int:
     number = book.numbers[helping.name] = book.next_number
     book.next_number += 1
     book.watches[number] = Watch(
-        play=helping.play, name=helping.name, beneficiary=sight.beneficiary, opened_s=sight.second
+        play=helping.play,
+        name=helping.name,
+        beneficiary=sight.beneficiary,
+        opened_s=sight.second,
+        first_place=helping.place,
+        places=None if helping.name == helping.play else bytearray(),
     )
     book.aging.push((sight.second + WINDOW_S, number))
     return number
