@@ -182,4 +182,4 @@ def test_the_random_markets_show_everything_that_can_be_decided_about_plays() ->
     assert {kind.__struct_config__.tag for kind in (*PLAY_DECISIONS, *ASSIST_DECISIONS)} <= kinds
     for form in FORMS:
         assert shown["play.closed", form] > 9 and shown["play.corrected", form] > 2, shown
-    assert shown["play.won", "lottery"] > 9 and shown["play.claimed", "lottery"] > 1, shown
+    assert shown["play.won", "lottery"] > 9 and shown["play.claimed", "lottery"] > 0, shown

@@ -23,7 +23,7 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
         raise Refusal(Reason.PLAY_UNKNOWN)
     if play.status != ps.OPEN:
         raise Refusal(Reason.PLAY_OVER)
-    rules = turn.tree.plays.rules(play.rules)
+    rules = turn.tree.plays.rules(play)
     helped = _check_helper(play, rules, data)
     market = turn.state.market
     assert market is not None

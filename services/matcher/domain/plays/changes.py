@@ -25,7 +25,7 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
     assert isinstance(event, PlayOpenedEvent)
     data = event.data
     assert state.market is not None
-    rules = tree.plays.rules(rules_text(data, state.market))
+    rules = tree.plays.read(rules_text(data, state.market))
     opening = rules.form.open(data, rules.terms)
     state.counter += 1
     play = Play(
@@ -83,7 +83,7 @@ def assist_held(moment: Moment, decision: p.AssistHeld) -> None:
     play, event = moment.state.plays.plays[decision.play], moment.event
     assert isinstance(event, AssistGivenEvent)
     _enter(moment, play, decision.assist, decision.member, ps.HELD, is_new=bool(decision.new_member))
-    rules = moment.tree.plays.rules(play.rules)
+    rules = moment.tree.plays.rules(play)
     helped = rules.form.helped(play, rules.terms, event.data)
     rules.form.hold(moment, play, rules.terms, decision.position - 1, helped)
     _count_for_caps(moment, play, decision.member, decision.day)
@@ -113,7 +113,7 @@ def _count_for_caps(moment: Moment, play: Play, member: str, day: str) -> None:
         if week_of(day) != plays.week:
             plays.week, plays.by_pair = week_of(day), Table()
     plays.by_helper.add(helper_key(member), 1)
-    rules = moment.tree.plays.rules(play.rules)
+    rules = moment.tree.plays.rules(play)
     helped = rules.form.helped(play, rules.terms, event.data)
     if helped is not None:
         plays.by_pair.add(pair_key(member, helped), 1)
@@ -132,7 +132,7 @@ def assist_voided(moment: Moment, decision: p.AssistVoided) -> None:
 def of_form(moment: Moment, decision: Own) -> None:
     """Let the play's form follow what it decided."""
     play = moment.state.plays.plays[decision.play]
-    rules = moment.tree.plays.rules(play.rules)
+    rules = moment.tree.plays.rules(play)
     rules.form.apply(moment, play, rules.terms, decision)
 
 

@@ -26,7 +26,7 @@ def close_play(turn: Turn, event: PlayClosedEvent) -> None:
         raise Refusal(Reason.PLAY_UNKNOWN)
     if play.status != OPEN:
         raise Refusal(Reason.PLAY_OVER)
-    rules = turn.tree.plays.rules(play.rules)
+    rules = turn.tree.plays.rules(play)
     if data.cause == "bought" and "price_minor" not in rules.form.standing(play, rules.terms):
         raise Refusal(Reason.NOTHING_TO_BUY)
     if data.cause == "cancelled":
@@ -38,7 +38,7 @@ def close_play(turn: Turn, event: PlayClosedEvent) -> None:
 
 def close(turn: Turn, play: Play, cause: Cause, data: PlayClosed | None = None) -> None:
     """Close `play` and show its seed."""
-    rules = turn.tree.plays.rules(play.rules)
+    rules = turn.tree.plays.rules(play)
     turn.emit(
         p.PlayClosed(
             play=play.play,
@@ -90,7 +90,7 @@ def _draw(turn: Turn, alarm: Alarm) -> None:
     """Draw the next page of prizes; the alarm stays until all are drawn."""
     play = turn.state.plays.plays[alarm.key]
     board = _board(turn, play)
-    terms = turn.tree.plays.rules(play.rules).terms
+    terms = turn.tree.plays.rules(play).terms
     prizes = lottery.prizes_from(terms, play.drawn)
     for _ in range(_page_of_draws(turn, alarm)):
         winner = lottery.names_of(play).name(board.draw())
@@ -115,7 +115,7 @@ def _board(turn: Turn, play: Play) -> Board:
     """Return the board of a draw under way; after a restart it is drawn again up to where it was."""
     board = turn.tree.plays.boards.get(play.play)
     if board is None or board.drawn != play.drawn:
-        terms = turn.tree.plays.rules(play.rules).terms
+        terms = turn.tree.plays.rules(play).terms
         seed = turn.tree.plays.seed(play.play, play.opened)
         tickets = lottery.names_of(play).all_numbers()
         board = Board(seed, lottery.list_sha256(play), tickets, many=terms.wins == "many")

@@ -7,7 +7,7 @@ from services.matcher.domain.facts import Facts, Zones
 from services.matcher.domain.plays.calendar import Calendar
 from services.matcher.domain.plays.drawing import Board
 from services.matcher.domain.plays.rules import Rules, read_rules
-from services.matcher.domain.plays.state import Plays
+from services.matcher.domain.plays.state import Play, Plays
 from services.matcher.domain.state import unpack_entry
 
 _RULES_REMEMBERED: Final = 10_000
@@ -52,7 +52,12 @@ class PlayIndex:
         seq, index = group.removeprefix("g").split("-")
         return seed_of(self._secret, self.market, _GROUP, group, int(seq), int(index))
 
-    def rules(self, text: bytes) -> Rules:
+    def rules(self, play: Play) -> Rules:
+        """Return the rules of `play`."""
+        found = self._rules.get(play.rules)
+        return self.read(play.rules) if found is None else found
+
+    def read(self, text: bytes) -> Rules:
         """Return the rules that a play keeps as `text`, the same for all that are alike."""
         found = self._rules.get(text)
         if found is None:

@@ -35,7 +35,7 @@ def review(turn: Turn, event: AssistVoidedEvent) -> None:
 
 
 def _void(turn: Turn, play: Play, data: AssistVoided, place: int, *, was_counted: bool) -> None:
-    rules = turn.tree.plays.rules(play.rules)
+    rules = turn.tree.plays.rules(play)
     weight = rules.common.new_weight if play.is_new(place) else 1
     followed: Own | None = None
     if was_counted and play.status == ps.OPEN:
@@ -72,7 +72,7 @@ def _void(turn: Turn, play: Play, data: AssistVoided, place: int, *, was_counted
 
 def _count(turn: Turn, play: Play, data: AssistVoided, place: int) -> None:
     """Count a held assist; in a play that is over it changes nothing but what may be claimed."""
-    rules = turn.tree.plays.rules(play.rules)
+    rules = turn.tree.plays.rules(play)
     if play.status == ps.OPEN:
         if play.counted >= play.helper_limit:
             raise Refusal(Reason.PLAY_FULL)

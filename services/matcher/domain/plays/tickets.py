@@ -10,7 +10,7 @@ def give_to_seats(turn: Turn, group: Group, page: int, seats: int) -> None:
     """Give tickets of the offer's lotteries to the `seats` seats on a page of a filled group."""
     for play_id in turn.state.plays.by_offer.get(group.offer, ()):
         play = turn.state.plays.plays[play_id]
-        terms: LotteryTerms = turn.tree.plays.rules(play.rules).terms
+        terms: LotteryTerms = turn.tree.plays.rules(play).terms
         turn.emit(
             p.PlayTicketed(
                 play=play.play,
