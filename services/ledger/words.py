@@ -12,6 +12,7 @@ from events.times import format_time_ns
 from services.ledger.history import FoundEntry
 from services.ledger.member_words import MemberDecision, member_decision_in_words
 from services.ledger.play_words import play_decision_in_words
+from services.ledger.standing_words import STANDING, standing_in_words
 
 _Dispute = (
     dd.DisputeOpened
@@ -107,7 +108,10 @@ def _closing_in_words(decision: d.Closing) -> str:
     orders = ", ".join(seat.order for seat in decision.seats) or "nobody"
     if isinstance(decision, d.GroupFilled):
         why = _CAUSES[decision.cause]
-        return f"group {decision.group} is filled with {decision.size}: {why}{_by(decision)}; seats: {orders}{pages}"
+        won = ", ".join(seat.order for seat in decision.seats if seat.won) or "nobody"
+        drawn = "" if decision.seed is None else f"; drawn: {won}, by the seed {decision.seed}"
+        told = f"{why}{_by(decision)}; seats: {orders}{drawn}{pages}"
+        return f"group {decision.group} is filled with {decision.size}: {told}"
     if isinstance(decision, d.GroupExpired):
         return f"group {decision.group} expired, {decision.missing} missing; seats: {orders}{pages}"
     why = _CAUSES[decision.cause]
@@ -187,6 +191,8 @@ def _other_in_words(decision: d.AnyDecision) -> str:
         return f"offer {decision.offer} is {decision.status}, edition {decision.edition}{stock}"
     if isinstance(decision, d.MarketSet):
         return f"the market's configuration is in force, rule version {decision.rule_version}"
+    if isinstance(decision, STANDING):
+        return standing_in_words(decision)
     if isinstance(decision, d.MemberNoted):
         return f"what was said of member {decision.member} is in force"
     return str(decision.__struct_config__.tag)

@@ -19,7 +19,7 @@ from events import fair
 from events import leaf as leaves
 from events.record import decode_entry_bytes, encode_entry, encode_record, hash_bytes
 from events.refund import refund_id
-from tests.contract.example_events import ADDED, BARE, FULL, GROWN, name_of
+from tests.contract.example_events import ADDED, BARE, FULL, GROWN, GROWN_AGAIN, name_of
 from tests.contract.example_records import DECISIONS, ENTRIES, GROWN_DECISIONS, MARKET_KEY, RECORD, kind_of
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "events" / "golden"
@@ -32,6 +32,7 @@ def corpus() -> dict[str, bytes]:
     bare = {f"events/{name_of(event)}.bare.json": msgspec.json.encode(event) for event in BARE}
     added = {f"events/{name_of(event)}.{about}.json": msgspec.json.encode(event) for about, event in ADDED.items()}
     grown = {f"events/{name_of(event)}.2.json": msgspec.json.encode(event) for event in GROWN}
+    grown |= {f"events/{name_of(event)}.3.json": msgspec.json.encode(event) for event in GROWN_AGAIN}
     decisions = {f"decisions/{kind_of(decision)}.json": msgspec.json.encode(decision) for decision in DECISIONS}
     grown |= {f"decisions/{kind_of(decision)}.2.json": msgspec.json.encode(decision) for decision in GROWN_DECISIONS}
     entries = {f"entries/{name}.json": encode_entry(entry) for name, entry in ENTRIES.items()}

@@ -137,6 +137,8 @@ def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, n
     offer.open_groups -= 1
     state.ended_groups.items.append((now, group.group))
     tree.closed(group, offer)
+    if state.standing.seats.devices:
+        state.standing.seats.devices.pop(group.group, None)
 
 
 def _turn_page(state: State, tree: Index, decision: d.Closing) -> None:

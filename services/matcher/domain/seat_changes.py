@@ -10,6 +10,7 @@ from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import MEMBERS_INDEXED_FROM
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.standing.seat_signs import seat_lost, seat_signalled
 from services.matcher.domain.state import Group, Order, State
 
 
@@ -35,6 +36,8 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     """Seat an order for good: a new one, one that has paid, one that came back, or one that changed."""
     state, tree = moment.state, moment.tree
+    if state.standing.seats.unpaid:
+        state.standing.seats.unpaid.pop(decision.member, None)
     order = state.orders.get(decision.order)
     if order is None or order.status not in (s.HELD, s.CONFIRMED):
         seated = _seat(moment, decision, order, s.CONFIRMED, decision.payment)
@@ -115,6 +118,8 @@ def _seat(
     # Where strangers match by deadline and the group cannot merge, one more seat moves it nowhere.
     if group.rank or group.mergeable or merge or not strangers or taken >= terms.max_size:
         tree.file(group, offer)
+    if lost is None and (signals := moment.event.data.signals) is not None and signals.device is not None:  # type: ignore[union-attr]
+        seat_signalled(moment, group.group, member, signals.device)
     return order
 
 
@@ -180,6 +185,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
     # A cancellation after the fill does not move the end: the group's own memory would end before the order's.
     if was_seated:
         end_order(state, order, now)
+    if decision.cause == "hold_ended":
+        seat_lost(moment, order.member)
 
 
 def _stand_up(state: State, order: Order, group: Group) -> None:
