@@ -10,6 +10,7 @@ from services.matcher.domain.money import refund_order
 from services.matcher.domain.pages import page_seats, pages_of
 from services.matcher.domain.plays import tickets
 from services.matcher.domain.state import Group, Order
+from services.matcher.domain.terms import Terms
 from services.matcher.domain.turn import Turn
 
 FillCause = Literal["target", "deadline", "merge", "completed"]
@@ -72,12 +73,11 @@ def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
 
 def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
     terms = s.terms_of(turn.state, group)
+    if terms.winners is not None:
+        _drawn_page(turn, group, page, cause, size, act, terms, terms.winners)
+        return
     orders = [turn.state.orders[o] for o in page_seats(group, page)]
     prices = [min(terms.final_minor(o.quantity, size, leads=o.leads), o.paid_minor) for o in orders]
-    seed = None if terms.winners is None else turn.tree.plays.group_seed(group.group)
-    drawn = None if seed is None or terms.winners is None else draw_seats(seed, group.seats, terms.winners)
-    if drawn is not None:
-        prices = [price if o.order in drawn else 0 for o, price in zip(orders, prices, strict=True)]
     actor, reason, ticket = act or (None, None, None)
     turn.seats_named += len(orders)
     turn.emit(
@@ -88,23 +88,55 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             size=size,
             page=page,
             pages=pages_of(group),
-            seats=[
-                _seat(o, price_minor, None if drawn is None else o.order in drawn)
-                for o, price_minor in zip(orders, prices, strict=True)
-            ],
+            seats=[_seat(o, price_minor) for o, price_minor in zip(orders, prices, strict=True)],
             actor=actor,
             reason=reason,
             ticket=ticket,
-            seed=None if seed is None else seed.hex(),
         )
     )
     if turn.state.plays.by_offer:
         tickets.give_to_seats(turn, group, page, len(orders))
     for order, price_minor in zip(orders, prices, strict=True):
-        if drawn is not None and order.order not in drawn:
-            refund_order(turn, order, "not_drawn", group)
-        elif order.payment is not None and price_minor < order.paid_minor:
+        if order.payment is not None and price_minor < order.paid_minor:
             _refund_difference(turn, order, order.paid_minor - price_minor, terms.currency)
+
+
+def _drawn_page(
+    turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None, terms: Terms, winners: int
+) -> None:
+    """Tell a page of a group whose winners are drawn; who is not among them pays nothing."""
+    seed = turn.tree.plays.group_seed(group.group)
+    drawn = draw_seats(seed, group.seats, winners)
+    orders = [turn.state.orders[o] for o in page_seats(group, page)]
+    seats = []
+    for order in orders:
+        price_minor = min(terms.final_minor(order.quantity, size, leads=order.leads), order.paid_minor)
+        won = order.order in drawn
+        seats.append(_seat(order, price_minor if won else 0, won=won))
+    actor, reason, ticket = act or (None, None, None)
+    turn.seats_named += len(orders)
+    turn.emit(
+        d.GroupFilled(
+            group=group.group,
+            offer=group.offer,
+            cause=cause,
+            size=size,
+            page=page,
+            pages=pages_of(group),
+            seats=seats,
+            actor=actor,
+            reason=reason,
+            ticket=ticket,
+            seed=seed.hex(),
+        )
+    )
+    if turn.state.plays.by_offer:
+        tickets.give_to_seats(turn, group, page, len(orders))
+    for order, seat in zip(orders, seats, strict=True):
+        if not seat.won:
+            refund_order(turn, order, "not_drawn", group)
+        elif order.payment is not None and seat.price_minor < order.paid_minor:
+            _refund_difference(turn, order, order.paid_minor - seat.price_minor, terms.currency)
 
 
 def _refund_difference(turn: Turn, order: Order, amount_minor: int, currency: str) -> None:
@@ -162,7 +194,7 @@ def _dissolved_page(turn: Turn, group: Group, page: int, cause: DissolveCause, a
         refund_order(turn, order, "dissolved")
 
 
-def _seat(order: Order, price_minor: int, won: bool | None = None) -> d.SeatRef:
+def _seat(order: Order, price_minor: int, *, won: bool | None = None) -> d.SeatRef:
     return d.SeatRef(
         order=order.order,
         member=order.member,

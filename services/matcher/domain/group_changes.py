@@ -1,7 +1,6 @@
 """What decisions about whole groups change."""
 
 import heapq
-from typing import Final
 
 import msgspec
 
@@ -13,8 +12,6 @@ from services.matcher.domain.index import Index
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
-
-_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
@@ -60,8 +57,10 @@ def group_filled(moment: Moment, decision: d.GroupFilled) -> None:
     """End the group and its seats as filled with the first page; later pages only tell."""
     state, tree, now = moment.state, moment.tree, moment.now
     group = state.groups[decision.group]
-    if decision.page == 1:
-        _end_seats(state, tree, group, s.GROUP_FILLED, now, lost=_not_drawn(state, group, decision))
+    if decision.page == 1 and decision.seed is None:
+        _end_seats(state, tree, group, s.GROUP_FILLED, now)
+    elif decision.page == 1:
+        _end_drawn(state, tree, group, decision, now)
     _turn_page(state, decision)
 
 
@@ -76,31 +75,40 @@ def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) 
     _turn_page(state, decision)
 
 
-def _not_drawn(state: State, group: Group, decision: d.GroupFilled) -> frozenset[str]:
-    """Return the orders that did not win in a group whose winners were drawn."""
-    winners = s.terms_of(state, group).winners
-    if decision.seed is None or winners is None:
-        return _NOBODY
-    return frozenset(group.seats) - draw_seats(bytes.fromhex(decision.seed), group.seats, winners)
-
-
-def _end_seats(
-    state: State, tree: Index, group: Group, status: int, now: int, *, lost: frozenset[str] = _NOBODY
-) -> None:
+def _end_seats(state: State, tree: Index, group: Group, status: int, now: int) -> None:
     offer = state.offers[group.offer]
+    filled = status == s.GROUP_FILLED
     for order_id in group.seats:
-        filled = status == s.GROUP_FILLED and order_id not in lost
         order = state.orders[order_id]
         if offer.weights is not None:
             weigh(state, offer, order, -1)
         if not filled:
             take_stock(offer, order, 1)
-        unpaid = s.GONE if order_id in lost else s.LOST
-        order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else unpaid)
+        order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else s.LOST)
         if filled and offer.weights is not None:
             weigh(state, offer, order, 1)
         end_order(state, order, now)
     _close(state, tree, group, offer, status, now)
+
+
+def _end_drawn(state: State, tree: Index, group: Group, decision: d.GroupFilled, now: int) -> None:
+    """End the seats of a filled group whose winners are drawn; who is not among them holds nothing of the offer."""
+    offer, winners = state.offers[group.offer], s.terms_of(state, group).winners
+    assert decision.seed is not None and winners is not None
+    drawn = draw_seats(bytes.fromhex(decision.seed), group.seats, winners)
+    for order_id in group.seats:
+        order = state.orders[order_id]
+        if offer.weights is not None:
+            weigh(state, offer, order, -1)
+        if order_id in drawn:
+            order.status = s.FILLED
+        else:
+            take_stock(offer, order, 1)
+            order.status = s.GONE if order.payment is None else s.REFUNDED
+        if offer.weights is not None:
+            weigh(state, offer, order, 1)
+        end_order(state, order, now)
+    _close(state, tree, group, offer, s.GROUP_FILLED, now)
 
 
 def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, now: int) -> None:
