@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from struct import Struct
 from sys import byteorder
 from typing import Final
 
@@ -30,6 +31,11 @@ PAST_READ: Final = 64
 """How many of a helper's latest assists are looked at."""
 CIRCLE_READ: Final = 4
 """Through how many of those whom somebody helped a circle is looked for."""
+_ROW: Final = Struct(">6s6s6sH")
+_HELPING: Final = Struct(">6sHI2s2s")
+_DEVICE: Final = Struct(">6sH6sB")
+_NO_OTHERS: Final[list[int]] = []
+_NO_PAST: Final[list[bytes]] = []
 _NOTHING: Final = UNKNOWN_MARK[:2]
 SMALL_PLAY: Final = 60
 """Helpers of a play with more assists than this meet there by chance."""
@@ -83,9 +89,8 @@ def observe(book: Book, helping: Helping) -> Sight:
         flags |= f.UNCALLED
     if helping.was_spread:
         flags |= f.SPREAD
-    others, reach = [], 1
-    past = book.helpings.rows(helper)
-    if past:
+    others, reach, past = _NO_OTHERS, 1, _NO_PAST
+    if book.helpings.knows(helper) and (past := book.helpings.rows(helper)):
         flags |= f.KNOWN | _moved(past, device, network)
         others = other_plays(book, past, hour, number)
         reach = reach_of(book, beneficiary, others)
@@ -97,9 +102,11 @@ def observe(book: Book, helping: Helping) -> Sight:
     if watch is not None and others:
         links, meets = _links(book, watch, others)
         flags |= f.LINKED if meets else 0
-    device_row = None if device is None else device_within(book, device, hour)
-    if device_row is not None and is_paired(device_row, helper):
-        flags |= f.PAIRED
+    device_row = None
+    if device is not None and book.devices.knows(device):
+        device_row = device_within(book, device, hour)
+        if device_row is not None and is_paired(device_row, helper):
+            flags |= f.PAIRED
     pace = brisk = 1
     if watch is not None:
         brisk += recent(watch, second - BRISK_S)
@@ -202,20 +209,23 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
     number = book.numbers.get(helping.name) or _begin_watch(book, helping, sight)
     watch = book.watches[number]
     flags = sight.flags if counted else sight.flags | f.DROPPED
-    device, network, hour = sight.device or UNKNOWN_MARK, sight.network or UNKNOWN_MARK, sight.hour.to_bytes(2)
+    device, network = sight.device or UNKNOWN_MARK, sight.network or UNKNOWN_MARK
     is_sampled = sight.helper[-1] < SAMPLED_BELOW
     if sight.network is not None and is_sampled:
-        _learn_network(book, watch, sight.network, hour)
-    if sight.device is not None:
-        _learn_device(book, sight, hour)
-    watch.rows += sight.helper + device + network + flags.to_bytes(2)
+        _learn_network(book, watch, sight.network, sight.hour.to_bytes(2))
+    if sight.device_row is not None:
+        _learn_device(book, sight, sight.hour.to_bytes(2))
+    elif sight.device is not None:
+        book.devices.add(_DEVICE.pack(device, sight.hour, sight.helper, 1))
+    watch.rows += _ROW.pack(sight.helper, device, network, flags)
     if watch.places is not None:
         watch.places += helping.place.to_bytes(b.PLACE_BYTES)
     watch.times += sight.second.to_bytes(b.TIME_BYTES, byteorder)
+    if flags & ~f.AGED:
+        _count(watch, flags)
     if sight.others:
         _learn_meetings(book, watch, number, sight.others[:OTHERS_KEPT])
-    _count(watch, flags)
-    book.helpings.add(sight.helper, hour + number.to_bytes(4) + device[:2] + network[:2])
+    book.helpings.add(_HELPING.pack(sight.helper, sight.hour, number, device, network))
     if counted and is_sampled:
         book.usual.note(flags, sight.pace, sight.brisk, sight.reach, watch.assists - 1, sight.links)
 
@@ -288,18 +298,15 @@ def _learn_network(book: Book, watch: Watch, network: Key, hour: bytes) -> None:
     row = book.networks.latest(network)
     is_first = network not in watch.rows
     if row is None:
-        book.networks.add(network, hour + (1).to_bytes(4) + (1).to_bytes(4))
+        book.networks.add(network + hour + (1).to_bytes(4) + (1).to_bytes(4))
         return
     assists, plays = int.from_bytes(row[2:6]) + 1, int.from_bytes(row[6:10]) + is_first
     book.networks.replace(network, hour + assists.to_bytes(4) + plays.to_bytes(4))
 
 
 def _learn_device(book: Book, sight: Sight, hour: bytes) -> None:
-    assert sight.device is not None
     row, helper = sight.device_row, sight.helper
-    if row is None:
-        book.devices.add(sight.device, hour + helper + b"\1")
-        return
+    assert sight.device is not None and row is not None
     accounts = row[8]
     if row[2:8] != helper:
         book.clusters.join(row[2:8], helper, sight.hour // HALF_WINDOW_H)

@@ -11,9 +11,10 @@ import msgspec
 
 KEY_BYTES: Final = 6
 HOUR_BYTES: Final = 2
+_HOUR_END: Final = KEY_BYTES + HOUR_BYTES
 _HOURS: Final = 0xFFFF
 _ADDRESS_BYTES: Final = 4
-_RECORDS_PER_SHARD: Final = 20
+_RECORDS_PER_SHARD: Final = 16
 """On average: to search a few hundred bytes takes a quarter of a microsecond, ten times as many ten times as long."""
 _LOOKED_THROUGH_FROM: Final = 32
 _LOOKED_THROUGH_EVERY: Final = 8
@@ -35,7 +36,9 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
 
     def rows(self, key: Key) -> list[bytes]:
         """Return the records of `key`, oldest first."""
-        shard = self.shards[self._place(key)]
+        # Written out here, in `knows` and in `add`: a call less for what each assist does five times.
+        place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
+        shard = self.shards[place if place < len(self.shards) else place - (self.mask + 1 >> 1)]
         at = shard.rfind(key)
         if at < 0:
             return []
@@ -49,7 +52,9 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
 
     def knows(self, key: Key) -> bool:
         """Tell whether there may be a record of `key`: quickly, and wrongly once in a million times at most."""
-        return key in self.shards[self._place(key)]
+        place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
+        # From the end: CPython 3.11 finds a few bytes in a few hundred five times as fast so.
+        return self.shards[place if place < len(self.shards) else place - (self.mask + 1 >> 1)].rfind(key) >= 0
 
     def latest(self, key: Key) -> bytes | None:
         """Return the record of `key` that was added last, or None."""
@@ -58,20 +63,18 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
         at = _last(shard, key, stride)
         return None if at < 0 else shard[at + KEY_BYTES : at + stride]
 
-    def add(self, key: Key, row: bytes) -> None:
-        """Add a record; its first two bytes are the present hour."""
-        assert len(key) == KEY_BYTES and len(row) == self.row_bytes
-        place = self._place(key)
-        shard = self.shards[place] = self.shards[place] + key + row
+    def add(self, record: bytes) -> None:
+        """Add a record: its key and its row, whose first two bytes are the present hour."""
+        shards = self.shards
+        place = int.from_bytes(record[:_ADDRESS_BYTES], "little") & self.mask
+        if place >= len(shards):
+            place -= self.mask + 1 >> 1
+        shard = shards[place] = shards[place] + record
         self.count += 1
-        if self.count > len(self.shards) * _RECORDS_PER_SHARD:
-            self._split(int.from_bytes(row[:HOUR_BYTES]))
-            return
-        records = len(shard) // (KEY_BYTES + self.row_bytes)
-        if records >= _LOOKED_THROUGH_FROM and records % _LOOKED_THROUGH_EVERY == 0:
-            kept = self._within(shard, int.from_bytes(row[:HOUR_BYTES]))
-            self.count -= records - len(kept)
-            self.shards[place] = b"".join(kept)
+        if self.count > len(shards) * _RECORDS_PER_SHARD:
+            self._split(_hour_of(record))
+        elif len(shard) >= _LOOKED_THROUGH_FROM * len(record):
+            self._look_through(place, _hour_of(record))
 
     def replace(self, key: Key, row: bytes) -> None:
         """Replace the record of `key` that was added last; there is one."""
@@ -85,25 +88,40 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
         place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
         return place if place < len(self.shards) else place - (self.mask + 1 >> 1)
 
+    def _look_through(self, place: int, hour: int) -> None:
+        """Drop what is out of the window from a shard that has become long, at each eighth record that it gets."""
+        shard = self.shards[place]
+        records = len(shard) // (KEY_BYTES + self.row_bytes)
+        if records % _LOOKED_THROUGH_EVERY == 0:
+            kept = self._within(shard, hour)
+            self.count -= records - len(kept)
+            self.shards[place] = b"".join(kept)
+
     def _within(self, shard: bytes, hour: int) -> list[bytes]:
         """Return the records of a shard that are within the window, oldest first."""
-        stride, window_h = KEY_BYTES + self.row_bytes, self.window_h
+        stride = KEY_BYTES + self.row_bytes
         records = [shard[at : at + stride] for at in range(0, len(shard), stride)]
-        return [r for r in records if age_h(hour, int.from_bytes(r[KEY_BYTES : KEY_BYTES + HOUR_BYTES])) < window_h]
+        if hour < self.window_h:  # the hours have just come round
+            return [record for record in records if age_h(hour, _hour_of(record)) < self.window_h]
+        first, last = (hour - self.window_h + 1).to_bytes(HOUR_BYTES), hour.to_bytes(HOUR_BYTES)
+        return [record for record in records if first <= record[KEY_BYTES:_HOUR_END] <= last]
 
     def _split(self, hour: int) -> None:
         """Add a shard, and move to it what belongs there from the one shard that it relieves."""
         new = len(self.shards)
-        self.mask = (1 << new.bit_length()) - 1
-        old = new - (self.mask + 1 >> 1)
-        before = len(self.shards[old]) // (KEY_BYTES + self.row_bytes)
+        bit = new.bit_length() - 1
+        self.mask = (1 << bit + 1) - 1
+        old = new - (1 << bit)
         kept = self._within(self.shards[old], hour)
-        self.shards.append(b"")
-        halves: tuple[list[bytes], list[bytes]] = ([], [])
-        for record in kept:
-            halves[self._place(record) == new].append(record)
-        self.shards[old], self.shards[new] = b"".join(halves[0]), b"".join(halves[1])
-        self.count -= before - len(kept)
+        self.count -= len(self.shards[old]) // (KEY_BYTES + self.row_bytes) - len(kept)
+        # All of them have the lower bits in common: the highest one says where a record belongs.
+        byte, bit = divmod(bit, 8)
+        self.shards[old] = b"".join([record for record in kept if not record[byte] >> bit & 1])
+        self.shards.append(b"".join([record for record in kept if record[byte] >> bit & 1]))
+
+
+def _hour_of(record: bytes) -> int:
+    return int.from_bytes(record[KEY_BYTES:_HOUR_END])
 
 
 def age_h(now_h: int, then_h: int) -> int:

@@ -70,6 +70,8 @@ _UNCALLED: Final[Steps] = ((4, 25), (6, 40), (9, 55), (14, 70))
 _BUSY: Final[Steps] = ((4, 35), (6, 55), (8, 75), (12, 100))
 _MOVED: Final[Steps] = ((2, 35), (3, 70), (4, 100))
 _STEADY: Final[Steps] = ((10, 35), (16, 70), (24, 100))
+_SAME_NETWORK_FROM: Final = 4
+_IN_COMMON: Final = f.UNCALLED | f.YOUNG | f.RARE
 _PLAY_FROM: Final = 2
 """Of so many assists on, what those of a play have in common is looked at."""
 _STEADY_GAPS: Final = (10, 16, 24)
@@ -96,7 +98,9 @@ def weigh(book: Book, watch: Watch, sight: Sight, *, is_in: bool) -> list[Eviden
     if flags & f.PAIRED or book.clusters.is_shared(sight.helper):
         _weigh_device(book, watch, sight, is_in, found)
     if sight.network is not None and seen > _NETWORK[0][0]:
-        _weigh_network(book, watch, sight, is_in, found)
+        same = watch.rows.count(sight.network) - is_in
+        if same >= _SAME_NETWORK_FROM:
+            _weigh_network(book, watch, sight, same, found)
     if sight.brisk >= BRISK_FROM:
         _weigh_pace(book, watch, sight, is_in, found)
     if seen > _STEADY_GAPS[0]:
@@ -104,7 +108,7 @@ def weigh(book: Book, watch: Watch, sight: Sight, *, is_in: bool) -> list[Eviden
         _add(found, "steady_pace", steady, points(_STEADY, steady))
     if sight.others or flags & f.RETURNED:
         _weigh_circles(book, watch, sight, is_in, found)
-    if seen >= _PLAY_FROM:
+    if seen >= _PLAY_FROM and (flags & _IN_COMMON or not flags & f.KNOWN):
         _weigh_accounts(book, watch, sight, is_in, found)
     return found
 
@@ -142,12 +146,9 @@ def _in_cluster(book: Book, watch: Watch, member: bytes) -> int:
     return sum(1 for place in latest if clusters.root(watch.helper_at(place)) == root)
 
 
-def _weigh_network(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list[Evidence]) -> None:
+def _weigh_network(book: Book, watch: Watch, sight: Sight, same: int, found: list[Evidence]) -> None:
     """A network is shared by homes, offices and carriers: it counts where those behind it are alike as well."""
     assert sight.network is not None
-    same = watch.rows.count(sight.network) - is_in
-    if same < 4:
-        return
     row = book.networks.latest(sight.network)
     if row is not None:
         assists, plays = int.from_bytes(row[2:6]), int.from_bytes(row[6:10])
