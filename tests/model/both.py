@@ -13,6 +13,7 @@ from services.matcher.domain.message import Message
 from tests.model.auditor import Auditor
 from tests.model.naive import EntryFields, NaiveMarket
 from tests.model.naive_offers import Timezones
+from tests.model.replayed import Replayed
 
 MARKET_KEY = b"k" * 32
 FACTS = Facts(market_key=MARKET_KEY)
@@ -46,6 +47,7 @@ class Both:
     def __init__(self) -> None:
         self.engine = Engine("main", FACTS, ZONES)
         self.follower = Engine("main", FACTS, ZONES)
+        self.replayed = Replayed(FACTS, ZONES)
         self.naive = NaiveMarket(MARKET_KEY, Timezones(ZONES.names, ZONES.version))
         self.auditor = Auditor()
         self.seq = 0
@@ -69,6 +71,7 @@ class Both:
         self.compare(decided, expected, body)
         for raw in raws:
             self.follower.evolve(raw)
+        self.replayed.check(raws)
         self.auditor.follow(decided)
         self.auditor.check(self.naive.world)
         return decided
