@@ -19,6 +19,7 @@ from events.reasons import Reason
 from events.record import EntryBytes, decode_entry, decode_record, entry_id
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import place_of_record
+from services.ledger.evolving import cannot_apply
 from services.ledger.faults import LedgerBroken
 from services.ledger.lean import EntryPosition
 from services.matcher.domain.engine import Engine
@@ -175,8 +176,11 @@ class Redoing:
     def _pass_over(self, start: EntryPosition, inputs: _Inputs, record: StoredRecord) -> bool:
         """Apply the entries before the input that `start` belongs to; tell whether that has been reached."""
         count = _count_before(inputs, start)
-        for raw in _entries_of(record)[:count] if count else ():
-            self.engine.evolve(raw)
+        for raw, entry in zip(_entries_of(record)[:count] if count else (), inputs.entries, strict=False):
+            try:
+                self.engine.evolve(raw)
+            except Exception as error:
+                raise cannot_apply((entry.seq, entry.index, entry.part), error) from error
         self.done.evolved += count
         inputs.entries = inputs.entries[count:]
         self._part = slice(count, self._size)
