@@ -165,9 +165,13 @@ class Redoing:
         return inputs
 
     def _check_rule(self, inputs: _Inputs, record: StoredRecord) -> None:
-        """Compare the rule version that a record names with the one in force where it begins."""
+        """Compare the rule version that a record names with the one in force where it begins with a message."""
         market = self.engine.state.market
-        if market is not None and not self._made and not self._awaited and market.rule_version != inputs.rule:
+        if market is None or self._made or self._awaited or not inputs.entries:
+            return
+        # A message is decided under the version in force before it, whatever it sets, and may fill several records.
+        begins_message = (inputs.entries[0].index, inputs.entries[0].part) == (0, 0)
+        if begins_message and market.rule_version != inputs.rule:
             raise LedgerBroken(
                 place_of_record(record.seq),
                 f"it names rule version {inputs.rule}, but version {market.rule_version} was in force",
