@@ -75,7 +75,7 @@ async def provision(
     await _check_jetstream(js)
     identities: dict[str, str] = {}
     created: list[str] = []
-    for wanted in _streams(market, limits or StreamLimits()):
+    for wanted in stream_configs(market, limits or StreamLimits()):
         name = str(wanted.name)
         found, made = await _ensure_stream(js, wanted)
         _check_stream(wanted, found)
@@ -114,7 +114,7 @@ async def _check_jetstream(js: JetStreamContext) -> None:
         ) from error
 
 
-def _streams(market: str, limits: StreamLimits) -> list[api.StreamConfig]:
+def stream_configs(market: str, limits: StreamLimits) -> list[api.StreamConfig]:
     """Configurations of a market's streams as they are made when missing."""
     return [
         _stream(

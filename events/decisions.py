@@ -23,6 +23,7 @@ from events.dispute_decisions import (
     DisputeProposed,
     DisputeResolved,
 )
+from events.market_decisions import MarketRestored
 from events.member_decisions import InvitationAllowed, InvitationRefused, MemberChose, MemberReminded
 from events.reasons import Fault, Reason
 
@@ -287,6 +288,7 @@ AnyDecision = (
     | DisputeAppealed
     | DisputeOverdue
     | DisputeClosed
+    | MarketRestored
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

@@ -1,11 +1,11 @@
-"""Family `market`: the configuration of a market, itself an event in its log."""
+"""Family `market`: the configuration of a market, itself an event in its log, and that its intake is another now."""
 
 from typing import Annotated, Literal
 
 import msgspec
 
-from events.envelope import Data, Event
-from events.ids import AmountMinor, Currency, DurationS, Name, Sha256Hex
+from events.envelope import Data, Event, lines
+from events.ids import AmountMinor, Currency, DurationS, Id, Name, Sha256Hex
 from events.limits import ASSISTS_PER_DAY_MAX, INVITATIONS_PER_DAY_MAX, PUBLISHERS_MAX, WEEKLY_MAX
 from events.offer import OfferTerms
 
@@ -142,3 +142,32 @@ class MarketConfiguredEvent(Event, tag="groupbuy.market.configured.v1", kw_only=
     """Configures a market."""
 
     data: MarketConfigured
+
+
+class MarketRestored(Data, kw_only=True):
+    """The intake was lost and is another stream from here on: the first message of that stream, by a named actor.
+
+    `previous` and `intake` are the identities of the streams; `through` is the last message of the lost one that was
+    decided, `record` and `record_hash` the last record of the journal. Of that message `lost_events` events had not
+    been decided; what the lost stream held after it is not known here.
+    """
+
+    previous: Id
+    intake: Id
+    through: Annotated[int, msgspec.Meta(ge=1)]
+    record: Annotated[int, msgspec.Meta(ge=1)]
+    record_hash: Sha256Hex
+    lost_events: Annotated[int, msgspec.Meta(ge=0)] = 0
+    actor: Id
+    reason: Id
+    ticket: Id
+
+    def ids(self) -> str:
+        """Return every identifier in the payload, one a line."""
+        return lines(self.previous, self.intake, self.actor, self.reason, self.ticket)
+
+
+class MarketRestoredEvent(Event, tag="groupbuy.market.restored.v1", kw_only=True):
+    """Lets the matcher go on from a new intake."""
+
+    data: MarketRestored

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     TIMEZONE_UNKNOWN = "timezone_unknown"
     TIMEZONE_FIXED = "timezone_fixed"
     RULE_VERSION_UNKNOWN = "rule_version_unknown"
+    RESTORE_MISMATCH = "restore_mismatch"
     # Offer
     OFFER_EXISTS = "offer_exists"
     OFFER_UNKNOWN = "offer_unknown"
@@ -171,6 +172,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "市场的时区设定后不可更改。",
     ),
     "rule_version_unknown": ("This rule version is not known here.", "未知的规则版本。"),
+    "restore_mismatch": (
+        "It does not stand where the intake that it speaks of ended.",
+        "该事件不在其所述入口流的结束位置。",
+    ),
     "offer_exists": ("An offer with this id is already listed.", "该编号的商品已存在。"),
     "offer_unknown": ("No offer with this id is listed.", "没有该编号的商品。"),
     "offer_incomplete": ("The offer lacks a rule that has no default.", "商品缺少必需的规则。"),

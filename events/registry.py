@@ -39,6 +39,7 @@ AnyEvent = (
     | play.PlayClosedEvent
     | assist.AssistGivenEvent
     | assist.AssistVoidedEvent
+    | market.MarketRestoredEvent
 )
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)}

@@ -70,6 +70,12 @@ def market(**fields: Any) -> JsonEvent:
     return event("market.configured", **{"publishers": publishers, **fields})
 
 
+def market_restored(through: int, previous: str = "intake-1", intake: str = "intake-2", **fields: Any) -> JsonEvent:
+    """Put another intake in the place of a lost one that was decided up to message `through`."""
+    kept = {"through": through, "record": 1, "record_hash": "ab" * 32}
+    return event("market.restored", **{"previous": previous, "intake": intake, **kept, **_by_service(), **fields})
+
+
 def offer(offer: str = OFFER, **fields: Any) -> JsonEvent:
     """Publish an offer for groups of two at 80.00 CNY."""
     terms = {"currency": "CNY", "group_minor": 8_000, "size": 2}

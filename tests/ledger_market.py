@@ -1,6 +1,7 @@
 """Histories for the ledger that the matcher itself decided, from random inputs in a world where everything collides."""
 
 import random
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -10,7 +11,8 @@ from events.record import GENESIS, Record, Through, encode_record, hash_bytes
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
 from services.matcher.domain.state import State
-from tests.builders import JsonEvent
+from services.matcher.records import RecordBuilder
+from tests.builders import SHOP, T0, JsonEvent, S, encode, family_of, market
 from tests.ledger_records import INTAKE, MARKET, BuiltRecord
 from tests.model.both import FACTS, MARKET_KEY, ZONES
 from tests.model.inputs import Inputs
@@ -31,6 +33,45 @@ class LongMemory(Inputs):
 def decided_records(seed: int, messages: int, clock: str = "broker", taste: str = "mixed") -> tuple[BuiltRecord, ...]:
     """Return the records of a random journal, made once."""
     return tuple(DecidedJournal(seed, clock, taste).messages(messages).seal())
+
+
+def records_of(messages: Sequence[tuple[int, str, str, bytes]], per_record: int = 3) -> list[BuiltRecord]:
+    """Return the records of what the engine decides of (broker time in ns, publisher, family, body), in order."""
+    engine, builder, records = Engine(MARKET, FACTS, ZONES), RecordBuilder(MARKET, INTAKE, GENESIS), list[BuiltRecord]()
+    for seq, (at_ns, publisher, family, body) in enumerate(messages, start=1):
+        message = Message(seq, at_ns, publisher, family, body)
+        builder.add(engine.process(message), message, _events_in(body), 1)
+        if seq % per_record == 0 or seq == len(messages):
+            while not builder.is_empty:
+                ready = builder.cut()
+                records.append(BuiltRecord(len(records) + 1, at_ns, ready.hash, ready.body))
+    return records
+
+
+class Story:
+    """A market told event by event: `story.at(60).tell(posted("o1"))`; times are seconds since its beginning."""
+
+    def __init__(self, *events: JsonEvent) -> None:
+        self.messages: list[tuple[int, str, str, bytes]] = []
+        self._now_ns = T0
+        self.tell(market(), by="operator").tell(*events)
+
+    def at(self, seconds: float) -> "Story":
+        """Let what is told next come so many seconds after the beginning."""
+        self._now_ns = T0 + int(seconds * S)
+        return self
+
+    def tell(self, *events: JsonEvent, by: str | None = None) -> "Story":
+        """Let events come, each in a message of its own; by default from who usually sends such."""
+        for event in events:
+            family = family_of(event)
+            publisher = by or {"market": "operator", "member": "operator", "clock": "matcher"}.get(family, SHOP)
+            self.messages.append((self._now_ns, publisher, family, encode(event, self._now_ns)))
+        return self
+
+    def records(self) -> list[BuiltRecord]:
+        """Return what was decided, as the ledger gets it."""
+        return records_of(self.messages)
 
 
 class DecidedJournal:

@@ -14,7 +14,18 @@ from rich.table import Table
 
 from deploy.cli.ledger_disputes import add_dispute_commands
 from deploy.cli.ledger_dossier import add_dossier_commands
-from deploy.cli.ledger_log import KeyOption, WitnessOption, add_log_commands, tree_keys, witness_fault
+from deploy.cli.ledger_log import (
+    AgainstOption,
+    KeyOption,
+    WitnessOption,
+    add_log_commands,
+    verifying_keys,
+    witness_fault,
+)
+from deploy.cli.ledger_rebuild import add_rebuild_command
+from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
+from deploy.cli.ledger_restore import add_restore_command
+from deploy.cli.ledger_why import add_why_command
 from deploy.cli.ledger_witness import witness_command
 from deploy.cli.output import (
     DEFAULT_DATA,
@@ -33,7 +44,6 @@ from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFo
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntityKind
 from services.ledger.refunds import RefundState, refunds
-from services.ledger.replay import GroupState, SeatState, replay_group
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
@@ -48,25 +58,19 @@ ledger_app = typer.Typer(
     no_args_is_help=True,
 )
 
-UntilOption = Annotated[
-    str | None,
-    typer.Option(
-        "--until", metavar="POSITION|TIME", help="As of this entry (SEQ.INDEX.PART) or time (RFC 3339), included."
-    ),
-]
-
 
 @ledger_app.command("verify")
 def verify_command(
     key: KeyOption = None,
     witness: WitnessOption = None,
+    against: AgainstOption = None,
     data: DataOption = DEFAULT_DATA,
     market: MarketOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read everything again: hashes, chain, positions, index, tree; name the place of the first fault."""
     with open_ledger(data, market) as store, _progress("verifying") as progress:
-        keys = tree_keys(store, data, key)
+        keys = verifying_keys(store, data, key, against or [])
         report = verify(store, progress, keys)
         if witness is not None and report.fault is None:
             report.fault = witness_fault(store, keys, witness)
@@ -100,23 +104,6 @@ def show_command(
         count = _print_entries(entries, as_json=as_json)
     if count == 0:
         raise _found_nothing(f"nothing in the ledger concerns {kind} {name}")
-
-
-@ledger_app.command("replay")
-def replay_command(
-    group: Annotated[str, typer.Option("--group", help="The group.")],
-    until: UntilOption = None,
-    data: DataOption = DEFAULT_DATA,
-    market: MarketOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show a group's state as it was: members, seats, deadline, status, money."""
-    with open_ledger(data, market) as store:
-        state = replay_group(store, group, _until(until))
-    if as_json:
-        _print_json(state)
-    else:
-        _print_group(state)
 
 
 @ledger_app.command("audit")
@@ -246,35 +233,6 @@ def _print_refund(refund: RefundState) -> bool:
     return True
 
 
-def _print_group(state: GroupState) -> None:
-    _print(
-        f"group {state.group} of offer {state.offer}, edition {state.edition}, as of entry {state.as_of} "
-        f"({format_time_ns(state.as_of_ns)})"
-    )
-    why = f" ({state.cause})" if state.cause else ""
-    into = f" into {state.merged_into}" if state.merged_into else ""
-    _print(
-        f"  {state.status}{into}{why}; opened {format_time_ns(state.opened_at_ns)}, "
-        f"deadline {format_time_ns(state.deadline_ns)}, order {state.leader} leads"
-    )
-    _print(f"  {state.seats_confirmed} seats confirmed, {state.seats_held} held")
-    for seat in state.seats:
-        _print(f"    {_seat_line(seat)}")
-    for seat in state.left:
-        _print(f"    {_seat_line(seat)}: {seat.left_because}")
-    money, currency = state.money, state.money.currency or ""
-    _print(
-        f"  money: {money_in_words(money.taken_minor, currency)} taken, {money.refunds_due_minor} due back, "
-        f"{money.refunds_settled_minor} of that settled"
-    )
-
-
-def _seat_line(seat: SeatState) -> str:
-    paid = f", paid with {seat.payment}" if seat.payment else ""
-    price = f", costs {seat.price_minor} in the end" if seat.price_minor is not None else ""
-    return f"{seat.status}  order {seat.order} of member {seat.member}: {seat.payable_minor}{paid}{price}"
-
-
 def _print_tree(tree: TreeReport | None) -> None:
     if tree is None:
         _print("There is no tree over them yet: it is built when the ledger is next started.")
@@ -300,3 +258,8 @@ add_log_commands(ledger_app, open_ledger)
 add_dossier_commands(ledger_app, open_ledger)
 add_dispute_commands(ledger_app, open_ledger)
 ledger_app.command("witness")(witness_command)
+_ACCESS = LedgerAccess(open_ledger, _url, _progress)
+add_replay_commands(ledger_app, _ACCESS)
+add_why_command(ledger_app, _ACCESS)
+add_rebuild_command(ledger_app, _ACCESS)
+add_restore_command(ledger_app, _ACCESS)

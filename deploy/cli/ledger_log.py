@@ -14,10 +14,11 @@ from deploy.identity import keys_directory
 from deploy.stack_files import config_directory
 from events.record import parse_entry_id
 from services.bus.config import ServiceConfig, load_config
+from services.ledger.checkpoint import CheckpointError, read_unverified
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
 from services.ledger.leaves import LeafMaker, read_market_key
 from services.ledger.log_key import log_key_file, read_log_key
-from services.ledger.note import NoteError, VerifierKey
+from services.ledger.note import NOTE_MAX_BYTES, NoteError, VerifierKey
 from services.ledger.prove import EntryProof, prove_entry
 from services.ledger.store import LedgerStore
 from services.ledger.tree import has_tree
@@ -38,6 +39,15 @@ WitnessOption = Annotated[
         "--witness", metavar="URL|FILE", help="Also ask a witness, or the file of its memory, what it has cosigned."
     ),
 ]
+AgainstOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--against",
+        metavar="FILE",
+        help="A checkpoint that was kept elsewhere, which the ledger must have grown out of; again for several.",
+    ),
+]
+CHECKPOINT_MAX_BYTES: Final = NOTE_MAX_BYTES
 _NO_TREE: Final = "this ledger has no tree yet: it is built when the ledger is next started"
 
 
@@ -83,7 +93,7 @@ def tree_keys(store: LedgerStore, data: Path, verifier_key: str | None = None) -
     except NoteError as error:
         raise BadQuestion(f"--key: {error}") from None
     verifier = given or read_log_key(log_key_file(data, store.market)).verifier
-    maker = LeafMaker(read_market_key(_market_key_file(data, store.market)))
+    maker = LeafMaker(read_market_key(market_key_file(data, store.market)))
     return LogKeys(maker, verifier, _witness_keys(data, store.market))
 
 
@@ -112,7 +122,33 @@ def _service_config(data: Path, market: str) -> ServiceConfig | None:
     return config if config is not None and config.market == market else None
 
 
-def _market_key_file(data: Path, market: str) -> Path:
+def verifying_keys(store: LedgerStore, data: Path, verifier_key: str | None, against: list[Path]) -> LogKeys | None:
+    """Return what a ledger is verified with: its keys, and the checkpoints in the files `against`.
+
+    Raises LedgerError when a key or a checkpoint is missing or, of those that were given, is none.
+    """
+    kept = tuple(map(_read_checkpoint, against))
+    keys = tree_keys(store, data, verifier_key)
+    if keys is None:
+        if kept:
+            raise BadQuestion(f"--against: {_NO_TREE}")
+        return None
+    return msgspec.structs.replace(keys, kept=kept, must_be_signed=True)
+
+
+def _read_checkpoint(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            note = file.read(CHECKPOINT_MAX_BYTES + 1)
+        read_unverified(note)
+    except OSError as error:
+        raise BadQuestion(f"--against {path}: {error.strerror}") from None
+    except CheckpointError as error:
+        raise BadQuestion(f"--against {path}: this is no checkpoint: {error}") from None
+    return note
+
+
+def market_key_file(data: Path, market: str) -> Path:
     """Return where the market's key is: where its service was told, else with the other keys."""
     config = _service_config(data, market)
     if config is not None and config.market_key_file is not None:

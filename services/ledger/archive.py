@@ -19,8 +19,7 @@ PAGE_MAX_RECORDS: Final = 512
 FOUND_PAGES: Final = 16
 _NAMESPACE: Final = UUID("6b1d4a52-7c1e-5f6c-9a53-1f6e0f1b2a3c")
 _SELECT_SUMMARY: Final = (
-    "SELECT record, hash, journal_at, size_bytes, first_leaf, entries, first_seq, first_index, first_part, last_at "
-    "FROM @records"
+    "SELECT record, hash, size_bytes, first_leaf, entries, first_seq, first_index, first_part, last_at FROM @records"
 )
 _SELECT_RUN: Final = "SELECT run, first_record, last_record, pairs FROM @runs"
 
@@ -104,6 +103,10 @@ class Archive:
 
     def pages_of(self, run: Run) -> Iterator[bytes]:
         """Yield the bodies of a run's pages, ascending."""
+        yield from (body for _, body in self.page_rows(run))
+
+    def page_rows(self, run: Run) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (the pair that it is filed under, body) of a run's pages, ascending."""
         after = b""
         while True:
             rows = self.query(
@@ -112,7 +115,7 @@ class Archive:
             )
             if not rows:
                 return
-            yield from (as_bytes(body) for _, body in rows)
+            yield from ((as_bytes(first), as_bytes(body)) for first, body in rows)
             after = as_bytes(rows[-1][0])
 
     def find(self, kind: EntityKind, name: str, after: int = 0) -> Iterator[int]:

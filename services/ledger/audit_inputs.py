@@ -4,7 +4,8 @@ import sqlite3
 from typing import Final
 
 from events import decisions as d
-from events.record import Through, parse_entry_id
+from events.market_decisions import MarketRestored
+from events.record import Entry, Through, parse_entry_id
 from services.ledger.audit_accounts import Check, CheckResult
 from services.ledger.chain import place_of_record
 from services.ledger.history import FoundEntry
@@ -28,6 +29,8 @@ class InputRecount:
         self._duplicates = checks[Check.DUPLICATES]
         self._scratch = scratch
         self._input: tuple[int, int] | None = None
+        self._gap: tuple[str, str, int] | None = None
+        """Inputs without outcomes before the one at hand: entry, sentence, how many."""
         self._answers = 0
         self._through: Through | None = None
         self.inputs = 0
@@ -53,6 +56,7 @@ class InputRecount:
             self._missing.checked += 1
             self._twice.checked += 1
         if is_answer(found):
+            self._settle_gap(entry)
             self._answers += 1
             self.answered_at_ns = entry.at
             if self._answers == 2:
@@ -78,10 +82,19 @@ class InputRecount:
             gap = entry.index - index - 1
         else:
             gap = entry.seq - seq - 1 + entry.index + (events - index - 1 if events is not None else 0)
+        self._settle_gap(None)
         if gap > 0:
-            self._missing.fail(
-                found.name, f"between inputs {seq}.{index} and {entry.seq}.{entry.index} some have none", gap
-            )
+            self._gap = found.name, f"between inputs {seq}.{index} and {entry.seq}.{entry.index} some have none", gap
+
+    def _settle_gap(self, entry: Entry | None) -> None:
+        """Note the inputs without outcomes, unless the next one is an operator's word that just these were lost."""
+        if self._gap is None:
+            return
+        decision = entry.decisions[0] if entry is not None else None
+        name, sentence, count = self._gap
+        self._gap = None
+        if not (isinstance(decision, MarketRestored) and decision.lost_events == count):
+            self._missing.fail(name, sentence, count)
 
     def _note_duplicate(self, found: FoundEntry, decision: d.Duplicate) -> None:
         self._duplicates.checked += 1
@@ -97,6 +110,7 @@ class InputRecount:
 
     def check_originals(self, store: LedgerStore) -> None:
         """Look up every entry that a duplicate named, each record at most once."""
+        self._settle_gap(None)
         after: EntryPosition = (-1, 0, 0)
         known: Summary | None = None
         positions: set[EntryPosition] = set()

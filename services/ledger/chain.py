@@ -2,7 +2,9 @@
 
 import msgspec
 
-from events.record import GENESIS, Through
+from events.market_decisions import MarketRestored
+from events.record import GENESIS, BadRecord, Entry, Through, decode_entry, decode_record
+from events.subjects import OPERATOR
 from services.ledger.faults import LedgerBroken
 from services.ledger.lean import EntryPosition, LeanRecord, decode_lean_record, name_of
 
@@ -11,7 +13,8 @@ class Tip(msgspec.Struct, frozen=True, kw_only=True):
     """The last record of a ledger and what the next one must fit onto.
 
     `seq` is its sequence in the journal, `position` that of its last entry, `at_ns` the accepted time of that
-    entry, `entries` how many entries the ledger holds up to here.
+    entry, `entries` how many entries the ledger holds up to here. `intake` is the stream that it was decided from, the
+    last one that follows from the chain: another one does with the entry in which an operator says so.
     """
 
     seq: int
@@ -48,7 +51,7 @@ def tip_after(tip: Tip | None, market: str, seq: int, record_hash: str, body: by
             position=last.position,
             at_ns=last.at,
             entries=entries,
-            intake=record.intake,
+            intake=record.intake if tip is None else _intake_after(tip, record, seq, body),
             through=record.through,
         ),
         record,
@@ -71,16 +74,49 @@ def _check_chain(tip: Tip | None, record: LeanRecord, seq: int) -> None:
             f"it names {record.prev[:16]} as the record before it, but that is {tip.hash[:16]} (record {tip.seq}): "
             "a record was changed, is missing, or stands in the wrong place",
         )
-    if record.intake != tip.intake:
-        raise LedgerBroken(
-            place, f"it was decided from intake stream {record.intake[:16]}, those before from {tip.intake[:16]}"
-        )
+
+
+def _intake_after(tip: Tip, record: LeanRecord, seq: int, body: bytes) -> str:
+    """Return the intake that the ledger knows of after a record.
+
+    Another one than before is taken at an operator's word alone, which is its first input; work that was due before
+    that may fill a record of its own.
+    """
+    if record.intake == tip.intake:
+        return tip.intake
+    for raw in _entries_of(body, seq):
+        entry = decode_entry(raw)
+        if entry.publisher is None and (entry.seq, entry.index) == (record.entries[0].seq, 0):
+            continue
+        if entry.publisher == OPERATOR and _puts_in_place(entry, tip.intake, record.intake):
+            return record.intake
+        break
+    else:
+        return tip.intake
+    raise LedgerBroken(
+        place_of_record(seq),
+        f"it was decided from intake stream {record.intake[:16]}, those before from {tip.intake[:16]}, and it does not "
+        "begin with an operator's word that the one takes the place of the other",
+    )
+
+
+def _puts_in_place(entry: Entry, previous: str, intake: str) -> bool:
+    """Tell whether an entry says that one intake takes the place of another."""
+    decision = entry.decisions[0]
+    return isinstance(decision, MarketRestored) and (decision.previous, decision.intake) == (previous, intake)
+
+
+def _entries_of(body: bytes, seq: int) -> list[msgspec.Raw]:
+    try:
+        return decode_record(body).entries
+    except BadRecord as error:
+        raise LedgerBroken(place_of_record(seq), str(error)) from None
 
 
 def _check_positions(tip: Tip | None, record: LeanRecord, place: str) -> None:
     at_ns = tip.at_ns if tip is not None else 0
     first = record.entries[0]
-    if not (_may_begin(first.position) if tip is None else _may_follow(tip, first.position)):
+    if not (_may_begin(first.position) if tip is None else _may_follow(tip, first.position, record.intake)):
         raise LedgerBroken(
             place,
             f"its first entry is {name_of(first.position)}, "
@@ -114,9 +150,10 @@ def _may_begin(position: EntryPosition) -> bool:
     return seq >= 1 and index == 0 and part == 0
 
 
-def _may_follow(tip: Tip, position: EntryPosition) -> bool:
+def _may_follow(tip: Tip, position: EntryPosition, intake: str) -> bool:
     seq, index, part = tip.position
-    if index + 1 < tip.through.events:
+    # With the intake, the rest of its last message is lost.
+    if index + 1 < tip.through.events and intake == tip.intake:
         return position in ((seq, index, part + 1), (seq, index + 1, 0))
     return position in ((seq, index, part + 1), (seq + 1, 0, 0))
 

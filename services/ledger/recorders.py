@@ -19,7 +19,6 @@ INDEX_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "records": (
         "record",
         "hash",
-        "journal_at",
         "size_bytes",
         "first_leaf",
         "entries",
@@ -37,6 +36,9 @@ INDEX_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 BYTES_COLUMNS: Final = ("hash", "first_pair", "body")
 """Of these columns, those that hold bytes; the others hold 64-bit integers."""
 
+UNCHECKED_COLUMN: Final = "journal_at"
+"""Of the table of records, in ledgers of older programs: it followed from nothing, so it could be changed unnoticed."""
+
 DELETE_TILE: Final = "DELETE FROM @tiles WHERE level = ? AND tile = ?"
 DELETE_RUN: Final = {"pages": "DELETE FROM @pages WHERE run = ?", "runs": "DELETE FROM @runs WHERE run = ?"}
 
@@ -46,14 +48,13 @@ _TABLE: Final = re.compile(r"@(\w+)")
 class Summary(msgspec.Struct, frozen=True):
     """What the index keeps of a record, in the order of the columns.
 
-    `journal_at_ns` is the broker's timestamp of the journal message, `first_leaf` the number of entries before the
-    record, (`first_seq`, `first_index`, `first_part`) the position of its first entry, `last_at_ns` the accepted
-    time of its last.
+    `first_leaf` is the number of entries before the record, (`first_seq`, `first_index`, `first_part`) the position of
+    its first entry, `last_at_ns` the accepted time of its last. All of it follows from the records: what does not,
+    nothing could check.
     """
 
     record: int
     hash: bytes
-    journal_at_ns: int
     size_bytes: int
     first_leaf: int
     entries: int
@@ -94,6 +95,9 @@ class LedgerRecorder(Protocol):
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
+
+    def put_index(self, index: IndexChange) -> None:
+        """Write a change of the index in a transaction of its own, without events."""
 
     def put_tiles(self, tiles: Mapping[Tile, bytes]) -> None:
         """Write tiles, each in place of what had its name, in a transaction of their own."""

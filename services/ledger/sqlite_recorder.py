@@ -23,6 +23,7 @@ from services.ledger.recorders import (
     DELETE_RUN,
     DELETE_TILE,
     INDEX_COLUMNS,
+    UNCHECKED_COLUMN,
     IndexChange,
     Row,
     insert_into,
@@ -57,7 +58,7 @@ CREATE TABLE IF NOT EXISTS ledger_meta (name TEXT PRIMARY KEY, value TEXT NOT NU
 """
 _CREATE_RECORDS: Final = """
 CREATE TABLE IF NOT EXISTS ledger_records (
-    record INTEGER PRIMARY KEY, hash BLOB NOT NULL, journal_at INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+    record INTEGER PRIMARY KEY, hash BLOB NOT NULL, size_bytes INTEGER NOT NULL,
     first_leaf INTEGER NOT NULL, entries INTEGER NOT NULL,
     first_seq INTEGER NOT NULL, first_index INTEGER NOT NULL, first_part INTEGER NOT NULL, last_at INTEGER NOT NULL)
 """
@@ -147,6 +148,12 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         kept = [statement for statement in statements if "stored_events" not in statement]
         return [_CREATE_EVENTS, *kept, *_CREATE_INDEX]
 
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute("SELECT 1 FROM pragma_table_info('ledger_records') WHERE name = ?", (UNCHECKED_COLUMN,))
+        if c.fetchone() is not None:
+            c.execute(f"ALTER TABLE ledger_records DROP COLUMN {UNCHECKED_COLUMN}")
+
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Write events, with `tracking` and `index`, in one transaction."""
         with _told_as_database_error():
@@ -158,13 +165,13 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         returning = super()._insert_events(c, stored_events, **kwargs)
         index: IndexChange | None = kwargs.get("index")
         if index is not None:
-            gone = [(run,) for run in index.absorbed]
-            for table in ("pages", "runs"):
-                c.executemany(_translate(DELETE_RUN[table]), gone)
-            c.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
-            for table, rows in index.rows().items():
-                c.executemany(_INSERT[table], rows)
+            _write_index(c, index)
         return returning
+
+    def put_index(self, index: IndexChange) -> None:
+        """Write a change of the index in a transaction of its own."""
+        with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
+            _write_index(cursor, index)
 
     def query(self, statement: str, parameters: Row = ()) -> list[Row]:
         """Return the rows that a statement gives."""
@@ -182,6 +189,15 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         """Run one statement in a transaction of its own."""
         with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
             cursor.execute(_translate(statement), parameters)
+
+
+def _write_index(cursor: SQLiteCursor, index: IndexChange) -> None:
+    gone = [(run,) for run in index.absorbed]
+    for table in ("pages", "runs"):
+        cursor.executemany(_translate(DELETE_RUN[table]), gone)
+    cursor.executemany(_translate(DELETE_TILE), tile_names(index.tiles))
+    for table, rows in index.rows().items():
+        cursor.executemany(_INSERT[table], rows)
 
 
 class LedgerSQLiteFactory(SQLiteFactory):

@@ -7,9 +7,10 @@ them. The application's tracking, the summaries and the index stand in the same 
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking
 
@@ -40,7 +41,18 @@ from services.ledger.tree import (
 )
 
 FORMAT: Final = "1"
+INDEX_STEP_RECORDS: Final = 64
+DERIVED_TABLES: Final = ("pages", "runs", "records", "tiles")
 _ATTEMPTS: Final = 3
+
+
+class _Archived(NamedTuple):
+    """A record that is archived already, as it would arrive; when the journal got it is not kept."""
+
+    seq: int
+    hash: str
+    body: bytes
+    at_ns: int = 0
 
 
 class Arrival(Protocol):
@@ -108,6 +120,7 @@ class LedgerStore(Archive):
             known = _check_meta(application.recorder_in_use, market, identity, read_only=read_only)
             store = cls(application, market, known)
             if not read_only:
+                store.build_index()
                 store.check_tracking()
                 store.keep_tree(market_key)
         except PersistenceError as error:
@@ -128,6 +141,8 @@ class LedgerStore(Archive):
 
     def close(self) -> None:
         """Close the connections to the database."""
+        if self.tree is not None:
+            self.tree.hasher.close()
         self._application.close()
 
     @property
@@ -168,12 +183,30 @@ class LedgerStore(Archive):
                 continue
             except PersistenceError as error:
                 raise LedgerUnavailable(f"the ledger's database does not take records: {error}") from error
-            self._tip = tip
+            self._take(tip, index)
             if self.tree is not None and growth is not None:
                 self.tree.take(growth)
-            self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
             return entries
         raise LedgerUnavailable("another process writes to this ledger at the same time: only one may")
+
+    def build_index(self) -> None:
+        """Make the end of the index anew from the archive, some records at a time, where it was deleted."""
+        while records := list(islice(self.records(self.position[0]), INDEX_STEP_RECORDS)):
+            arrivals = [_Archived(record.seq, hash_bytes(record.body), record.body) for record in records]
+            tip, index, _ = self._prepare(arrivals)
+            try:
+                self._application.recorder_in_use.put_index(index)
+            except IntegrityError:
+                # Another process archived these just now, with their index.
+                self._load()
+                continue
+            self._take(tip, index)
+
+    def drop_derived(self) -> None:
+        """Delete everything that follows from the records: index, summaries and tiles."""
+        for table in DERIVED_TABLES:
+            self._application.recorder_in_use.execute(f"DELETE FROM @{table}", ())  # noqa: S608 - own names
+        self._load()
 
     # The tree
 
@@ -241,8 +274,16 @@ class LedgerStore(Archive):
                 )
         return fresh
 
+    def _take(self, tip: Tip, index: IndexChange) -> None:
+        """Go on from what has been written."""
+        self._tip = tip
+        self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
+
     def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange, Growth | None]:
         tip = self._tip
+        bodies = [(each.seq, each.body) for each in arrivals]
+        if self.tree is not None:
+            self.tree.hasher.begin(bodies)
         summaries: list[Summary] = []
         pairs: list[bytes] = []
         for arrival in arrivals:
@@ -254,12 +295,10 @@ class LedgerStore(Archive):
             size_bytes = len(arrival.body)
             count = len(record.entries)
             place = record.entries[0].position
-            summaries.append(
-                Summary(arrival.seq, own_hash, arrival.at_ns, size_bytes, first_leaf, count, *place, tip.at_ns)
-            )
+            summaries.append(Summary(arrival.seq, own_hash, size_bytes, first_leaf, count, *place, tip.at_ns))
             pairs += pairs_of(arrival.seq, record.entries)
         assert tip is not None, "there is at least one record"
-        growth = None if self.tree is None else self.tree.growth([(each.seq, each.body) for each in arrivals])
+        growth = None if self.tree is None else self.tree.growth(bodies)
         return tip, self._index(summaries, pairs, growth), growth
 
     def _index(self, summaries: list[Summary], pairs: list[bytes], growth: Growth | None) -> IndexChange:

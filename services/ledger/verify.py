@@ -7,7 +7,6 @@ import msgspec
 
 from events.decode import decode_archived
 from events.record import BadRecord, decode_entry, decode_record, hash_bytes
-from services.ledger.application import TOPIC
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, place_of_record, tip_after
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
@@ -16,6 +15,7 @@ from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, Run, 
 from services.ledger.recorders import Summary
 from services.ledger.store import LedgerStore
 from services.ledger.tree import has_tree
+from services.ledger.verify_tables import check_pages, check_strangers
 from services.ledger.verify_tree import LogKeys, TreeCheck, TreeReport
 
 _SUMMARY_PAGE: Final = 512
@@ -101,43 +101,36 @@ class _Walk:
         if self._tree_check is not None:
             self._tree_check.check_key()
         self._total = self._count_entries()
-        self._check_strangers()
+        check_strangers(self._store)
         runs = _checked_runs(self._store.runs())
         run = next(runs, None)
         pairs: list[bytes] = []
+        begins = True
         for record in self._store.records(_BEFORE_ALL):
             if record.seq > self._end:
                 break
             lean = self._check_record(record)
             if self._tree_check is not None:
                 self._tree_check.add(record.seq, record.body)
-            if run is None or record.seq < run.first_record:
-                raise LedgerBroken(place_of_record(record.seq), "the index does not cover it")
+            if run is None or (record.seq != run.first_record if begins else record.seq < run.first_record):
+                raise LedgerBroken(place_of_record(record.seq), "the index does not cover it, or not from there on")
+            begins = False
             pairs += pairs_of(record.seq, lean.entries)
             if record.seq == run.last_record:
                 self._check_run(run, pairs)
                 pairs, run = [], next(runs, None)
+                begins = True
         if pairs and run is not None:
             self._merged_from = min(self._merged_from, run.first_record)
         self._check_end(run)
         self._check_merged()
+        check_pages(self._store)
         if self._tree_check is not None:
             self.tree = self._tree_check.finish()
 
     def _count_entries(self) -> int:
         rows = self._store.query("SELECT max(first_leaf + entries) FROM @records")
         return int(rows[0][0] or 0)
-
-    def _check_strangers(self) -> None:
-        """Check that nothing but records of this journal is stored, in the order of the journal."""
-        rows = self._store.query(
-            "SELECT count(*), max(originator_version) FROM @events WHERE originator_id <> ? OR topic <> ?",
-            (self._store.originator_key, TOPIC),
-        )
-        if rows[0][0]:
-            raise LedgerBroken(
-                place_of_record(rows[0][1]), f"{rows[0][0]} stored events are no records of this journal"
-            )
 
     def _check_record(self, record: StoredRecord) -> LeanRecord:
         place = place_of_record(record.seq)
@@ -157,7 +150,6 @@ class _Walk:
         expected = Summary(
             record.seq,
             known.hash,
-            known.journal_at_ns,
             len(record.body),
             before,
             len(lean.entries),
@@ -174,8 +166,11 @@ class _Walk:
     def _check_run(self, run: Run, pairs: list[bytes]) -> None:
         """Compare a run with the pairs that its records give, unless it has been merged meanwhile."""
         pairs.sort()
-        found = [pair for body in self._store.pages_of(run) for pair in split_page(body)]
-        if found == pairs and run.pairs == len(pairs):
+        # A page is filed under its first pair.
+        rows = list(self._store.page_rows(run))
+        found = [pair for _, body in rows for pair in split_page(body)]
+        is_filed = all(first == body[:PAIR_BYTES] for first, body in rows)
+        if found == pairs and run.pairs == len(pairs) and is_filed:
             return
         if not self._store.has_run(run):
             self._merged_from = min(self._merged_from, run.first_record)

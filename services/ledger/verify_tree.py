@@ -22,11 +22,17 @@ _SHAPE: Final = (
 
 
 class LogKeys(msgspec.Struct, frozen=True):
-    """What it takes to check a tree: the market's key, which makes the leaves, the key that signs, the witnesses'."""
+    """What it takes to check a tree: the market's key, which makes the leaves, the key that signs, the witnesses'.
+
+    `kept` are checkpoints that were kept elsewhere, which the tree must have grown out of. With `must_be_signed` a tree
+    that nobody signed is a fault: that of a ledger at work is signed within a second.
+    """
 
     maker: LeafMaker
     verifier: VerifierKey
     witnesses: tuple[VerifierKey, ...] = ()
+    kept: tuple[bytes, ...] = ()
+    must_be_signed: bool = False
 
 
 class TreeReport(msgspec.Struct, kw_only=True, frozen=True):
@@ -69,6 +75,13 @@ class TreeCheck:
                 self._compare(last_tile(self._edge.size, level), expected)
         check_shape(self._store)
         signed = self._check_checkpoint()
+        if signed is None and self._keys.must_be_signed and self._edge.size:
+            raise LedgerBroken(
+                "the checkpoint",
+                f"there is none, although {self._edge.size} leaves are in the tree: it was deleted, or the ledger was "
+                "first started less than a second ago",
+            )
+        self._check_kept()
         root = base64.b64encode(self._edge.root()).decode()
         return TreeReport(leaves=self._edge.size, root=root, signed_leaves=signed.size if signed is not None else 0)
 
@@ -91,6 +104,17 @@ class TreeCheck:
         record = self._store.record_of_leaf(index)
         where = f" (record {record.record})" if record is not None else ""
         return f"its hash of leaf {index} is not that of the entry which is archived there{where}"
+
+    def _check_kept(self) -> None:
+        """Compare the tree with what it was when others kept a checkpoint of it."""
+        for number, note in enumerate(self._keys.kept, start=1):
+            place = "the kept checkpoint" if len(self._keys.kept) == 1 else f"kept checkpoint {number}"
+            try:
+                check_against_tree(self._store, open_checkpoint(note, self._keys.verifier))
+            except CheckpointError as error:
+                raise LedgerBroken(place, str(error)) from None
+            except LedgerBroken as broken:
+                raise LedgerBroken(place, broken.sentence) from None
 
     def _check_checkpoint(self) -> Checkpoint | None:
         note = self._store.cosigned()

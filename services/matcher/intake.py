@@ -18,6 +18,8 @@ from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 
 from events import subjects
+from events.decode import NamesAPerson, Unreadable, decode_event
+from events.market import MarketRestoredEvent
 from events.record import hash_bytes
 from services.bus.connect import ServiceBroker
 from services.bus.journal_consumer import parse_reply
@@ -63,21 +65,25 @@ class IntakeReader:
         info = await self._info()
         return (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
 
-    async def check(self, standing: Standing) -> None:
-        """Compare the stream with what was decided from it.
+    async def check(self, standing: Standing) -> str:
+        """Compare the stream with what was decided from it, and return its identity.
 
-        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided.
+        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided. A stream that
+        an operator put in place of a lost one, and said so in its first message, is another and will do.
         """
         info = await self._info()
         identity = (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
         self.last_seq = info.state.last_seq
         through = standing.through
         if through is None:
-            return
+            return identity
         if identity != standing.intake:
+            if await self._takes_the_place(identity, standing, through.seq):
+                return identity
             raise LogBroken(
                 f"the intake {self._stream} was recreated: it is {identity or 'without identity'} now, decided was "
-                f"{standing.intake} up to message {through.seq}; restore the old stream or rebuild it from the ledger"
+                f"{standing.intake} up to message {through.seq}; restore the old stream or rebuild it from the ledger "
+                "(groupbuy ledger restore)"
             )
         if info.state.last_seq < through.seq:
             raise LogBroken(
@@ -91,6 +97,23 @@ class IntakeReader:
             )
         if info.state.first_seq <= through.seq:
             await self._check_message(through.seq, through.hash)
+        return identity
+
+    async def _takes_the_place(self, identity: str, standing: Standing, through_seq: int) -> bool:
+        """Tell whether the stream begins with an operator's word that it follows the one that was decided from."""
+        try:
+            first = await self._broker.jetstream.get_msg(self._stream, seq=through_seq + 1)
+        except NotFoundError:
+            return False
+        if first.subject != subjects.intake(self._market, subjects.OPERATOR, "market"):
+            return False
+        try:
+            event, _ = decode_event(first.data or b"")
+        except (Unreadable, NamesAPerson):
+            return False
+        return isinstance(event, MarketRestoredEvent) and (
+            (event.data.previous, event.data.intake, event.data.through) == (standing.intake, identity, through_seq)
+        )
 
     async def _check_message(self, seq: int, known_hash: str) -> None:
         try:

@@ -102,8 +102,7 @@ class Matcher:
         self._entries_since_snapshot = recovered.entries
         # What has been recovered lives as long as the process: the collector need not look at it again.
         gc.freeze()
-        await self._reader.check(self.standing)
-        self._intake = self.standing.intake or await self._reader.identity()
+        self._intake = await self._reader.check(self.standing)
         last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.seq, self.standing.hash)
         writer = JournalWriter(self._broker, self._market, last_seq, last_hash)
         shift = Shift(self._market, self.engine, self.standing, self._intake, writer, self._note_commit)

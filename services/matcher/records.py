@@ -26,9 +26,11 @@ class _Part(msgspec.Struct):
     """The entries that one message caused, as far as they are in no record yet."""
 
     entries: list[bytes]
-    message: Message
+    message: Message | None
     events: int
     rule: int
+    through: Through | None = None
+    """Where the message is gone: what the record before said of it."""
 
     @property
     def size_bytes(self) -> int:
@@ -41,7 +43,7 @@ class RecordBuilder:
     def __init__(self, market: str, intake: str, prev: str) -> None:
         """Begin after the record with hash `prev`; `intake` is the identity of the intake stream."""
         self._market = market
-        self._intake = intake
+        self.intake = intake
         self._prev = prev
         self._parts: deque[_Part] = deque()
         self.size_bytes = 0
@@ -50,6 +52,13 @@ class RecordBuilder:
         """Add the entries that `message`, which holds `events` events, caused under rule version `rule`."""
         if entries:
             part = _Part(entries, message, events, rule)
+            self._parts.append(part)
+            self.size_bytes += part.size_bytes
+
+    def add_due(self, entries: list[bytes], through: Through, rule: int) -> None:
+        """Add what a message left due that `through` describes and that is there no more."""
+        if entries:
+            part = _Part(entries, None, through.events, rule, through)
             self._parts.append(part)
             self.size_bytes += part.size_bytes
 
@@ -80,13 +89,15 @@ class RecordBuilder:
         return self._ready(taken, last, first.rule)
 
     def _ready(self, taken: list[bytes], last: _Part, rule: int) -> ReadyRecord:
-        message = last.message
-        through = Through(seq=message.seq, events=last.events, at=message.at, hash=hash_bytes(message.body))
+        message, through = last.message, last.through
+        if through is None:
+            assert message is not None, "a message or what is known of it"
+            through = Through(seq=message.seq, events=last.events, at=message.at, hash=hash_bytes(message.body))
         record = Record(
             v=RECORD_FORMAT,
             market=self._market,
             prev=self._prev,
-            intake=self._intake,
+            intake=self.intake,
             rule=rule,
             through=through,
             entries=list(map(msgspec.Raw, taken)),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from events.limits import RECORD_MAX_BYTES
-from events.record import GENESIS
+from events.record import GENESIS, Through
 from services.matcher.commit import JournalWriter
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
@@ -37,7 +37,9 @@ class Shift:
         self._standing = standing
         self._writer = writer
         self._on_commit = on_commit
-        self._builder = RecordBuilder(market, intake, standing.hash or GENESIS)
+        self._intake = intake
+        # What is left of the last message was decided from the stream that it came from.
+        self._builder = RecordBuilder(market, standing.intake or intake, standing.hash or GENESIS)
         self._inflight: asyncio.Task[int] | None = None
         self._record: ReadyRecord | None = None
         self._sent_at_s = 0.0
@@ -60,12 +62,24 @@ class Shift:
         state = self.engine.state
         first_index = state.decided[1] + 1 if state.decided[0] == through.seq else 0
         entries = self.engine.finish()
+        if self._intake != self._standing.intake:
+            await self._go_on_from_another(entries, through)
+            return
         if not entries and first_index >= through.events:
             return
         message = await reader.message(through.seq, through.at)
         if first_index < through.events:
             entries += self.engine.process(message, first_index)
         self._builder.add(entries, message, through.events, self._rule())
+
+    async def _go_on_from_another(self, entries: list[bytes], through: Through) -> None:
+        """Commit what the last message left due, and name the new intake from the next record on.
+
+        The message itself is lost, and with it the events in it that were not decided.
+        """
+        self._builder.add_due(entries, through, self._rule())
+        await self.flush()
+        self._builder.intake = self._intake
 
     def decide(self, messages: list[Message]) -> None:
         """Decide messages, in order."""

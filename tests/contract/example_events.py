@@ -243,6 +243,18 @@ FULL: Final[list[Event]] = [
             dispute="d-1", party="merchant", actor="shop-a.desk", reason="delivered_in_time", statement=TEXT_HASH
         ),
     ),
+    example(
+        market.MarketRestoredEvent,
+        market.MarketRestored(
+            previous="5d41402abc4b2a76b9719d911017c592",
+            intake="7d793037a0760186574b0282f2f435e7",
+            through=1044,
+            record=77,
+            record_hash="ab" * 32,
+            lost_events=3,
+            **ACT,
+        ),
+    ),
 ]
 """Every type once, every field given."""
 

@@ -9,6 +9,7 @@ from events import dispute_decisions as dd
 from events import member_decisions as m
 from events import play_decisions as p
 from events.dispute import Remedy
+from events.market_decisions import MarketRestored
 from events.member import QuietHours
 from events.reasons import Fault, Reason
 from events.record import GENESIS, RECORD_FORMAT, Entry, Record, Through, encode_entry
@@ -351,6 +352,15 @@ DECISIONS: Final[list[d.AnyDecision]] = [
     ),
     dd.DisputeOverdue(dispute="d-1", stage="answer", member="m-1", publisher="shop-a"),
     dd.DisputeClosed(dispute="d-1", member="m-1", publisher="shop-a"),
+    MarketRestored(
+        previous=INTAKE,
+        intake="7d793037a0760186574b0282f2f435e7",
+        through=1044,
+        lost_events=3,
+        actor="amy",
+        reason="disk_lost",
+        ticket="t-77",
+    ),
 ]
 """Every kind once, every field given."""
 

@@ -158,8 +158,8 @@ def test_what_fails_before_the_commit_leaves_nothing_behind(open_ledger: Open) -
     # The index row of record 4 is in the way: events, tracking and index must fail together.
     recorder = other._application.recorder_in_use
     recorder.execute(
-        "INSERT INTO @records (record, hash, journal_at, size_bytes, first_leaf, entries, first_seq, first_index, "
-        "first_part, last_at) VALUES (4, ?, 0, 0, 0, 0, 0, 0, 0, 0)",
+        "INSERT INTO @records (record, hash, size_bytes, first_leaf, entries, first_seq, first_index, "
+        "first_part, last_at) VALUES (4, ?, 0, 0, 0, 0, 0, 0, 0)",
         (b"x",),
     )
     with pytest.raises(LedgerError):

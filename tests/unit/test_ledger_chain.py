@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from events import decisions as d
+from events.market_decisions import MarketRestored
+from services.ledger.audit import audit
+from services.ledger.audit_accounts import Check
 from services.ledger.faults import LedgerBroken
-from tests.ledger_records import BuiltRecord, JournalBuilder, changed, open_store
+from services.ledger.verify import verify
+from tests.ledger_records import INTAKE, BuiltRecord, JournalBuilder, changed, open_store
 
 TICK = d.ClockAdvanced()
 
@@ -123,3 +127,69 @@ def test_two_records_must_agree_on_a_message_that_they_share(tmp_path: Path) -> 
     other = {"seq": 1, "events": 5, "at": 1, "hash": "0" * 64}
     said = refuse(tmp_path, [built.records[0], changed(built.records[1], through=other)])
     assert "describes message 1 otherwise" in said
+
+
+# Another intake
+
+
+def restored(previous: str, intake: str, through: int, **fields: int) -> MarketRestored:
+    """An operator says that one intake takes the place of another."""
+    act = {"actor": "amy", "reason": "disk_lost", "ticket": "t-1"}
+    return MarketRestored(previous=previous, intake=intake, through=through, **fields, **act)
+
+
+def after_a_loss(built: JournalBuilder, intake: str = "another") -> JournalBuilder:
+    """Go on from another intake."""
+    built.intake = intake
+    return built
+
+
+def test_another_intake_is_taken_at_an_operators_word(tmp_path: Path) -> None:
+    built = journal(1)
+    act = restored(INTAKE, "another", 2)
+    after_a_loss(built).input(act, publisher="operator").seal().input(TICK).seal()
+    with open_store(tmp_path) as store:
+        assert store.append(built.records) == 4
+        assert store.tip is not None
+        assert store.tip.intake == "another"
+        assert verify(store).fault is None
+
+
+def test_work_that_was_due_before_that_word_may_fill_a_record_of_its_own(tmp_path: Path) -> None:
+    built = journal(1)
+    after_a_loss(built).due(TICK).seal().due(TICK).input(restored(INTAKE, "another", 2), publisher="operator").seal()
+    with open_store(tmp_path) as store:
+        assert store.append(built.records) == 5
+
+
+def test_with_an_intake_the_rest_of_its_last_batch_is_lost(tmp_path: Path) -> None:
+    built = journal(1).message(4).input(TICK).seal()
+    act = restored(INTAKE, "another", 3, lost_events=3)
+    skipped = after_a_loss(built).message(1).input(act, publisher="operator").seal()
+    with open_store(tmp_path) as store:
+        assert store.append(skipped.records) == 4
+        assert audit(store).checks[Check.NO_OUTCOME].faults == 0
+
+
+def test_events_that_nobody_said_were_lost_have_no_outcome(tmp_path: Path) -> None:
+    built = journal(1).message(4).input(TICK).seal()
+    act = restored(INTAKE, "another", 3, lost_events=2)
+    skipped = after_a_loss(built).message(1).input(act, publisher="operator").seal()
+    with open_store(tmp_path) as store:
+        store.append(skipped.records)
+        assert audit(store).checks[Check.NO_OUTCOME].faults == 3
+
+
+@pytest.mark.parametrize(
+    ("decision", "publisher"),
+    [
+        (TICK, "operator"),
+        (restored("some-other", "another", 2), "operator"),
+        (restored(INTAKE, "some-other", 2), "operator"),
+        (restored(INTAKE, "another", 2), "shop-a"),
+    ],
+)
+def test_another_intake_is_not_taken_at_any_other_word(decision: d.AnyDecision, publisher: str, tmp_path: Path) -> None:
+    built = journal(1)
+    after_a_loss(built).input(decision, publisher=publisher).seal()
+    assert "does not begin with an operator's word" in refuse(tmp_path, built.records)

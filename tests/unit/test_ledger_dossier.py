@@ -79,6 +79,7 @@ def test_the_page_for_people_has_no_script_and_escapes_everything(tmp_path: Path
     page = read_zip(made(tmp_path, log_key))[c.INDEX].decode()
     assert "<script" not in page and "default-src 'none'" in page
     assert "dispute d-1 is upheld by cs-7" in page
+    assert "争议 d-1 已有处理结果" in page and "Dispute d-1 was resolved" in page
 
 
 def test_an_outsiders_name_never_becomes_markup() -> None:
@@ -107,7 +108,7 @@ def test_an_outsiders_name_never_becomes_markup() -> None:
         claimed_at=nasty,
         cause=nasty,
         outcome=[nasty],
-        reasons=[],
+        why=[nasty],
         opened=1,
         shut=1,
     )

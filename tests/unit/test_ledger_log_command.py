@@ -161,3 +161,44 @@ def test_verify_asks_what_a_witness_keeps_and_tells_when_the_end_is_missing_or_t
         found, out, _ = run("verify", "--witness", str(kept))
         assert (found, word in out) == (status, True), out
     assert run("verify", "--witness", str(tmp_path / "nowhere"))[0] == 2
+
+
+# Against what was kept elsewhere
+
+
+def test_a_ledger_that_grew_out_of_what_was_kept_elsewhere_is_sound(run: Run, data: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with open_store(data, market_key=KEY) as store:
+        kept.write_text(store.checkpoint() or "")
+    assert run("verify", "--against", str(kept))[0] == 0
+
+
+def test_a_ledger_that_is_shorter_than_what_was_kept_elsewhere_is_found(run: Run, data: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    key = ensure_log_key(log_key_file(data, MARKET), ORIGIN)
+    with open_store(data, market_key=KEY) as store:
+        assert store.tree is not None
+        longer = Checkpoint(ORIGIN, store.tree.size + 7, bytes(32))
+        kept.write_text(sign_checkpoint(key, longer))
+    status, out, _ = run("verify", "--against", str(kept))
+    assert status == 1
+    assert out.startswith("the kept checkpoint: ")
+    assert "its end is missing" in out
+
+
+@pytest.mark.parametrize("content", [None, "", "no note", "a\n\n— b AAAA\n"])
+def test_what_is_no_checkpoint_cannot_be_verified_against(content: str | None, run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    if content is not None:
+        kept.write_text(content)
+    status, _, err = run("verify", "--against", str(kept))
+    assert status == 2
+    assert "--against" in err
+
+
+def test_a_checkpoint_that_was_deleted_is_missed(run: Run, data: Path) -> None:
+    with sqlite3.connect(ledger_file(data, MARKET)) as file:
+        file.execute("DELETE FROM ledger_meta WHERE name = 'checkpoint'")
+    status, out, _ = run("verify")
+    assert status == 1
+    assert out.startswith("the checkpoint: there is none, although")

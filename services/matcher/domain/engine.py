@@ -16,12 +16,12 @@ from events.decode import NamesAPerson, Unreadable, decode_archived, decode_even
 from events.envelope import Event
 from events.leaf import keyed_hash
 from events.link import link_key
-from events.market import MarketConfiguredEvent
+from events.market import MarketConfiguredEvent, MarketRestoredEvent
 from events.reasons import Fault, Reason
-from events.record import Entry, decode_entry, encode_entry
+from events.record import Entry, EntryBytes, decode_entry, encode_entry
 from events.registry import FAMILIES, AnyEvent
-from events.subjects import MIXED
-from services.matcher.domain import alarms, configuring, due, evolve, gate, leaving, paying, seating
+from events.subjects import GATEWAY, MIXED
+from services.matcher.domain import alarms, configuring, due, evolve, gate, leaving, paying, restoring, seating
 from services.matcher.domain.disputes import deadlines as dispute_deadlines
 from services.matcher.domain.disputes.rules import RULES as DISPUTE_RULES
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
@@ -62,6 +62,7 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     clock.ClockTickedEvent: lambda turn, _: turn.emit(d.ClockAdvanced()),
     **DISPUTE_RULES,
     **plays.RULES,
+    MarketRestoredEvent: restoring.restore,
 }
 """The rule for each type of event but two: `market.configured` needs the zones, invitations the key of links."""
 
@@ -130,6 +131,39 @@ class Engine:
             self._note_event(entry.decisions, raw_event, key)
         self._close_entry(event, entry.at)
         return entry
+
+    def redo(self, entry: EntryBytes, *, is_astray: bool = False) -> list[bytes]:
+        """Decide an archived event again, as it came and when it came; return the bytes of all its entries.
+
+        The subject is not archived. Unless `is_astray`, it was one on which the publisher may send what it sent.
+        """
+        assert entry.event is not None and entry.publisher is not None, "only what is kept can be decided again"
+        raw, family, publisher = bytes(entry.event), "", entry.publisher
+        if not is_astray:
+            # As the gateway wraps it, which may send every family for everybody.
+            raw, family, publisher = b'{"publisher":"%b",%b' % (publisher.encode(), raw[1:]), MIXED, GATEWAY
+        entries: list[bytes] = []
+        self._decide_raw(Message(entry.seq, entry.at, publisher, family, b""), entry.index, raw, entries)
+        return entries
+
+    def retake(self, entry: Entry) -> list[bytes]:
+        """Do what was due before an input that is not kept, and take its outcome as archived; return the entries."""
+        assert entry.event is None and entry.publisher is not None, "what is kept is decided again"
+        message = Message(entry.seq, entry.at, entry.publisher, "", b"")
+        now = gate.accepted_time(self.state.market, self.state.now, message, 0)
+        entries: list[bytes] = []
+        self._drain(now, entry.seq, entry.index, entries)
+        turn = self._turn(now, entry.seq, entry.index, entry.publisher, None)
+        for decision in entry.decisions:
+            turn.emit(decision)
+        self._finish_event(turn, None, None, entries)
+        return entries
+
+    def redo_due(self, now: int, seq: int, index: int) -> list[bytes]:
+        """Do again what was due at `now` (ns) before an input whose own entry is not archived; return the entries."""
+        entries: list[bytes] = []
+        self._drain(now, seq, index, entries)
+        return entries
 
     def next_due_ns(self) -> int | None:
         """Return when the next deadline is due, in ns of the market's clock; None when there is none."""

@@ -1,0 +1,99 @@
+"""How a replay, a difference and a what-if look on a terminal."""
+
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from deploy.cli.ledger_print import print_line
+from events.times import format_time_ns
+from services.ledger.diff import Diff
+from services.ledger.evolving import Change
+from services.ledger.replay_check import ReplayReport
+from services.ledger.what_if import WhatIf
+
+_AS_RECORDED: Final = {
+    "malformed": "could not be read: what is kept of it is its length and keyed hash",
+    "personal_data": "named a person: what is kept of it is its length and keyed hash",
+    "subject": "came on a subject of another family: subjects are not kept",
+}
+
+
+def print_replay(report: ReplayReport) -> None:
+    """Print what was decided again."""
+    difference = report.difference
+    if difference is not None:
+        print_line(f"entry {difference.entry} (record {difference.record}): {difference.sentence}")
+        print_line(f"  archived: {difference.archived or 'nothing'}")
+        print_line(f"  redone:   {difference.redone or 'nothing'}")
+        print_line(f"Before it {report.entries} entries are what the rules lead to.")
+        return
+    print_line(
+        f"{report.entries} entries of {report.inputs} inputs, {report.first_entry or 'none'} to "
+        f"{report.last_entry or 'none'}, are byte for byte what the rules lead to."
+    )
+    if report.evolved:
+        print_line(f"{report.evolved} entries before them were applied, not decided again.")
+    for what, count in report.as_recorded.items():
+        print_line(f"{count} inputs were taken as recorded in part: each {_AS_RECORDED.get(what, what)}.")
+    if report.not_checked:
+        print_line(
+            f"{report.not_checked} entries, the first {report.first_not_checked}, follow from secrets that are not at "
+            "hand and were NOT checked: name the market's file of secrets with --facts."
+        )
+
+
+def print_diff(found: Diff) -> None:
+    """Print what changed between two entries."""
+    head = found.head
+    print_line(f"{head.entries} entries, {head.first_entry or 'none'} to {head.last_entry or 'none'}:")
+    for kind, count in head.decided.items():
+        print_line(f"  {count:>8} x {kind}")
+    if sum(1 for change in found.changes() if _print_change(change)) == 0:
+        print_line("nothing changed")
+
+
+def print_diff_json(found: Diff) -> None:
+    """Print the same as one document, a change at a time."""
+    head = msgspec.json.encode(found.head).decode()
+    sys.stdout.write(f'{head[:-1]},"changes":[')
+    for number, change in enumerate(found.changes()):
+        sys.stdout.write(f"{',' if number else ''}\n{msgspec.json.encode(change).decode()}")
+    sys.stdout.write("]}\n")
+
+
+def print_what_if(found: WhatIf) -> None:
+    """Print what would be otherwise."""
+    how = f"at {format_time_ns(found.at_ns)}" if found.at_ns is not None else "never"
+    print_line(f"If the event of entry {found.entry} had come {how}, of {found.inputs_decided} inputs from there on")
+    print_line(f"{found.outcomes_changed} would have another outcome:")
+    for outcome in found.outcomes:
+        print_line(f"  entry {outcome.entry}")
+        print_line(f"    decided:  {_joined(outcome.decided)}")
+        print_line(f"    would be: {_joined(outcome.would_be)}")
+    for decision in found.due_only_as_it_was:
+        print_line(f"  due by itself only as it was:      {bytes(decision).decode()}")
+    for decision in found.due_only_as_it_would_be:
+        print_line(f"  due by itself only as it would be: {bytes(decision).decode()}")
+    print_line(f"and in the end {found.changes_counted} things would stand otherwise:")
+    for change in found.changes:
+        _print_change(change)
+
+
+def _joined(decisions: list[msgspec.Raw]) -> str:
+    return ", ".join(bytes(decision).decode() for decision in decisions) or "nothing"
+
+
+def _print_change(change: Change) -> bool:
+    name = f"{change.what} {change.name}".rstrip()
+    if change.before is None:
+        print_line(f"  + {name}: {_fields(change.after or {})}")
+    elif change.after is None:
+        print_line(f"  - {name}: {_fields(change.before)}")
+    else:
+        print_line(f"  ~ {name}: {_fields(change.before)} -> {_fields(change.after)}")
+    return True
+
+
+def _fields(fields: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fields.items()) or "-"

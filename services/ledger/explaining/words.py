@@ -1,0 +1,55 @@
+"""One explanation, and how it is filled in."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from events.times import format_time_ns
+
+Language = Literal["en", "zh"]
+LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
+_TIMES: Final = frozenset(
+    {"deadline", "hold_until", "at", "until", "week_ends", "answer_until", "resolve_until", "appeal_until"}
+)
+_MONEY: Final = frozenset({"payable_minor", "amount_minor", "price_minor"})
+_CENTS: Final = frozenset({"CNY", "USD", "EUR", "HKD", "GBP", "SGD", "TWD", "MYR", "THB"})
+"""Currencies of which a hundred minor units are one; of others the amount is told in minor units."""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Which rule it is, by the section of RULES.md, and a sentence in each language with the decision's own fields."""
+
+    rule: str
+    en: str
+    zh: str
+
+    def text(self, language: Language, fields: Mapping[str, Any]) -> str:
+        """Return the sentence in a language, filled in."""
+        template = self.en if language == "en" else self.zh
+        return template.format_map(_Filled(fields))
+
+
+class _Filled(dict[str, str]):
+    """Fields as people read them; what a decision leaves out is a dash."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def __missing__(self, name: str) -> str:
+        value = self._fields.get(name)
+        if value is None:
+            return "-"
+        if name in _TIMES and isinstance(value, int):
+            return format_time_ns(value)
+        if name in _MONEY and isinstance(value, int):
+            return money(value, str(self._fields.get("currency", "")))
+        return str(value)
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """Return an amount as people read it."""
+    if currency in _CENTS:
+        return f"{amount_minor // 100}.{amount_minor % 100:02d} {currency}"
+    return f"{amount_minor} {currency} (minor units)".replace("  ", " ")
