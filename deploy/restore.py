@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 
 from deploy.broker import EmbeddedBroker
@@ -108,7 +109,10 @@ class Restoration:
 
     @contextlib.asynccontextmanager
     async def _connected(self, url: str, user: str) -> AsyncIterator[Client]:
-        client = await connect_as(self._data, url, user)
+        try:
+            client = await connect_as(self._data, url, user)
+        except (nats.errors.Error, OSError) as error:
+            raise StackError(f"the broker at {url} does not take the user {user}: {error}") from None
         try:
             yield client
         finally:

@@ -241,11 +241,10 @@ class Redoing:
     def _adopt_zones(self, body: bytes) -> None:
         """Decide under the time zones that were in force: a later release of them is no difference in the rules."""
         for raw in decode_record(body).entries:
-            for decision in decode_entry(raw).decisions if _MARKET_SET in bytes(raw) else ():
-                if isinstance(decision, d.MarketSet):
-                    self.engine.zones = msgspec.structs.replace(self.engine.zones, version=decision.tzdata)
-                    if decision.tzdata not in self.done.tzdata:
-                        self.done.tzdata.append(decision.tzdata)
+            version = tzdata_in(bytes(raw))
+            if version is not None:
+                self.engine.zones = msgspec.structs.replace(self.engine.zones, version=version)
+                self.done.tzdata += [version] if version not in self.done.tzdata else []
 
     def _decide_without_secrets(self, inputs: _Inputs, record: StoredRecord) -> None:
         """Decide a record whose secrets are not at hand: an input that needs one is taken as archived, whole."""
@@ -295,6 +294,12 @@ class Redoing:
             f"the rules cannot go on from here ({type(error).__name__}: {str(error)[:200] or 'no more is known'}): "
             "what is archived before does not lead to it",
         )
+
+
+def tzdata_in(raw: bytes) -> str | None:
+    """Return the release of the time zones that an entry put in force, None when it put none."""
+    decisions = decode_entry(raw).decisions if _MARKET_SET in raw else []
+    return next((decision.tzdata for decision in decisions if isinstance(decision, d.MarketSet)), None)
 
 
 def _count_before(inputs: _Inputs, position: EntryPosition) -> int:

@@ -15,6 +15,7 @@ from services.ledger.evolving import ArchivedEntry, Change, Evolving, changes, p
 from services.ledger.faults import BadQuestion, NotFound
 from services.ledger.history import Until, entries_in
 from services.ledger.lean import EntryPosition, name_of
+from services.ledger.redoing import tzdata_in
 from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
 from services.matcher.domain.engine import Engine
@@ -167,6 +168,8 @@ class _Run:
             self._move_in(apart)
         decided = list(map(_bytes_of, entries))
         answer = next((each for each in decided if each.publisher is not None), None)
+        for version in filter(None, (tzdata_in(entry.raw) for entry in entries)):
+            apart.zones = msgspec.structs.replace(apart.zones, version=version)
         would_be = [] if answer is None or self._place == (answer.seq, answer.index) else _decide(apart, answer)
         for each in decided:
             if each.publisher is None:

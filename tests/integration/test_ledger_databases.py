@@ -15,6 +15,7 @@ from services.ledger.application import LedgerApplication
 from services.ledger.audit import audit
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.lean import decode_lean_record, entities_of
+from services.ledger.recorders import UNCHECKED_COLUMN
 from services.ledger.refunds import refunds
 from services.ledger.replay import replay_group
 from services.ledger.store import LedgerStore
@@ -322,3 +323,29 @@ def test_a_database_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> N
         LedgerStore.open(url, MARKET, data_dir=tmp_path, identity=JOURNAL)
     with pytest.raises(LedgerError, match="expected 'sqlite:' or postgresql://"):
         LedgerStore.open("mysql://x", MARKET, data_dir=tmp_path, identity=JOURNAL)
+
+
+def test_an_index_that_was_deleted_is_made_anew_when_the_ledger_is_opened(open_ledger: Open) -> None:
+    records = journal()
+    store = open_ledger()
+    store.append(records)
+    before = store.summaries(0, 100)
+    for table in ("pages", "runs", "records"):
+        store._application.recorder_in_use.execute(f"DELETE FROM @{table}", ())
+    fresh = open_ledger()
+    assert fresh.summaries(0, 100) == before
+    assert verify(fresh).is_sound
+
+
+def test_what_an_older_program_kept_and_nothing_can_check_is_dropped(open_ledger: Open) -> None:
+    records = journal()
+    store = open_ledger()
+    store.append(records[:2])
+    store._application.recorder_in_use.execute(
+        f"ALTER TABLE @records ADD COLUMN {UNCHECKED_COLUMN} bigint NOT NULL DEFAULT 0", ()
+    )
+    fresh = open_ledger()
+    fresh.append(records)
+    assert verify(fresh).is_sound
+    with pytest.raises(LedgerError):
+        fresh.query(f"SELECT {UNCHECKED_COLUMN} FROM @records")

@@ -33,10 +33,25 @@ ACT = Act(actor="amy", reason="disk_lost", ticket="t-1")
 ORDERS = 12
 
 
-@pytest.fixture
-def plan(tmp_path: Path) -> StackPlan:
+def plan_over(data: Path) -> StackPlan:
+    """A stack over a data folder, on free ports."""
     nats_port = free_service_port()
-    return StackPlan(data=tmp_path / "data", nats_port=nats_port, http_port=free_service_port([nats_port]))
+    return StackPlan(data=data, nats_port=nats_port, http_port=free_service_port([nats_port]))
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """The data folder of a market that has run and was stopped, and the events that were sent to it."""
+    data = tmp_path_factory.mktemp("restore") / "data"
+    return data, asyncio.run(run_a_market(plan_over(data)))
+
+
+@pytest.fixture
+def plan(pristine: tuple[Path, dict[str, dict[str, Any]]], tmp_path: Path) -> StackPlan:
+    """A stack over a copy of that folder."""
+    data = tmp_path / "data"
+    shutil.copytree(pristine[0], data)
+    return plan_over(data)
 
 
 def order_event(name: str) -> dict[str, Any]:
@@ -122,11 +137,10 @@ async def results_told(stack: Stack) -> int:
 
 
 @pytest.fixture
-async def lost(plan: StackPlan) -> dict[str, dict[str, Any]]:
-    """A market that has run, whose broker's disk is lost."""
-    events = await run_a_market(plan)
+def lost(plan: StackPlan, pristine: tuple[Path, dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The events of a market that has run, whose broker's disk is lost."""
     lose_the_disk(plan)
-    return events
+    return pristine[1]
 
 
 async def test_after_the_disk_is_lost_everything_goes_on_where_the_ledger_stands(
@@ -194,7 +208,6 @@ async def test_a_restoration_that_was_interrupted_goes_on(plan: StackPlan, lost:
 
 
 async def test_a_lost_journal_alone_loses_nothing(plan: StackPlan) -> None:
-    await run_a_market(plan)
     async with _broker_only(plan) as stack, stack.connected(PROVISIONER) as client:
         await client.jetstream().delete_stream(subjects.journal_stream(plan.market))
     restored = await restore(plan)
@@ -209,7 +222,6 @@ async def test_a_lost_journal_alone_loses_nothing(plan: StackPlan) -> None:
 
 
 async def test_streams_that_hold_something_else_are_not_replaced_unasked(plan: StackPlan) -> None:
-    await run_a_market(plan)
     lose_the_disk(plan)
     # Whoever starts the stack before restoring gets streams that know nothing, and may publish into them.
     async with _broker_only(plan) as stack, await client_of(stack) as client:
@@ -221,14 +233,12 @@ async def test_streams_that_hold_something_else_are_not_replaced_unasked(plan: S
 
 
 async def test_an_intact_market_is_left_as_it_is(plan: StackPlan) -> None:
-    await run_a_market(plan)
     restored = await restore(plan)
     assert restored.nothing_missing
     assert set(restored.streams.values()) == {"kept"}
 
 
 async def test_without_an_operators_act_no_matcher_decides_from_another_intake(plan: StackPlan) -> None:
-    await run_a_market(plan)
     async with _broker_only(plan) as stack, stack.connected(PROVISIONER) as client:
         await client.jetstream().delete_stream(subjects.intake_stream(plan.market))
     with pytest.raises(StackError, match=r"was recreated.*groupbuy ledger restore"):

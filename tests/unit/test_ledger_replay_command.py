@@ -21,7 +21,7 @@ def data(tmp_path: Path) -> Path:
     """A data directory with a ledger in which a group filled, and the market's key."""
     story = Story(offer()).at(10).tell(posted("o1", "ann"), joined("o2", "bob"))
     story.at(20).tell(paid("o1", payment="p1"), paid("o2", payment="p2")).at(30).tell(cancelled("o2"))
-    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys").mkdir(mode=0o700)
     (tmp_path / "keys" / f"market-{MARKET}.key").write_text(f"{MARKET_KEY.hex()}\n")
     with open_store(tmp_path, market_key=MARKET_KEY) as store:
         store.append(story.records())
@@ -91,6 +91,10 @@ def test_without_the_markets_key_what_needs_no_secret_is_checked(run: Run, data:
         (("diff", "1", "99"), 1, "past the end"),
         (("diff", "7", "2"), 2, "comes before"),
         (("diff", "x", "2"), 2, "neither a position"),
+        (("restore",), 2, "Missing option"),
+        (("restore", "--actor", "a my", "--ticket", "t-1"), 2, "--actor 'a my'"),
+        (("restore", "--actor", "amy", "--ticket", "t-1", "--market", "other"), 2, "there is no ledger"),
+        (("restore", "--actor", "amy", "--ticket", "t-1", "--nats-url", "nats://127.0.0.1:9"), 2, "127.0.0.1:9"),
         (("what-if",), 2, "--without ENTRY"),
         (("what-if", "--without", "x"), 2, "not a position"),
         (("what-if", "--without", "99"), 1, "there is no entry 99.0.0"),

@@ -63,7 +63,7 @@ def message(seq: int, publisher: str, family: str, *events: JsonEvent) -> Messag
 
 
 async def go_on_after(told: list[Message], kept_entries: int) -> Journal:
-    """Let the first entries decided of `told` be archived, lose the rest, and go on from another intake."""
+    """Have the first entries that a matcher decides of `told` archived, lose the rest, go on from another intake."""
     journal = Journal()
     engine, builder, count = Engine(MARKET, FACTS, ZONES), RecordBuilder(MARKET, OLD, GENESIS), 0
     standing = Standing()
@@ -127,7 +127,7 @@ async def test_the_rest_of_the_last_batch_is_lost_and_told(kept: int, tmp_path: 
 
 async def test_what_the_last_message_left_due_is_committed_under_the_old_intake(tmp_path: Path) -> None:
     orders = [message(seq, "shop-a", "order", posted(f"o{seq}")) for seq in range(3, 143)]
-    told = [*market_messages(), *orders, message(143, "shop-a", "offer", offer_withdrawn(dissolve=True))]
+    told = [*market_messages(), *orders, message(143, "shop-a", "offer", offer_withdrawn(open_groups="dissolve"))]
     # The entry that takes the offer down is archived; the groups that are dissolved for it are due work after it.
     journal = await go_on_after(told, kept_entries=143)
     records = journal.decoded()
