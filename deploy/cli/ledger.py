@@ -22,6 +22,7 @@ from deploy.cli.ledger_log import (
     verifying_keys,
     witness_fault,
 )
+from deploy.cli.ledger_plays import add_play_commands
 from deploy.cli.ledger_rebuild import add_rebuild_command
 from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
 from deploy.cli.ledger_restore import add_restore_command
@@ -92,13 +93,14 @@ def show_command(
     group: Annotated[str | None, typer.Option("--group", help="A group.")] = None,
     member: Annotated[str | None, typer.Option("--member", help="A member.")] = None,
     order: Annotated[str | None, typer.Option("--order", help="An order.")] = None,
+    play: Annotated[str | None, typer.Option("--play", help="A play.")] = None,
     until: UntilOption = None,
     data: DataOption = DEFAULT_DATA,
     market: MarketOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every entry that concerns a group, a member or an order, in order."""
-    kind, name = _one_of(group=group, member=member, order=order)
+    """Show every entry that concerns a group, a member, an order or a play, in order."""
+    kind, name = _one_of(group=group, member=member, order=order, play=play)
     with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
         count = _print_entries(entries, as_json=as_json)
@@ -175,7 +177,7 @@ def _until(text: str | None) -> Until:
 def _one_of(**named: str | None) -> tuple[EntityKind, str]:
     given = [(kind, name) for kind, name in named.items() if name is not None]
     if len(given) != 1:
-        raise CommandError("name one of --group, --member and --order")
+        raise CommandError("name one of --group, --member, --order and --play")
     kind, name = given[0]
     return kind, name  # type: ignore[return-value]  # the callers' keywords are entity kinds
 
@@ -263,3 +265,4 @@ add_replay_commands(ledger_app, _ACCESS)
 add_why_command(ledger_app, _ACCESS)
 add_rebuild_command(ledger_app, _ACCESS)
 add_restore_command(ledger_app, _ACCESS)
+add_play_commands(ledger_app, open_ledger)

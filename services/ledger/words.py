@@ -6,10 +6,12 @@ from events import decisions as d
 from events import dispute_decisions as dd
 from events.dispute import Remedy
 from events.envelope import Event
+from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
 from services.ledger.member_words import MemberDecision, member_decision_in_words
+from services.ledger.play_words import play_decision_in_words
 
 _Dispute = (
     dd.DisputeOpened
@@ -34,8 +36,8 @@ _CAUSES: Final = {
 }
 
 _NAMED: Final = (
-    *("order", "invitation", "member", "inviter", "invitee", "other"),
-    *("group", "play", "assist", "pool", "offer", "refund", "dispute", "purpose", "channel"),
+    *("play", "assist", "order", "invitation", "member", "inviter", "invitee", "other"),
+    *("group", "pool", "offer", "refund", "dispute", "purpose", "channel"),
 )
 
 
@@ -71,6 +73,8 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _dispute_in_words(decision)
     if isinstance(decision, MemberDecision):
         return member_decision_in_words(decision)
+    if isinstance(decision, (*PLAY_DECISIONS, *ASSIST_DECISIONS)):
+        return play_decision_in_words(decision)
     return _other_in_words(decision)
 
 
