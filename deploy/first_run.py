@@ -13,6 +13,7 @@ from deploy.permissions import OPERATOR
 from deploy.stack import Stack
 from deploy.stack_files import StackError, ensure_market_key
 from events import subjects
+from events.fair import secret_commitment, secret_of
 from events.leaf import key_commitment
 from events.market import MarketConfigured, MarketConfiguredEvent
 from events.offer import OfferPublished, OfferPublishedEvent, OfferTerms
@@ -26,7 +27,9 @@ _encode: Final = msgspec.json.Encoder().encode
 def first_configuration(publishers: Sequence[str]) -> MarketConfigured:
     """Return the configuration that a new market starts with; the operator changes it by an event."""
     return MarketConfigured(
-        publishers={publisher: ["offer", "order", "group", "refund", "invitation"] for publisher in publishers},
+        publishers={
+            publisher: ["offer", "order", "group", "refund", "play", "assist", "invitation"] for publisher in publishers
+        },
         offer_defaults=OfferTerms(currency="CNY", group_ttl_s=86_400, hold_s=900),
     )
 
@@ -41,12 +44,13 @@ async def set_up_market(
 ) -> int:
     """Configure the stack's market when it is fresh, as the operator, and list its first offers.
 
-    The configuration commits to the market's key, so that nobody can exchange the key unnoticed.
+    The configuration commits to the market's key and to the secret behind its draws, so that nobody can exchange
+    them unnoticed.
     Returns the sequence of the last message in the intake. What is there already is left as it is: each message
     is only taken at its own place in the intake, so that a set-up that was cut short is completed by the next.
     """
     batches: list[tuple[str, list[MarketConfiguredEvent] | list[OfferPublishedEvent]]] = [
-        ("market", [configuration_event(time, replace(configured, key_commitment=_commitment(stack)))])
+        ("market", [configuration_event(time, _committed(stack, configured))])
     ]
     if offers:
         batches.append(("offer", [offer_event(time, offer) for offer in offers]))
@@ -70,9 +74,9 @@ def offer_event(time: str, offer: OfferPublished) -> OfferPublishedEvent:
     return OfferPublishedEvent(specversion="1.0", id=f"offer-{offer.offer}", source=SOURCE, time=time, data=offer)
 
 
-def _commitment(stack: Stack) -> str:
+def _committed(stack: Stack, configured: MarketConfigured) -> MarketConfigured:
     key = bytes.fromhex(ensure_market_key(stack.data, stack.market).read_text(encoding="ascii").strip())
-    return key_commitment(key)
+    return replace(configured, key_commitment=key_commitment(key), secret_commitment=secret_commitment(secret_of(key)))
 
 
 async def _publish_at(client: Client, market: str, family: str, body: bytes, last_seq: int) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from events import play_decisions as p
+from events import standing_decisions as st
 from events.decision import Decision
 from events.dispute_decisions import (
     DisputeAnswered,
@@ -289,6 +290,12 @@ AnyDecision = (
     | DisputeOverdue
     | DisputeClosed
     | MarketRestored
+    | st.MemberReported
+    | st.MemberWarned
+    | st.MemberLimited
+    | st.MemberBanned
+    | st.MemberReinstated
+    | st.AssistDoubted
 )
 
 Closing = GroupFilled | GroupExpired | GroupDissolved

@@ -7,6 +7,7 @@ import msgspec
 from events.envelope import Data, Event, lines
 from events.ids import AmountMinor, Currency, DurationS, Id, Name, Sha256Hex
 from events.limits import ASSISTS_PER_DAY_MAX, INVITATIONS_PER_DAY_MAX, PUBLISHERS_MAX, WEEKLY_MAX
+from events.member_standing import StandingTerms
 from events.offer import OfferTerms
 
 Family = Literal[
@@ -128,6 +129,7 @@ class MarketConfigured(Data, kw_only=True):
     assist_caps: AssistCaps | None = None
     play_capacity: Capacity = 5_000_000
     assist_capacity: Capacity = 20_000_000
+    standing: StandingTerms | None = None
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""

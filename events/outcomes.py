@@ -13,6 +13,7 @@ from events import decisions as d
 from events import dispute_decisions as dd
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS, PlayTicketed
 from events.record import Entry, entry_id
+from events.standing_decisions import STANDING_DECISIONS
 
 _to_builtins: Final = msgspec.to_builtins
 _NO_SEATS: Final[list[d.SeatRef]] = []
@@ -37,10 +38,11 @@ DISPUTED: Final = (
 )
 """What is told of a dispute; who proposed what stays with the operators until it is decided."""
 ABOUT_ORDERS: Final = (d.SeatHeld, d.SeatConfirmed, d.SeatReleased, d.RefundDue, d.RefundClosed)
-PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS, *DISPUTED)
+PERSONAL: Final = (*ABOUT_ORDERS, *PLAY_DECISIONS, *ASSIST_DECISIONS, *STANDING_DECISIONS, *DISPUTED)
 # `promoted` is another member's order, and whose is not known here. `seats` goes where it is the list of them, and
-# `choices` are what a member told others too.
-NOT_FOR_PUBLISHERS: Final = ("promoted", "choices")
+# `choices` are what a member told others too. What a sanction was counted from would teach whoever fakes help how much
+# goes unnoticed.
+NOT_FOR_PUBLISHERS: Final = ("promoted", "choices", "strikes", "evidence_entries")
 NOT_FOR_MEMBERS: Final = (
     *NOT_FOR_PUBLISHERS,
     *("publisher", "actor", "second", "ticket", "page", "pages", "score", "reasons"),

@@ -12,13 +12,15 @@ from events.decision import Decision
 
 
 class PlayOpened(Decision, tag="play.opened", kw_only=True):
-    """A play is open until `ends_at`; `seed_sha256` commits to the seed that its closing will show."""
+    """A play is open until `ends_at`; `seed_sha256` commits to the seed that its closing will show.
+
+    Without `helper_limit` as many may help as a play can have at all."""
 
     play: str
     form: str
     member: str | None = None
     ends_at: int
-    helper_limit: int
+    helper_limit: int | None = None
     seed_sha256: str
     remaining_minor: int | None = None
     price_minor: int | None = None
@@ -167,7 +169,7 @@ class AssistCounted(Decision, tag="assist.counted", kw_only=True):
     day: str | None = None
     new_member: bool | None = None
     helpers: int
-    helpers_left: int
+    helpers_left: int | None = None
     cut_minor: int | None = None
     remaining_minor: int | None = None
     publisher: str

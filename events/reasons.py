@@ -124,6 +124,13 @@ class Reason(StrEnum):
     NOTHING_TO_REFUND = "nothing_to_refund"
     REFUND_TOO_LARGE = "refund_too_large"
     ORDER_STILL_SEATED = "order_still_seated"
+    # Standing
+    MEMBER_BANNED = "member_banned"
+    MEMBER_LIMITED = "member_limited"
+    SELF_REPORT = "self_report"
+    ALREADY_REPORTED = "already_reported"
+    ALREADY_SANCTIONED = "already_sanctioned"
+    NOT_SANCTIONED = "not_sanctioned"
 
 
 class Fault(StrEnum):
@@ -324,6 +331,18 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "The order still has a seat in an open group; release it, or wait until the group ends.",
         "该订单仍在进行中的团内，请先退出或等待成团结束。",
     ),
+    "member_banned": ("The member is banned for the time being.", "该成员目前被禁止参与。"),
+    "member_limited": (
+        "The member may neither help nor invite for the time being.",
+        "该成员目前不能助力或邀请他人。",
+    ),
+    "self_report": ("A member cannot report itself.", "成员不能举报自己。"),
+    "already_reported": ("This member has already reported the other.", "该成员已举报过对方。"),
+    "already_sanctioned": (
+        "The member already stands at this rung or a higher one.",
+        "该成员已处于同级或更高级别的处罚。",
+    ),
+    "not_sanctioned": ("Nothing is held against this member.", "该成员没有任何处罚或记录。"),
     "not_utf8": ("The bytes are not UTF-8.", "内容不是 UTF-8 编码。"),
     "not_json": ("The bytes are not one JSON value.", "内容不是合法的 JSON。"),
     "too_deep": ("The JSON is nested too deeply.", "JSON 嵌套过深。"),

@@ -2,7 +2,20 @@
 
 from typing import Final, get_args
 
-from events import assist, clock, dispute, group, invitation, market, member, offer, order, play, refund
+from events import (
+    assist,
+    clock,
+    dispute,
+    group,
+    invitation,
+    market,
+    member,
+    member_standing,
+    offer,
+    order,
+    play,
+    refund,
+)
 from events.envelope import Event
 
 AnyEvent = (
@@ -23,6 +36,9 @@ AnyEvent = (
     | refund.RefundSettledEvent
     | refund.RefundFailedEvent
     | member.MemberBlockedEvent
+    | member_standing.MemberReportedEvent
+    | member_standing.MemberSanctionedEvent
+    | member_standing.MemberReinstatedEvent
     | clock.ClockTickedEvent
     | member.MemberRegisteredEvent
     | member.MemberConsentedEvent

@@ -3,6 +3,7 @@
 Times are left out unless given: `encode` fills in the moment that the test means, or the present one.
 """
 
+import hashlib
 import itertools
 import json
 import time
@@ -292,3 +293,29 @@ def assist(play: str = "b1", member: str | None = None, **fields: Any) -> JsonEv
 def voided(play: str, assist: str, member: str, verdict: str = "void", **fields: Any) -> JsonEvent:
     """End the review of an assist."""
     return event("assist.voided", **_by_service(play=play, assist=assist, member=member, verdict=verdict, **fields))
+
+
+def signals(device: str | None = None, network: str | None = None, age_days: int | None = None) -> dict[str, Any]:
+    """Return signals as a publisher sends them: names of a device and a network, hashed."""
+    known: dict[str, Any] = {name: sha256_hex(of) for name, of in (("device", device), ("network", network)) if of}
+    return known if age_days is None else {**known, "account_age_days": age_days}
+
+
+def sha256_hex(what: str) -> str:
+    """Return a SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(what.encode()).hexdigest()
+
+
+def reported(member: str, reporter: str, cause: str = "fraud", **fields: Any) -> JsonEvent:
+    """Complain of a member."""
+    return event("member.reported", member=member, reporter=reporter, cause=cause, **fields)
+
+
+def sanctioned(member: str, rung: str = "limited", **fields: Any) -> JsonEvent:
+    """Sanction a member on an operator's word."""
+    return event("member.sanctioned", **_by_service(member=member, rung=rung, **fields))
+
+
+def reinstated(member: str, **fields: Any) -> JsonEvent:
+    """Undo a member's sanction."""
+    return event("member.reinstated", **_by_service(member=member, **fields))

@@ -1,7 +1,8 @@
 """`groupbuy bench`: the benchmarks, which live with the tests and are only there in a checkout."""
 
 import importlib
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -29,12 +30,28 @@ def notifier(as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
+def fraud(
+    events: Annotated[
+        Path | None, typer.Option("--events", help="Events of your own, one CloudEvent a line; with --labels.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="For each assist a line: id of its event, tab, label.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How many fake assists are caught, how many honest ones are held or refused, and at what speed."""
+    if (events is None) != (labels is None):
+        raise CommandError("give --events and --labels together, or neither to use the project's own traffic")
+    _run("fraud", as_json, events=events, labels=labels)
+
+
+@bench_app.command()
 def plays(as_json: JsonOption = False) -> None:
     """Assists and joins decided a second without a broker, and memory of an assist."""
     _run("plays", as_json)
 
 
-def _run(name: str, as_json: bool) -> None:
+def _run(name: str, as_json: bool, **options: Any) -> None:
     try:
         module = importlib.import_module(f"tests.bench.bench_{name}")
     except ModuleNotFoundError as error:
@@ -42,7 +59,7 @@ def _run(name: str, as_json: bool) -> None:
             f"the benchmark {name!r} is not here ({error.name} is missing): run it in a checkout of the project"
         ) from None
     say(f"measuring {name}; other work on this machine spoils the figures")
-    figures: dict[str, Any] = module.run()
+    figures: dict[str, Any] = module.run(**options)
     if as_json:
         print_json(figures)
         return

@@ -11,10 +11,28 @@ _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND
 # Shown in this order; what is not named here is left to --json.
 _FIELDS: Final = (
     *("dispute", "disputed", "verdict", "stage", "party"),
-    *("offer", "order", "member", "group", "into", "refund", "status", "original", "of", "sku"),
-    *("about", "invitation", "inviter", "invitee", "play", "pool", "channel", "link", "limit", "consequence"),
+    *(
+        "play",
+        "assist",
+        "form",
+        "offer",
+        "order",
+        "member",
+        "group",
+        "into",
+        "refund",
+        "status",
+        "original",
+        "of",
+        "sku",
+    ),
+    *("about", "invitation", "inviter", "invitee", "pool", "channel", "link", "limit", "consequence"),
+    *("prize", "seed", "seed_sha256"),
 )
-_COUNTS: Final = ("missing", "seats", "edition", "rule_version", "used", "most", "grant")
+_COUNTS: Final = (
+    *("missing", "seats", "edition", "rule_version", "helpers", "helpers_left", "reached", "tickets", "total"),
+    *("winners", "draw", "draws", "used", "most", "grant"),
+)
 
 
 def money(amount_minor: int, currency: str) -> str:
@@ -44,11 +62,12 @@ def _describe_one(decision: Mapping[str, Any]) -> str:
     words += _money_words(decision)
     if "hold_until" in decision:
         words.append(f"until {moment(decision['hold_until'])}")
-    if "deadline" in decision:
-        words.append(f"open until {moment(decision['deadline'])}")
     for name, what in (("answer_until", "answer"), ("resolve_until", "resolution"), ("appeal_until", "appeal")):
         if name in decision:
             words.append(f"{what} before {moment(decision[name])}")
+    for end in ("deadline", "ends_at"):
+        if end in decision:
+            words.append(f"open until {moment(decision[end])}")
     words += _why_words(decision)
     return " ".join(words).removesuffix(":")
 
@@ -60,7 +79,9 @@ def _money_words(decision: Mapping[str, Any]) -> list[str]:
     if "payable_minor" in decision:
         paid = f"paid by {decision['payment']}" if "payment" in decision else "to pay"
         return [f"{money(decision['payable_minor'], currency)} {paid}"] if decision["payable_minor"] else []
-    return [money(decision["amount_minor"], currency)] if "amount_minor" in decision else []
+    cut = [f"{money(decision['cut_minor'], currency)} cut"] if "cut_minor" in decision else []
+    price = [f"price {money(decision['price_minor'], currency)}"] if "price_minor" in decision else []
+    return [*cut, *price, *([money(decision["amount_minor"], currency)] if "amount_minor" in decision else [])]
 
 
 def _why_words(decision: Mapping[str, Any]) -> list[str]:

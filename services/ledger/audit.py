@@ -13,6 +13,7 @@ from services.ledger.audit_fold import SeatRecount
 from services.ledger.audit_inputs import InputRecount
 from services.ledger.audit_invitations import InvitationRecount
 from services.ledger.audit_money import MoneyRecount
+from services.ledger.audit_plays import PlayRecount
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry, entries_in
@@ -78,6 +79,7 @@ class _Walk:
         self._invitations = invitations
         self._seats = SeatRecount(recount)
         self._money = MoneyRecount(recount)
+        self._plays = PlayRecount(recount)
         self._progress = progress
         self._total = store.tip.entries if store.tip is not None else 0
         self.records = 0
@@ -100,6 +102,7 @@ class _Walk:
         self._money.entry(found.entry, event)
         self._seats.entry(found.entry, event, answered_at_ns)
         self._invitations.entry(found.name, found.entry, event)
+        self._plays.entry(found.entry)
         self._recount.settle()
         if self._progress is not None and self.entries % _REPORT_EVERY == 0:
             self._progress(self.entries, max(self._total, self.entries))

@@ -30,6 +30,8 @@ class Check(StrEnum):
     INVITED_WITHOUT_CONSENT = "invitations_without_consent"
     INVITED_AGAINST_BLOCK = "invitations_against_block"
     INVITED_OVER_CAP = "invitations_over_cap"
+    PLAYS = "plays_wrong"
+    DRAWS = "draws_wrong"
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -108,6 +110,25 @@ class OrderAccount(msgspec.Struct):
         return next((paid for paid in self.payments if paid.payment == name), None)
 
 
+class PlayAccount(msgspec.Struct):
+    """A play: what it committed to, who helped, what can still be cut, and what is drawn."""
+
+    seed_sha256: str
+    helper_limit: int
+    entry: str
+    remaining_minor: int | None = None
+    helpers: int = 0
+    is_closed: bool = False
+    to_draw: int = 0
+    drawn: int = 0
+
+
+class DrawnGroup(msgspec.Struct):
+    """A group whose winners are drawn: what it committed to."""
+
+    seed_sha256: str
+
+
 class Totals(msgspec.Struct):
     """How many of each there were."""
 
@@ -122,6 +143,8 @@ class Totals(msgspec.Struct):
     payments_refunded: int = 0
     refunds: int = 0
     refunds_settled: int = 0
+    plays: int = 0
+    assists_counted: int = 0
 
 
 class RefundAccount(msgspec.Struct):
@@ -175,6 +198,8 @@ class Recount:
         self.groups = SpillMap(scratch, "groups", GroupAccount)
         self.orders = SpillMap(scratch, "orders", OrderAccount)
         self.refunds = SpillMap(scratch, "refunds", RefundAccount)
+        self.plays = SpillMap(scratch, "plays", PlayAccount)
+        self.drawn_groups = SpillMap(scratch, "drawn_groups", DrawnGroup)
         self.entry = ""
 
     def order(self, name: str) -> OrderAccount:
@@ -195,5 +220,5 @@ class Recount:
 
     def settle(self) -> None:
         """Move out of memory what has become too much; accounts must be asked for again."""
-        for spill in (self.offers, self.groups, self.orders, self.refunds):
+        for spill in (self.offers, self.groups, self.orders, self.refunds, self.plays, self.drawn_groups):
             spill.settle()

@@ -7,6 +7,7 @@ from events import decisions as d
 from events import play_decisions as p
 from events.assist import AssistGivenEvent
 from events.decode import decode_archived
+from events.limits import PLAY_HELPERS_MAX
 from events.play import PlayOpened
 from events.record import Entry
 from services.ledger.draw_rules import TicketList, cut
@@ -20,6 +21,7 @@ class FormCheck:
         self.data = data
         self.opened = opened
         self.terms: dict[str, Any] = data.terms
+        self.helper_limit = opened.helper_limit or PLAY_HELPERS_MAX
         self.helpers = 0
         self.closed: p.PlayClosed | None = None
         self._counted: p.AssistCounted | None = None
@@ -30,8 +32,8 @@ class FormCheck:
             self._counted = decision
             self.helpers += 1
             yield from self._same("helpers", decision.helpers, self.helpers)
-            if self.helpers > self.opened.helper_limit and self.closed is None:
-                yield f"{self.helpers} helped, allowed are {self.opened.helper_limit}"
+            if self.helpers > self.helper_limit and self.closed is None:
+                yield f"{self.helpers} helped, allowed are {self.helper_limit}"
         elif isinstance(decision, p.AssistVoided):
             self.helpers -= decision.was == "counted"
             yield from self._same("helpers", decision.helpers, self.helpers)
@@ -104,7 +106,7 @@ class BargainCheck(FormCheck):
             decision.position,
             helper,
             remaining_minor=self.remaining_minor,
-            helpers_left=self.opened.helper_limit - self.helpers + 1,
+            helpers_left=self.helper_limit - self.helpers + 1,
             share_percent=int(self.terms.get("share_percent", 50)),
             weight=weight,
         )

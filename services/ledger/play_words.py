@@ -44,7 +44,8 @@ def _assist_in_words(decision: p.AssistCounted | p.AssistHeld | p.AssistRefused 
     whose = f"assist {decision.assist} of member {decision.member} in play {decision.play}"
     if isinstance(decision, p.AssistCounted):
         new = ", a new member" if decision.new_member else ""
-        return f"{whose} counts{new}: {decision.helpers} helpers, {decision.helpers_left} more may come"
+        more = "" if decision.helpers_left is None else f", {decision.helpers_left} more may come"
+        return f"{whose} counts{new}: {decision.helpers} helpers{more}"
     if isinstance(decision, p.AssistVoided):
         by = f"by {decision.actor}, reason {decision.reason}, ticket {decision.ticket}"
         return f"{whose}, {decision.was} before, is void, {by}: {decision.helpers} helpers"

@@ -1,5 +1,6 @@
 """Orders for benchmarks: every rule that can apply does, and every order pays."""
 
+import hashlib
 import json
 import random
 import time
@@ -67,6 +68,49 @@ def orders(count: int, *, lead: str = "if_needed", seed: int = 1, prefix: str = 
         )
         for i in range(count)
     ]
+
+
+def plays(count: int) -> list[bytes]:
+    """Return bargains that as many members open."""
+    terms = {"currency": "CNY", "start_minor": 200_000, "floor_minor": 100_000}
+    at = now_text()
+    return [
+        event(
+            "play.opened",
+            f"play-{i}",
+            {"play": f"cut-{i}", "form": "bargain", "member": f"w-{i:07d}", "helper_limit": 1_000, "terms": terms},
+            at,
+        )
+        for i in range(count)
+    ]
+
+
+def assists(count: int, plays: int, *, seed: int = 1) -> list[bytes]:
+    """Return assists of a million members to as many plays, with every signal, shared to them by whose play it is."""
+    chance, at = random.Random(seed), now_text()
+    networks = [_hashed(f"network-{i}") for i in range(20_000)]
+    found = []
+    for i in range(count):
+        play, helper = chance.randrange(plays), chance.randrange(10**6)
+        signals = {
+            "device": _hashed(f"device-{helper}"),
+            "network": networks[chance.randrange(len(networks))],
+            "account_age_days": chance.randrange(1_000),
+            "channel": "app",
+        }
+        data = {
+            "play": f"cut-{play}",
+            "assist": f"a-{i:09d}",
+            "member": f"m-{helper:07d}",
+            "via": f"w-{play:07d}",
+            "signals": signals,
+        }
+        found.append(event("assist.given", f"0193f5e2-7c1a-7cc0-a-{i:012d}", data, at))
+    return found
+
+
+def _hashed(what: str) -> str:
+    return hashlib.sha256(what.encode()).hexdigest()
 
 
 def batches(events: list[bytes], size: int) -> list[bytes]:

@@ -4,7 +4,20 @@ from typing import Any, Final
 
 import msgspec
 
-from events import assist, clock, dispute, group, invitation, market, member, offer, order, play, refund
+from events import (
+    assist,
+    clock,
+    dispute,
+    group,
+    invitation,
+    market,
+    member,
+    member_standing,
+    offer,
+    order,
+    play,
+    refund,
+)
 from events.envelope import Data, Event
 from events.signals import Signals
 
@@ -255,6 +268,17 @@ FULL: Final[list[Event]] = [
             **ACT,
         ),
     ),
+    example(
+        member_standing.MemberReportedEvent,
+        member_standing.MemberReported(
+            member="m-3f2a9c0d", reporter="m-77aa01bc", cause="private_payment", about="draw-1"
+        ),
+    ),
+    example(
+        member_standing.MemberSanctionedEvent,
+        member_standing.MemberSanctioned(member="m-3f2a9c0d", rung="limited", duration_s=604_800, **ACT),
+    ),
+    example(member_standing.MemberReinstatedEvent, member_standing.MemberReinstated(member="m-3f2a9c0d", **ACT)),
 ]
 """Every type once, every field given."""
 
@@ -307,6 +331,14 @@ BARE: Final[list[Event]] = [
         dispute.DisputeAppealedEvent,
         dispute.DisputeAppealed(dispute="d-1", party="member", actor="m-1", reason="new_facts"),
     ),
+    example(
+        member_standing.MemberReportedEvent,
+        member_standing.MemberReported(member="m-1", reporter="m-2", cause="abuse"),
+    ),
+    example(
+        member_standing.MemberSanctionedEvent,
+        member_standing.MemberSanctioned(member="m-1", rung="banned", **ACT),
+    ),
 ]
 """Types with fields that may be absent, without them."""
 
@@ -330,6 +362,28 @@ GROWN: Final[list[Event]] = [
     example(order.OrderJoinedEvent, order.OrderJoined(**ORDER, payment=PAYMENT, signals=SIGNALS, group="g1041-0")),
 ]
 """Types that have gained fields since their full example was written, again with every field given."""
+
+GROWN_AGAIN: Final[list[Event]] = [
+    example(
+        market.MarketConfiguredEvent,
+        msgspec.structs.replace(
+            market_of(GROWN),
+            standing=member_standing.StandingTerms(
+                hold_points=100,
+                refuse_points=300,
+                warn_at=6,
+                limit_at=20,
+                ban_at=60,
+                warn_s=2_592_000,
+                limit_s=604_800,
+                ban_s=7_776_000,
+                memory_s=2_592_000,
+            ),
+        ),
+    ),
+]
+"""Types that had grown before, with what they have got since."""
+
 
 ADDED: Final[dict[str, Event]] = {
     "invitations": example(

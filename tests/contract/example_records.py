@@ -1,6 +1,6 @@
 """One example of every decision, and entries, a record and a leaf; the golden corpus holds their bytes."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -8,6 +8,7 @@ from events import decisions as d
 from events import dispute_decisions as dd
 from events import member_decisions as m
 from events import play_decisions as p
+from events import standing_decisions as st
 from events.dispute import Remedy
 from events.market_decisions import MarketRestored
 from events.member import QuietHours
@@ -28,6 +29,16 @@ SEATS: Final = [
 REFUND: Final = "r-76226757333b36b812418fe85cfa4e9e"
 
 REMEDY: Final = Remedy(kind="refund", order="o-1", amount_minor=1_000)
+
+SANCTION: Final[dict[str, Any]] = {
+    "ground": "assists_refused",
+    "strikes": 21,
+    "evidence_entries": ["1041.0.0", "1042.3.0"],
+    "until": DEADLINE_NS,
+    "actor": "cs-7",
+    "reason": "device_farm",
+    "ticket": "T-2026-4711",
+}
 
 DECISIONS: Final[list[d.AnyDecision]] = [
     d.MarketSet(rule_version=1, tzdata="2026.1"),
@@ -362,6 +373,29 @@ DECISIONS: Final[list[d.AnyDecision]] = [
         actor="amy",
         reason="disk_lost",
         ticket="t-77",
+    ),
+    st.MemberReported(member="m-2", reports=3),
+    st.MemberWarned(member="m-2", publisher="shop-a", **SANCTION),
+    st.MemberLimited(member="m-2", publisher="shop-a", **SANCTION),
+    st.MemberBanned(member="m-2", publisher="shop-a", **SANCTION),
+    st.MemberReinstated(
+        member="m-2",
+        cause="operator",
+        was="banned",
+        actor="cs-7",
+        reason="appeal_granted",
+        ticket="T-2026-4712",
+        publisher="shop-a",
+    ),
+    st.AssistDoubted(
+        play="cut-1",
+        position=2,
+        score=47,
+        reasons=["same_helpers:7", "returned_help:5"],
+        because="1042.3.0",
+        over=True,
+        helpers=2,
+        publisher="shop-a",
     ),
 ]
 """Every kind once, every field given."""

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import msgspec
 
+from events import fair
 from events import leaf as leaves
 from events.record import decode_entry_bytes, encode_entry, encode_record, hash_bytes
 from events.refund import refund_id
-from tests.contract.example_events import ADDED, BARE, FULL, GROWN, name_of
+from tests.contract.example_events import ADDED, BARE, FULL, GROWN, GROWN_AGAIN, name_of
 from tests.contract.example_records import DECISIONS, ENTRIES, GROWN_DECISIONS, MARKET_KEY, RECORD, kind_of
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "events" / "golden"
@@ -31,6 +32,7 @@ def corpus() -> dict[str, bytes]:
     bare = {f"events/{name_of(event)}.bare.json": msgspec.json.encode(event) for event in BARE}
     added = {f"events/{name_of(event)}.{about}.json": msgspec.json.encode(event) for about, event in ADDED.items()}
     grown = {f"events/{name_of(event)}.2.json": msgspec.json.encode(event) for event in GROWN}
+    grown |= {f"events/{name_of(event)}.3.json": msgspec.json.encode(event) for event in GROWN_AGAIN}
     decisions = {f"decisions/{kind_of(decision)}.json": msgspec.json.encode(decision) for decision in DECISIONS}
     grown |= {f"decisions/{kind_of(decision)}.2.json": msgspec.json.encode(decision) for decision in GROWN_DECISIONS}
     entries = {f"entries/{name}.json": encode_entry(entry) for name, entry in ENTRIES.items()}
@@ -46,6 +48,7 @@ def corpus() -> dict[str, bytes]:
         "record.json": encode_record(RECORD),
         **leaf_files,
         "vectors.json": vectors,
+        "fair.json": (json.dumps(_fair_vectors(), indent=1) + "\n").encode(),
     }
 
 
@@ -102,6 +105,42 @@ def _vectors(entries: dict[str, bytes]) -> dict[str, Any]:
             },
         ],
         "entries": {name: _parts(raw) for name, raw in entries.items()},
+    }
+
+
+def _fair_vectors() -> dict[str, Any]:
+    secret = fair.secret_of(MARKET_KEY)
+    seed = fair.seed_of(secret, "main", "play", "draw-1", 1041, 7)
+    orders = [f"o-{n}" for n in range(1, 6)]
+    lines = [["m-1", 2, "a1"], ["m-2", 1, "a2"], ["m-1", -2, "a1"], ["m-3", 1, "o-5"]]
+    digest = fair.EMPTY_LIST
+    for line in lines:
+        digest = fair.extend_list(digest, *line)
+    cut = {"remaining_minor": 3_000, "helpers_left": 10, "share_percent": 50}
+    return {
+        "market_key": MARKET_KEY.hex(),
+        "secret": secret.hex(),
+        "secret_commitment": fair.secret_commitment(secret),
+        "seeds": [
+            {"market": "main", "kind": kind, "name": name, "position": "1041.7", "seed": made.hex()}
+            for kind, name in (("play", "draw-1"), ("group", "g1041-7"))
+            for made in [fair.seed_of(secret, "main", kind, name, 1041, 7)]
+        ],
+        "seed_commitment": fair.seed_commitment(seed),
+        "numbers": [
+            {"text": f"t{n}", "below": below, "number": fair.uniform(seed, f"t{n}", below)}
+            for n, below in enumerate((2, 3, 100, 10**6, 3 << 61, 3 << 61, 3 << 61, 3 << 61))
+        ],
+        "cuts": [
+            {"position": n, "helper": f"m-{n}", "weight": n, **cut}
+            | {"cut_minor": fair.cut_minor(seed, n, f"m-{n}", weight=n, **cut)}
+            for n in range(1, 4)
+        ],
+        "list": {"lines": lines, "list_sha256": digest.hex()},
+        "draws": [
+            {"draw": n, "tickets": 9 - n, "number": fair.draw_number(seed, digest.hex(), n, 9 - n)} for n in range(1, 4)
+        ],
+        "seats": {"orders": orders, "winners": 2, "drawn": sorted(fair.draw_seats(seed, orders, 2))},
     }
 
 

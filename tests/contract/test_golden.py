@@ -21,7 +21,7 @@ from events.record import (
 from events.registry import EVENT_TYPES
 from events.schemas import DECISION_KINDS
 from tests.contract import golden
-from tests.contract.example_events import ADDED, BARE, FULL, GROWN, name_of
+from tests.contract.example_events import ADDED, BARE, FULL, GROWN, GROWN_AGAIN, name_of
 from tests.contract.example_records import DECISIONS, ENTRIES, GROWN_DECISIONS, RECORD, kind_of
 from tests.contract.golden import GOLDEN
 
@@ -30,6 +30,7 @@ EVENT_EXAMPLES = {
     **{f"{name_of(event)}.bare.json": event for event in BARE},
     **{f"{name_of(event)}.{about}.json": event for about, event in ADDED.items()},
     **{f"{name_of(event)}.2.json": event for event in GROWN},
+    **{f"{name_of(event)}.3.json": event for event in GROWN_AGAIN},
 }
 DECISION_EXAMPLES = {
     **{kind_of(decision): decision for decision in DECISIONS},
@@ -70,7 +71,7 @@ def test_the_full_examples_give_every_field() -> None:
     added: dict[str, set[str]] = {}
     for example in ADDED.values():
         added.setdefault(name_of(example), set()).update(json.loads(msgspec.json.encode(example))["data"])
-    newest = {type(example): example for example in (*FULL, *DECISIONS, *GROWN, *GROWN_DECISIONS)}
+    newest = {type(example): example for example in (*FULL, *DECISIONS, *GROWN, *GROWN_DECISIONS, *GROWN_AGAIN)}
     for example in newest.values():
         value = example.data if hasattr(example, "data") else example
         given = json.loads(msgspec.json.encode(value)).keys() | added.get(name_of(example), set())

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from events.limits import SKUS_MAX, STOCK_MAX
 from events.times import parse_time_ns
 from tests.model import naive_draw
@@ -80,6 +82,8 @@ def configure(world: World, data: Any, timezones: Timezones) -> list[Fields]:
         raise Refusal("timezone_fixed")
     if data.rule_version not in KNOWN_RULE_VERSIONS:
         raise Refusal("rule_version_unknown")
+    if data.secret_commitment is None and world.config is not None:
+        data = msgspec.structs.replace(data, secret_commitment=world.config.secret_commitment)
     world.config = data
     return [decision("market.set", rule_version=data.rule_version, tzdata=timezones.version)]
 

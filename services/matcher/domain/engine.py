@@ -33,6 +33,8 @@ from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import family as plays
 from services.matcher.domain.plays.index import PlayIndex
+from services.matcher.domain.plays.judging import DETECTION
+from services.matcher.domain.standing import family as standing
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -63,11 +65,13 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
     **DISPUTE_RULES,
     **plays.RULES,
     MarketRestoredEvent: restoring.restore,
+    **standing.RULES,
 }
 """The rule for each type of event but two: `market.configured` needs the zones, invitations the key of links."""
 
-alarms.SOURCES.append(plays.ALARMS)
-alarms.RULES.update(plays.ALARM_RULES)
+alarms.SOURCES.extend((plays.ALARMS, standing.ALARMS))
+alarms.RULES.update({**plays.ALARM_RULES, **standing.ALARM_RULES})
+DETECTION.append(standing.DETECTION)
 
 alarms.SOURCES.append(dispute_deadlines.alarms_of)
 alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE

@@ -11,6 +11,7 @@ from services.matcher.domain.disputes.changes import CHANGES as DISPUTE_CHANGES
 from services.matcher.domain.members import choice_changes, invitation_changes, weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import changes as plays
+from services.matcher.domain.standing import changing as standing
 
 
 def apply(moment: Moment, decision: d.AnyDecision) -> None:
@@ -66,4 +67,5 @@ _CHANGES: Final[dict[type, Callable[[Moment, Any], None]]] = {
     m.InvitationAllowed: invitation_changes.allowed,
     m.InvitationRefused: invitation_changes.refused,
     **plays.CHANGES,
+    **standing.CHANGES,
 }

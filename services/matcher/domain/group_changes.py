@@ -110,6 +110,8 @@ def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, n
     offer.open_groups -= 1
     state.ended_groups.push((now, group.group))
     tree.closed(group, offer)
+    if state.standing.seats.devices:
+        state.standing.seats.devices.pop(group.group, None)
 
 
 def _turn_page(state: State, decision: d.Closing) -> None:

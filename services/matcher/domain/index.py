@@ -5,12 +5,16 @@ from typing import Final, TypeVar
 
 from sortedcontainers import SortedList
 
+from events.assist import AssistGiven
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
 from services.matcher.domain.facts import UTC_ONLY, Zones
 from services.matcher.domain.plays.index import PlayIndex
+from services.matcher.domain.standing.helping import Helping
+from services.matcher.domain.standing.observing import Sight
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
+Seen = tuple[AssistGiven, Helping, Sight]
 _MEMBERS_INDEXED_FROM: Final = 8
 K = TypeVar("K")
 
@@ -36,6 +40,8 @@ class Index:
         self.members: dict[str, dict[str, None]] = {}
         self.refunds: dict[str, int] = {}
         """Order -> how many refunds it has: asked first, since a refund's id costs a hash."""
+        self.seen: Seen | None = None
+        """What detection saw of the assist that is being decided, so that it need not look again to remember it."""
         self._build(state)
 
     def _build(self, state: State) -> None:

@@ -1,5 +1,7 @@
 """What decisions about the market, its offers and its members change."""
 
+import msgspec
+
 from events import decisions as d
 from events.market import MarketConfiguredEvent
 from events.member import MemberBlockedEvent
@@ -23,7 +25,11 @@ def market_set(moment: Moment, _: d.MarketSet) -> None:
     """Put the configuration of the event in force."""
     state, event = moment.state, moment.event
     assert isinstance(event, MarketConfiguredEvent)
-    state.market = event.data
+    data, known = event.data, state.market
+    if data.secret_commitment is None and known is not None:
+        # Who has opened plays on a commitment must be able to rely on it: it does not go by being left out.
+        data = msgspec.structs.replace(data, secret_commitment=known.secret_commitment)
+    state.market = data
     watch(state)
 
 

@@ -4,26 +4,26 @@ import heapq
 
 from events import decisions as d
 from events.order import OrderChangedEvent, OrderTerms
-from events.registry import AnyEvent
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import add_weight, take_stock, weigh
 from services.matcher.domain.index import Index
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.standing.seat_signs import seat_lost, seat_signalled
 from services.matcher.domain.state import Group, Order, State
 
 
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     """Seat an order that has yet to pay, a new one or one that came back, or restate one that changed."""
-    state, tree, event = moment.state, moment.tree, moment.event
+    state, tree = moment.state, moment.tree
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.HELD:
         _restate(moment, order, decision)
         return
     is_new = order is None
     if order is None:
-        order = _new_order(state, decision, event)
+        order = _new_order(moment, decision)
     else:
         _move_back_in(state, order, decision)
         # What it paid before has been owed back: it pays anew.
@@ -42,7 +42,9 @@ def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
 
 def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     """Seat an order for good: a new one, one that has paid, one that came back, or one that changed."""
-    state, tree, event = moment.state, moment.tree, moment.event
+    state, tree = moment.state, moment.tree
+    if state.standing.seats.unpaid:
+        state.standing.seats.unpaid.pop(decision.member, None)
     order = state.orders.get(decision.order)
     if order is not None and order.status == s.CONFIRMED:
         _restate(moment, order, decision)
@@ -55,7 +57,7 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
         return
     is_new = order is None
     if order is None:
-        order = _new_order(state, decision, event)
+        order = _new_order(moment, decision)
     else:
         _move_back_in(state, order, decision)
     _pay(order, decision)
@@ -72,7 +74,8 @@ def _pay(order: Order, decision: d.SeatConfirmed) -> None:
         order.paid_minor = decision.payable_minor
 
 
-def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyEvent | None) -> Order:
+def _new_order(moment: Moment, decision: d.SeatHeld | d.SeatConfirmed) -> Order:
+    state, event = moment.state, moment.event
     assert event is not None
     data = event.data
     assert isinstance(data, OrderTerms)
@@ -93,6 +96,8 @@ def _new_order(state: State, decision: d.SeatHeld | d.SeatConfirmed, event: AnyE
         payable_minor=decision.payable_minor,
     )
     state.orders[order.order] = order
+    if data.signals is not None and data.signals.device is not None:
+        seat_signalled(moment, group.group, order.member, data.signals.device)
     return order
 
 
@@ -171,6 +176,8 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
     # A cancellation after the fill does not move the end: the group's own memory would end before the order's.
     if was_seated:
         end_order(state, order, now)
+    if decision.cause == "hold_ended":
+        seat_lost(moment, order.member)
 
 
 def _stand_up(state: State, order: Order, group: Group) -> None:

@@ -14,6 +14,7 @@ from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
+from services.matcher.domain.standing.asking import check_orders
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
@@ -60,6 +61,8 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
     if known is not None:
         turn.emit(_same_again(turn, known, data))
         return
+    if state.standing.ledge.sanctioned:
+        check_orders(state, data.member)
     market = state.market
     assert market is not None
     if len(state.orders) >= market.order_capacity:

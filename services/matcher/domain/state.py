@@ -16,6 +16,7 @@ from services.matcher.domain.disputes.book import Disputes
 from services.matcher.domain.fifo import Fifo
 from services.matcher.domain.members.memory import Members
 from services.matcher.domain.plays.state import Plays
+from services.matcher.domain.standing.state import Standing
 from services.matcher.domain.terms import Terms
 
 # Order states. LOST ended unpaid through a deadline: its late payment may rejoin; GONE ended by somebody's act.
@@ -161,6 +162,7 @@ class State(msgspec.Struct, kw_only=True):
     disputes: Disputes = msgspec.field(default_factory=Disputes)
     members: Members = msgspec.field(default_factory=Members)
     plays: Plays = msgspec.field(default_factory=Plays)
+    standing: Standing = msgspec.field(default_factory=Standing)
 
 
 def terms_of(state: State, group: Group) -> Terms:

@@ -33,11 +33,12 @@ def judged(**verdicts: Verdict) -> Iterator[list[str]]:
     def note(moment: Moment, play: Play, decision: AssistDecision) -> None:
         noted.append(f"{decision.__struct_config__.tag} {decision.member}")
 
-    DETECTION.append(Detection(answer, note))
+    own = DETECTION[:]
+    DETECTION[:] = [Detection(answer, note)]
     try:
         yield noted
     finally:
-        DETECTION.clear()
+        DETECTION[:] = own
 
 
 HELD = Verdict("held", 61, ("shared_device",))

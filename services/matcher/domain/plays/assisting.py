@@ -102,7 +102,7 @@ def count(
             day=day,
             new_member=is_new or None,
             helpers=play.counted + 1,
-            helpers_left=play.helper_limit - play.counted - 1,
+            helpers_left=play.helpers_left(play.counted + 1),
             publisher=play.publisher,
             **effect.told,
         )

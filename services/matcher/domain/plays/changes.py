@@ -36,7 +36,7 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
         ends_ns=decision.ends_at,
         no=state.counter,
         opened=s.pack_entry(*state.position[:2], 0),
-        helper_limit=decision.helper_limit,
+        helper_limit=opening.helper_limit,
         rules=rules.text,
         member=data.member,
         offer=data.offer,

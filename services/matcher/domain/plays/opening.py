@@ -2,7 +2,7 @@
 
 from events import play_decisions as p
 from events.fair import seed_commitment
-from events.limits import LOTTERIES_PER_OFFER
+from events.limits import LOTTERIES_PER_OFFER, PLAY_HELPERS_MAX
 from events.play import PlayOpened, PlayOpenedEvent
 from events.reasons import Reason
 from events.times import NS_PER_S, parse_time_ns
@@ -29,7 +29,7 @@ def open_play(turn: Turn, event: PlayOpenedEvent) -> None:
             form=data.form,
             member=data.member,
             ends_at=ends_ns,
-            helper_limit=opening.helper_limit,
+            helper_limit=None if opening.helper_limit == PLAY_HELPERS_MAX else opening.helper_limit,
             seed_sha256=seed_commitment(seed),
             publisher=turn.publisher,
             **opening.told,

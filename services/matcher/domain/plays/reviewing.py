@@ -92,7 +92,7 @@ def _count(turn: Turn, play: Play, data: AssistVoided, place: int) -> None:
             member=data.member,
             position=place + 1,
             helpers=play.counted + 1,
-            helpers_left=max(0, play.helper_limit - play.counted - 1),
+            helpers_left=play.helpers_left(play.counted + 1),
             publisher=play.publisher,
         )
     )

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from events.limits import PLAY_HELPERS_MAX
 from services.matcher.domain.fifo import Fifo
 from services.matcher.domain.plays.hashed import Table
 from services.matcher.domain.plays.names import Names
@@ -60,6 +61,10 @@ class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     drawn: int = 0
     """Prizes drawn so far at its closing, of `to_draw`."""
     to_draw: int = 0
+
+    def helpers_left(self, helpers: int) -> int | None:
+        """Return how many more may help after `helpers` of them; None where the play sets no limit of its own."""
+        return None if self.helper_limit == PLAY_HELPERS_MAX else max(0, self.helper_limit - helpers)
 
     def assist_status(self, place: int) -> int:
         """Return what became of the assist at `place`."""

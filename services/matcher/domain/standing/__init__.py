@@ -1,0 +1,1 @@
+"""Standing: what assists and orders give away about accounts, and what follows for their members."""

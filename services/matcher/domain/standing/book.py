@@ -1,0 +1,120 @@
+"""What detection remembers: plays with their assists, who helped whom, devices, networks, and what is usual."""
+
+from sys import byteorder
+from typing import Final
+
+import msgspec
+
+from services.matcher.domain.fifo import Fifo
+from services.matcher.domain.standing.clusters import Clusters
+from services.matcher.domain.standing.flags import DROPPED
+from services.matcher.domain.standing.packed import KEY_BYTES, Key, Table
+from services.matcher.domain.standing.usual import Usual
+
+WINDOW_H: Final = 7 * 24
+ROW_BYTES: Final = 24
+"""Of one assist in `Watch.rows`: six of the helper's key, six of the device's, six of the network's, four of its place
+in the play, two of flags."""
+DEVICE_AT: Final = KEY_BYTES
+NETWORK_AT: Final = 2 * KEY_BYTES
+POSITION_AT: Final = 3 * KEY_BYTES
+FLAGS_AT: Final = POSITION_AT + 4
+TIME_BYTES: Final = 4
+OTHER_BYTES: Final = 4
+OTHERS_MAX_BYTES: Final = 8_192
+"""Of the first 2,000 or so; a play with more is no small circle."""
+
+
+class Watch(msgspec.Struct, kw_only=True, gc=False):
+    """Help for one member in one play: 28 bytes an assist, and eight for each other play of a helper."""
+
+    play: str
+    name: str
+    """The play and, in a play that is everybody's, whom it helps."""
+    beneficiary: Key
+    opened_s: int
+    times: bytearray = msgspec.field(default_factory=bytearray)
+    """The second of each assist, in the byte order of the machine, so that the C library can search them."""
+    rows: bytearray = msgspec.field(default_factory=bytearray)
+    others: bytes = b""
+    """Numbers of other plays in which helpers of this one help as well, once for each helper and play."""
+    young: int = 0
+    moved: int = 0
+    uncalled: int = 0
+    busy: int = 0
+    returned: int = 0
+    dropped: int = 0
+    paired: int = 0
+    """Assists from a device that others had helped with."""
+    known: int = 0
+    spread: int = 0
+    links: int = 0
+    """Other small plays, of people who are strangers here, in which two helpers or more of this one met."""
+    linked: int = 0
+    """Assists by helpers who had met one before them in such a play."""
+
+    @property
+    def assists(self) -> int:
+        """How many assists have been seen, whatever became of them."""
+        return len(self.times) >> 2
+
+    def helper_at(self, row: int) -> Key:
+        """Return who gave the assist in a row."""
+        return bytes(self.rows[row * ROW_BYTES : row * ROW_BYTES + KEY_BYTES])
+
+    def device_at(self, row: int) -> Key:
+        """Return the device of the assist in a row."""
+        return bytes(self.rows[row * ROW_BYTES + DEVICE_AT : row * ROW_BYTES + NETWORK_AT])
+
+    def network_at(self, row: int) -> Key:
+        """Return the network of the assist in a row."""
+        return bytes(self.rows[row * ROW_BYTES + NETWORK_AT : row * ROW_BYTES + POSITION_AT])
+
+    def place_at(self, row: int) -> int:
+        """Return the place in the play of the assist in a row."""
+        return int.from_bytes(self.rows[row * ROW_BYTES + POSITION_AT : row * ROW_BYTES + FLAGS_AT])
+
+    def second_at(self, row: int) -> int:
+        """Return when the assist in a row was given."""
+        return int.from_bytes(self.times[row * TIME_BYTES : row * TIME_BYTES + TIME_BYTES], byteorder)
+
+    def flags_at(self, row: int) -> int:
+        """Return the flags of the assist in a row."""
+        return int.from_bytes(self.rows[row * ROW_BYTES + FLAGS_AT : (row + 1) * ROW_BYTES])
+
+    def row_of(self, place: int) -> int | None:
+        """Return the row of the assist at `place` of the play, or None where it is not known."""
+        wanted = place.to_bytes(4)
+        at = self.rows.find(wanted)
+        while at >= 0:
+            if at % ROW_BYTES == POSITION_AT:
+                return at // ROW_BYTES
+            at = self.rows.find(wanted, at + 1)
+        return None
+
+    def set_dropped(self, row: int, *, dropped: bool) -> None:
+        """Count the assist in a row as help no more, or after all."""
+        flags = self.flags_at(row)
+        if bool(flags & DROPPED) == dropped:
+            return
+        self.dropped += 1 if dropped else -1
+        self.rows[row * ROW_BYTES + FLAGS_AT : (row + 1) * ROW_BYTES] = (flags ^ DROPPED).to_bytes(2)
+
+
+class Book(msgspec.Struct, kw_only=True):
+    """Everything that detection remembers: bounded by the window, the plays that are open, and stated capacities."""
+
+    watches: dict[int, Watch] = {}
+    numbers: dict[str, int] = {}
+    """Name of a watch -> its number among all."""
+    next_number: int = 1
+    aging: Fifo[tuple[int, int]] = msgspec.field(default_factory=Fifo[tuple[int, int]])
+    """(second, number): when it is looked at whether a watch has seen anything within the window."""
+    helpings: Table = msgspec.field(default_factory=lambda: Table(row_bytes=10, window_h=WINDOW_H))
+    """Helper -> hour, number of the play, two bytes of the device, two of the network; one for each assist."""
+    devices: Table = msgspec.field(default_factory=lambda: Table(row_bytes=9, window_h=WINDOW_H))
+    """Device -> hour, key of the account seen with it last, how many accounts were (255 and more are 255)."""
+    networks: Table = msgspec.field(default_factory=lambda: Table(row_bytes=10, window_h=WINDOW_H))
+    """Network -> hour, assists, plays."""
+    clusters: Clusters = msgspec.field(default_factory=Clusters)
+    usual: Usual = msgspec.field(default_factory=Usual)

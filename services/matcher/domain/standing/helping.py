@@ -1,0 +1,43 @@
+"""What detection is told about one assist, and what it keeps of it."""
+
+from typing import Final
+
+import msgspec
+
+from services.matcher.domain.plays.hashed import key_of as hash_of
+from services.matcher.domain.standing.packed import KEY_BYTES, Key
+
+UNKNOWN_MARK: Final = bytes(KEY_BYTES)
+"""Stands for a device or network that was not given."""
+
+
+class Helping(msgspec.Struct, gc=False):
+    """One assist as detection sees it. What is not known is None, and nothing follows from it."""
+
+    play: str
+    place: int
+    """Among the play's assists, from 0."""
+    helper: str
+    beneficiary: str
+    name: str
+    """What is watched: the play or, in a play that is everybody's, the play and whom it helps."""
+    now_ns: int
+    device: str | None = None
+    """Hash of the device, in hexadecimal digits."""
+    network: str | None = None
+    """Hash of the network, in hexadecimal digits."""
+    account_age_days: int | None = None
+    was_notified: bool | None = None
+    """Whether a notice, an invitation or a share by somebody in the play reached the helper."""
+    was_spread: bool = False
+    """Whether it was a share by somebody who had helped the play."""
+
+
+def key_of(name: str) -> Key:
+    """Return the key of a member: 48 bits of a hash that nobody chooses."""
+    return hash_of(name)[:KEY_BYTES]
+
+
+def mark_of(hashed: str) -> Key:
+    """Return the key of a device or network: 48 bits of what is a hash already, made with a salt that nobody knows."""
+    return bytes.fromhex(hashed[: 2 * KEY_BYTES])

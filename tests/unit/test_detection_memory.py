@@ -1,0 +1,178 @@
+"""What detection remembers is bounded: by the window, by stated capacities, and in what it costs to look."""
+
+import msgspec
+import pytest
+
+from services.matcher.domain.standing import book as b
+from services.matcher.domain.standing import clusters, ladder
+from services.matcher.domain.standing.book import Book
+from services.matcher.domain.standing.clusters import Clusters
+from services.matcher.domain.standing.helping import Helping, key_of
+from services.matcher.domain.standing.judging import RECALLS_MAX, judge, recalls
+from services.matcher.domain.standing.observing import WINDOW_S, learn
+from services.matcher.domain.standing.packed import Table
+from services.matcher.domain.standing.usual import HALVED_AT, Usual, upper_quartile
+from tests.builders import sha256_hex
+
+S = 10**9
+T0_S = 1_800_000_000
+
+
+def give(book: Book, helper: str, play: str = "p", at_s: int = T0_S, device: str | None = None, place: int = 0) -> str:
+    """Judge and remember an assist; return what becomes of it."""
+    hashed = None if device is None else sha256_hex(device)
+    helping = Helping(play, place, helper, f"owner-of-{play}", play, at_s * S, hashed, hashed, 400, True)
+    verdict = judge(book, helping)
+    learn(book, helping, verdict.sight, counted=verdict.outcome == "counted")
+    return verdict.outcome
+
+
+def size(book: Book) -> int:
+    return len(msgspec.msgpack.encode(book))
+
+
+def test_judging_leaves_what_is_remembered_as_it_is() -> None:
+    book = Book()
+    give(book, "m1", device="phone")
+    before = msgspec.msgpack.encode(book)
+    judge(book, Helping("p", 1, "m2", "owner-of-p", "p", T0_S * S, sha256_hex("phone"), None, 1, False))
+    assert msgspec.msgpack.encode(book) == before
+
+
+def test_what_is_remembered_survives_a_snapshot() -> None:
+    book = Book()
+    for n in range(50):
+        give(book, f"m{n % 20}", f"p{n % 7}", T0_S + n * 60, f"d{n % 9}", n // 7)
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(book), type=Book)
+    assert again == book
+    assert give(again, "late", "p1", device="d1", at_s=T0_S + 9_000) == give(
+        book, "late", "p1", device="d1", at_s=T0_S + 9_000
+    )
+    assert again == book
+
+
+def test_a_play_that_saw_nothing_for_a_window_is_forgotten() -> None:
+    book = Book()
+    for n in range(100):
+        give(book, f"m{n}", f"p{n}", T0_S + n)
+    assert len(book.watches) == 100
+    for n in range(100):
+        give(book, f"x{n}", "running", T0_S + WINDOW_S + 200 + n)
+    assert set(book.numbers) == {"running"} and len(book.watches) == 1
+    assert book.aging.head <= len(book.aging.items)
+
+
+def test_a_play_that_is_still_helped_is_not_forgotten() -> None:
+    book = Book()
+    for day in range(20):
+        give(book, f"m{day}", "long", T0_S + day * 86_400)
+    assert book.watches[book.numbers["long"]].assists == 20
+
+
+def test_a_table_drops_what_is_older_than_its_window_when_it_grows() -> None:
+    table = Table(row_bytes=10, window_h=24)
+    key = key_of("somebody")
+    for hour in range(2_000):
+        table.add(key, hour.to_bytes(2) + bytes(8))
+    (shard,) = table.shards.values()
+    assert len(shard.keys) // 4 < 100, "some multiple of the window, not 2,000"
+    assert [int.from_bytes(row[:2]) for row in table.rows(key)][-24:] == list(range(1_976, 2_000))
+
+
+def test_hours_of_sixteen_bits_come_round_without_being_taken_for_old() -> None:
+    table = Table(row_bytes=2, window_h=24)
+    key = key_of("somebody")
+    for hour in range(65_500, 65_600):
+        table.add(key, (hour & 0xFFFF).to_bytes(2))
+    assert int.from_bytes(table.rows(key)[-1]) == 65_599 & 0xFFFF
+    assert len(table.rows(key)) >= 24
+
+
+def test_a_match_across_two_records_is_none() -> None:
+    table = Table(row_bytes=2, window_h=24)
+    head = b"\0\0"
+    table.add(head + b"\1\2\3\4", b"aa")
+    table.add(head + b"\5\6\7\x08", b"bb")
+    assert table.rows(head + b"\3\4\5\6") == [] and table.latest(head + b"\3\4\5\6") is None
+    assert table.rows(head + b"\5\6\7\x08") == [b"bb"]
+
+
+def test_a_cluster_is_remembered_half_a_window_at_least_and_a_whole_one_at_most() -> None:
+    linked = Clusters()
+    linked.join(b"a", b"b", half=10)
+    linked.join(b"x", b"y", half=11)
+    assert linked.root(b"a") == linked.root(b"b")
+    linked.join(b"x", b"z", half=12)
+    assert linked.root(b"a") != linked.root(b"b")
+    assert linked.root(b"x") == linked.root(b"y") == linked.root(b"z")
+
+
+def test_a_full_pane_takes_in_no_more_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "PANE_ACCOUNTS", 10)
+    linked = Clusters()
+    for n in range(100):
+        linked.join(b"hub", n.to_bytes(6), half=0)
+    assert len(linked.older.parents) + len(linked.older.sizes) <= 11
+
+
+def test_a_play_with_many_helpers_takes_28_bytes_for_each_and_a_bounded_part_for_their_other_plays() -> None:
+    book = Book()
+    for n in range(3_000):
+        give(book, f"m{n}", "warm-up", T0_S + n, place=n)
+    for n in range(3_000):
+        give(book, f"m{n}", "big", T0_S + 4_000 + n, place=n)
+    watch = book.watches[book.numbers["big"]]
+    assert len(watch.rows) + len(watch.times) == 28 * 3_000
+    assert len(watch.others) <= b.OTHERS_MAX_BYTES + 4 * 8
+
+
+def test_one_held_assist_takes_back_no_more_than_is_told_in_one_piece() -> None:
+    book = Book()
+    for n in range(60):
+        give(book, f"m{n}", "p", T0_S, place=n)
+    watch = book.watches[book.numbers["p"]]
+    doubtful = watch.assists - watch.dropped
+    found = recalls(book, "p", hold_points=1)
+    assert len(found) == min(doubtful, RECALLS_MAX)
+    assert watch.assists - watch.dropped == doubtful, "who takes back what is found says so by a decision"
+
+
+def test_what_is_usual_fades_and_cannot_grow() -> None:
+    usual = Usual()
+    for _ in range(3 * HALVED_AT):
+        usual.note(0, 3, 9, 2, 5, 1)
+    assert usual.assists < HALVED_AT
+    assert (usual.usual_pace, usual.usual_brisk, usual.usual_reach) == (3, 9, 2)
+    assert sum(usual.pace) < HALVED_AT
+
+
+def test_an_attack_moves_what_is_usual_only_when_it_makes_up_a_quarter() -> None:
+    assert upper_quartile([0, 80, 0, 0, 20]) == 1
+    assert upper_quartile([0, 70, 0, 0, 30]) == 4
+
+
+def test_of_each_member_a_bounded_number_of_strikes_is_kept() -> None:
+    ledge = ladder.Ledge()
+    for n in range(1_000):
+        ladder.note_strike(ledge, ladder.DEFAULTS, "m", ladder.Strike(n * S, 5, "assists_voided", n))
+        ladder.forget(ledge, ladder.DEFAULTS, n * S)
+    assert len(ledge.records["m"].strikes) == ladder.STRIKES_KEPT
+    assert ladder.total(ledge.records["m"], ladder.DEFAULTS, 1_000 * S) >= ladder.DEFAULTS.ban_at
+
+
+def test_a_member_of_whom_nothing_is_left_to_keep_is_forgotten() -> None:
+    ledge, memory_ns = ladder.Ledge(), ladder.DEFAULTS.memory_s * S
+    for n in range(100):
+        ladder.note_strike(ledge, ladder.DEFAULTS, f"m{n}", ladder.Strike(n, 1, "assists_held", n))
+    for n in range(60):
+        ladder.forget(ledge, ladder.DEFAULTS, memory_ns + 200 + n)
+    assert not ledge.records
+
+
+def test_the_same_assists_lead_to_the_same_memory_byte_for_byte() -> None:
+    one, other = Book(), Book()
+    for book in (one, other):
+        for n in range(300):
+            give(book, f"m{n * 7 % 90}", f"p{n % 11}", T0_S + n * 30, f"d{n % 40}", n // 11)
+    assert msgspec.msgpack.encode(one) == msgspec.msgpack.encode(other)
+    assert size(one) < 300 * 250
