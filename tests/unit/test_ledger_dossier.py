@@ -21,7 +21,8 @@ from services.ledger.dossier.plainzip import BadZip, build_zip, read_zip
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry
 from services.ledger.note import COSIGNATURE, SigningKey
-from tests.builders import T0
+from tests.builders import T0, assist, bargain, claimed, play_market
+from tests.dispute_market import decided, signed_ledger
 from tests.dossier_tampering import TAMPERINGS, disputed_ledger, foreign_zips, made, resealed_dossiers
 from tests.ledger_records import MARKET, open_store
 from tests.model.both import MARKET_KEY
@@ -288,3 +289,16 @@ def test_an_act_that_was_changed_or_taken_out_shows(run: Run, tmp_path: Path, lo
     ):
         path.write_bytes(b"".join(changed))
         assert run("acts", "--data", str(tmp_path))[0] == 1
+
+
+def test_a_dispute_about_an_assist_comes_with_its_play_and_no_other_assist(tmp_path: Path) -> None:
+    events = (
+        bargain(),
+        assist(member="h-1", assist="a-1"),
+        assist(member="h-2", assist="a-2"),
+        claimed("a-1", "h-1", about="assist", play="b1"),
+    )
+    key = signed_ledger(tmp_path, decided(*events, configured=play_market()))
+    raw = made(tmp_path, key, audience="auditor")
+    assert verify_dossier(raw, key.verifier).entries == 3
+    assert b"a-2" not in raw
