@@ -107,7 +107,10 @@ def _closing_in_words(decision: d.Closing) -> str:
     orders = ", ".join(seat.order for seat in decision.seats) or "nobody"
     if isinstance(decision, d.GroupFilled):
         why = _CAUSES[decision.cause]
-        return f"group {decision.group} is filled with {decision.size}: {why}{_by(decision)}; seats: {orders}{pages}"
+        won = ", ".join(seat.order for seat in decision.seats if seat.won) or "nobody"
+        drawn = "" if decision.seed is None else f"; drawn: {won}, by the seed {decision.seed}"
+        told = f"{why}{_by(decision)}; seats: {orders}{drawn}{pages}"
+        return f"group {decision.group} is filled with {decision.size}: {told}"
     if isinstance(decision, d.GroupExpired):
         return f"group {decision.group} expired, {decision.missing} missing; seats: {orders}{pages}"
     why = _CAUSES[decision.cause]

@@ -3,6 +3,7 @@
 import msgspec
 
 from events import fair
+from events.limits import ID_MAX_CHARS, PIECE_MAX_BYTES
 from events.reasons import Reason
 from events.times import format_time_ns
 from services.matcher.domain.engine import Engine
@@ -16,10 +17,14 @@ from tests.builders import (
     assist,
     bargain,
     event,
+    joined,
     lottery,
     market,
+    offer,
+    payment,
     play_closed,
     play_market,
+    posted,
     unlock,
     voided,
 )
@@ -72,7 +77,9 @@ def test_a_play_does_not_end_before_it_has_begun() -> None:
 @covers(Reason.PLAY_OVER)
 def test_closing_twice_is_refused() -> None:
     story = given_plays(bargain(), play_closed("b1"))
+    before = msgspec.json.encode(story.engine.state.plays)
     story.when(play_closed("b1")).then_refused(Reason.PLAY_OVER)
+    assert msgspec.json.encode(story.engine.state.plays) == before, "nothing has changed"
 
 
 def test_the_seed_is_committed_to_at_the_opening_and_shown_at_the_close() -> None:
@@ -105,6 +112,25 @@ def test_a_hundred_plays_that_end_in_one_instant_end_in_bounded_pieces() -> None
     story = given_plays(*(bargain(f"b{n}", ttl_s=60) for n in range(100)))
     story.when(bargain("late"), at=60)
     assert [len(entry["decisions"]) for entry in story.entries] == [32, 32, 32, 4, 1]
+
+
+def test_no_entry_of_draws_or_ends_or_tickets_passes_its_bound_whatever_the_names() -> None:
+    long = "x" * (ID_MAX_CHARS - 4)
+    tickets = {"tickets_per_seat": 1}
+    by = f"{long}shop"
+    story = given_plays(publishers={by: PLAY_FAMILIES}).when(offer(f"{long}off", size=64, winners=1), by=by)
+    for n in range(8):
+        prizes = [(f"{long}{n:03d}", 64)]
+        story.when(lottery(f"{long}l{n:02d}", prizes, offer=f"{long}off", ttl_s=60, terms=tickets), by=by)
+    story.when(posted(f"{long}o000", f"{long}m000", offer=f"{long}off", payment=payment()), by=by)
+    for n in range(1, 64):
+        who = {"order": f"{long}o{n:03d}", "member": f"{long}m{n:03d}", "offer": f"{long}off"}
+        story.when(joined(**who, payment=payment(payment=f"{long}p{n:03d}")), by=by)
+    assert len(story.every("play.ticketed")) == 2 * 8
+    story.when(offer("other"), at=60, by=by)
+    assert len(story.every("play.won")) == 8 * 64
+    for entry in story.history:
+        assert len(msgspec.json.encode(entry["decisions"])) <= PIECE_MAX_BYTES
 
 
 def test_a_play_is_forgotten_some_time_after_its_end_and_its_assists_with_it() -> None:

@@ -26,7 +26,7 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
     assert isinstance(event, PlayOpenedEvent)
     data = event.data
     assert state.market is not None
-    rules = tree.plays.decode(data.form, rules_text(data, state.market))
+    rules = tree.plays.read(rules_text(data, state.market))
     opening = rules.form.open(data, rules.terms)
     state.counter += 1
     play = Play(

@@ -61,7 +61,10 @@ class Table(msgspec.Struct, gc=False):
 
     def insert(self, key: bytes, number: int) -> None:
         """Add `key`, which is known not to be there, with its number."""
-        self.shards[self._place(key)] += key + number.to_bytes(4, "little")
+        self._append(self._place(key), key, number)
+
+    def _append(self, place: int, key: bytes, number: int) -> None:
+        self.shards[place] += key + number.to_bytes(4, "little")
         self.count += 1
         if self.count > len(self.shards) * _RECORDS_PER_SHARD:
             self._split()
@@ -72,7 +75,7 @@ class Table(msgspec.Struct, gc=False):
         shard = self.shards[place]
         at = _find_whole(shard, key, shard.find(key))
         if at < 0:
-            self.insert(key, number)
+            self._append(place, key, number)
             return
         begin, end = at + KEY_BYTES, at + _RECORD_BYTES
         known = int.from_bytes(shard[begin:end], "little")

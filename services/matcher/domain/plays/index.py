@@ -28,7 +28,7 @@ class PlayIndex:
         self._calendar: Calendar | None = None
         self._secret = secret_of(facts.market_key)
         self.secret_commitment = secret_commitment(self._secret)
-        self._rules: dict[tuple[str, bytes], Rules] = {}
+        self._rules: dict[bytes, Rules] = {}
         self._seeds: dict[int, bytes] = {}
 
     def day(self, state: Plays, timezone: str, at_ns: int) -> str:
@@ -54,15 +54,14 @@ class PlayIndex:
 
     def rules(self, play: Play) -> Rules:
         """Return the rules of `play`."""
-        found = self._rules.get((play.form, play.rules))
-        return self.decode(play.form, play.rules) if found is None else found
+        found = self._rules.get(play.rules)
+        return self.read(play.rules) if found is None else found
 
-    def decode(self, form_name: str, text: bytes) -> Rules:
-        """Return the rules in `text`, the same for the same text."""
-        found = self._rules.get((form_name, text))
-        if found is not None:
-            return found
-        if len(self._rules) >= _RULES_REMEMBERED:
-            self._rules.clear()
-        rules = self._rules[form_name, text] = read_rules(form_name, text)
-        return rules
+    def read(self, text: bytes) -> Rules:
+        """Return the rules that a play keeps as `text`, the same for all that are alike."""
+        found = self._rules.get(text)
+        if found is None:
+            if len(self._rules) >= _RULES_REMEMBERED:
+                self._rules.clear()
+            found = self._rules[text] = read_rules(text)
+        return found

@@ -46,13 +46,11 @@ def common_of(data: PlayOpened, market: MarketConfigured) -> Common:
 
 
 def rules_text(data: PlayOpened, market: MarketConfigured) -> bytes:
-    """Return the rules of a play as it keeps them."""
-    return msgspec.json.encode((common_of(data, market), terms_of(data)))
+    """Return the rules of a play as it keeps them, its form's name with them."""
+    return msgspec.json.encode((data.form, common_of(data, market), terms_of(data)))
 
 
-def read_rules(form_name: str, text: bytes) -> Rules:
+def read_rules(text: bytes) -> Rules:
     """Return the rules that a play keeps as `text`."""
-    form = FORMS[form_name]
-    kind: Any = tuple[Common, form.Terms]  # type: ignore[name-defined]  # the form says which struct
-    common, terms = msgspec.json.decode(text, type=kind)
-    return Rules(form, common, terms, text)
+    name, common, terms = msgspec.json.decode(text, type=tuple[str, Common, dict[str, Any]])
+    return Rules(FORMS[name], common, msgspec.convert(terms, FORMS[name].Terms), text)
