@@ -44,6 +44,7 @@ from services.ledger.audit import AuditReport, audit
 from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFound
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntityKind
+from services.ledger.reconcile import PlayAgainstNotices, reconcile
 from services.ledger.refunds import RefundState, refunds
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
@@ -138,6 +139,31 @@ def refunds_command(
             return
         count = sum(1 for refund in found if _print_refund(refund))
         _print(f"{count} refunds{' are not settled' if unsettled else ''}.")
+
+
+@ledger_app.command("reconcile")
+def reconcile_command(
+    data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
+) -> None:
+    """Counted assists against notices sent, per play and day; first the plays whose count outruns their notices."""
+    with _ledger(data, market) as store, _progress("reading") as progress:
+        found = reconcile(store, progress)
+        if as_json:
+            _print_json_list("plays", found)
+            return
+        count = sum(1 for play in found if _print_play(play))
+        _print(f"{count} plays with assists or notices.")
+
+
+def _print_play(play: PlayAgainstNotices) -> bool:
+    _print(
+        f"play {play.play}: {play.counts} assists count, {play.notices} notices were sent, "
+        f"{play.shared} name who shared it; {play.excess} more than notices"
+    )
+    for day in play.days:
+        back = f", {day.taken_back} taken back" if day.taken_back else ""
+        _print(f"  {day.day}: {day.counted} counted{back}, {day.notices} notices, {day.shared} shared")
+    return True
 
 
 # Opening, and how it ends when that or the question is no good

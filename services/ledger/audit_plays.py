@@ -9,6 +9,7 @@ from events import decisions as d
 from events import play_decisions as p
 from events.limits import PLAY_HELPERS_MAX
 from events.record import Entry
+from events.standing_decisions import AssistDoubted
 from services.ledger.audit_accounts import Check, DrawnGroup, PlayAccount, Recount
 
 
@@ -26,7 +27,7 @@ class PlayRecount:
         for decision in entry.decisions:
             if isinstance(decision, p.PlayOpened):
                 self._opened(decision)
-            elif isinstance(decision, (*p.PLAY_DECISIONS, *p.ASSIST_DECISIONS)):
+            elif isinstance(decision, (*p.PLAY_DECISIONS, *p.ASSIST_DECISIONS, AssistDoubted)):
                 self._of_play(decision)
             elif isinstance(decision, d.GroupOpened) and decision.seed_sha256 is not None:
                 self._recount.drawn_groups.put(decision.group, DrawnGroup(decision.seed_sha256))
@@ -78,6 +79,8 @@ class PlayRecount:
                 )
         elif isinstance(decision, p.AssistVoided):
             account.helpers -= decision.was == "counted"
+        elif isinstance(decision, AssistDoubted):
+            account.helpers -= not decision.over
         else:
             return
         if decision.helpers != account.helpers:

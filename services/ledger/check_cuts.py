@@ -10,6 +10,7 @@ from events.decode import decode_archived
 from events.limits import PLAY_HELPERS_MAX
 from events.play import PlayOpened
 from events.record import Entry
+from events.standing_decisions import AssistDoubted
 from services.ledger.draw_rules import TicketList, cut
 
 
@@ -36,6 +37,9 @@ class FormCheck:
                 yield f"{self.helpers} helped, allowed are {self.helper_limit}"
         elif isinstance(decision, p.AssistVoided):
             self.helpers -= decision.was == "counted"
+            yield from self._same("helpers", decision.helpers, self.helpers)
+        elif isinstance(decision, AssistDoubted):
+            self.helpers -= not decision.over
             yield from self._same("helpers", decision.helpers, self.helpers)
         elif isinstance(decision, p.PlayClosed):
             if self.closed is not None:

@@ -8,6 +8,7 @@ import msgspec
 from events import play_decisions as p
 from events.assist import AssistGivenEvent
 from events.decode import decode_archived
+from events.standing_decisions import AssistDoubted
 from events.times import NS_PER_S
 from services.ledger.faults import NotFound
 from services.ledger.history import FoundEntry, entries_of
@@ -66,6 +67,7 @@ def sharing_tree(store: LedgerStore, play: str) -> SharingTree:
     opened: p.PlayOpened | None = None
     opened_ns = 0
     helpers: dict[str, Helper] = {}
+    places: dict[int, str] = {}
     for found in entries_of(store, "play", play):
         for decision in found.entry.decisions:
             if getattr(decision, "play", None) != play:
@@ -74,6 +76,9 @@ def sharing_tree(store: LedgerStore, play: str) -> SharingTree:
                 opened, opened_ns = decision, found.entry.at
             elif isinstance(decision, p.AssistCounted | p.AssistHeld | p.AssistVoided):
                 _note(helpers, found, decision)
+                places[decision.position] = decision.member
+            elif isinstance(decision, AssistDoubted) and not decision.over and decision.position in places:
+                helpers[places[decision.position]].status = "held"
     if opened is None:
         raise NotFound(f"the ledger knows no play {play}")
     return _tree(opened, opened_ns, helpers)

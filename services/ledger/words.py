@@ -12,6 +12,7 @@ from events.times import format_time_ns
 from services.ledger.history import FoundEntry
 from services.ledger.member_words import MemberDecision, member_decision_in_words
 from services.ledger.play_words import play_decision_in_words
+from services.ledger.standing_words import STANDING, standing_in_words
 
 _Dispute = (
     dd.DisputeOpened
@@ -190,6 +191,8 @@ def _other_in_words(decision: d.AnyDecision) -> str:
         return f"offer {decision.offer} is {decision.status}, edition {decision.edition}{stock}"
     if isinstance(decision, d.MarketSet):
         return f"the market's configuration is in force, rule version {decision.rule_version}"
+    if isinstance(decision, STANDING):
+        return standing_in_words(decision)
     if isinstance(decision, d.MemberNoted):
         return f"what was said of member {decision.member} is in force"
     return str(decision.__struct_config__.tag)

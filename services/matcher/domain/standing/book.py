@@ -12,13 +12,12 @@ from services.matcher.domain.standing.packed import KEY_BYTES, Key, Table
 from services.matcher.domain.standing.usual import Usual
 
 WINDOW_H: Final = 7 * 24
-ROW_BYTES: Final = 24
-"""Of one assist in `Watch.rows`: six of the helper's key, six of the device's, six of the network's, four of its place
-in the play, two of flags."""
+ROW_BYTES: Final = 20
+"""Of one assist in `Watch.rows`: six of the helper's key, six of the device's, six of the network's, two of flags."""
 DEVICE_AT: Final = KEY_BYTES
 NETWORK_AT: Final = 2 * KEY_BYTES
-POSITION_AT: Final = 3 * KEY_BYTES
-FLAGS_AT: Final = POSITION_AT + 4
+FLAGS_AT: Final = 3 * KEY_BYTES
+PLACE_BYTES: Final = 4
 TIME_BYTES: Final = 4
 OTHER_BYTES: Final = 4
 OTHERS_MAX_BYTES: Final = 8_192
@@ -26,7 +25,7 @@ OTHERS_MAX_BYTES: Final = 8_192
 
 
 class Watch(msgspec.Struct, kw_only=True, gc=False):
-    """Help for one member in one play: 28 bytes an assist, and eight for each other play of a helper."""
+    """Help for one member in one play: 24 bytes an assist, and eight for each other play of a helper."""
 
     play: str
     name: str
@@ -36,6 +35,10 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     times: bytearray = msgspec.field(default_factory=bytearray)
     """The second of each assist, in the byte order of the machine, so that the C library can search them."""
     rows: bytearray = msgspec.field(default_factory=bytearray)
+    first_place: int = 0
+    """Place in the play of its first assist; the others follow in the play of one member."""
+    places: bytearray | None = None
+    """In a play that is everybody's, the place of each assist: there only some of them help this member."""
     others: bytes = b""
     """Numbers of other plays in which helpers of this one help as well, once for each helper and play."""
     young: int = 0
@@ -68,11 +71,13 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
 
     def network_at(self, row: int) -> Key:
         """Return the network of the assist in a row."""
-        return bytes(self.rows[row * ROW_BYTES + NETWORK_AT : row * ROW_BYTES + POSITION_AT])
+        return bytes(self.rows[row * ROW_BYTES + NETWORK_AT : row * ROW_BYTES + FLAGS_AT])
 
     def place_at(self, row: int) -> int:
         """Return the place in the play of the assist in a row."""
-        return int.from_bytes(self.rows[row * ROW_BYTES + POSITION_AT : row * ROW_BYTES + FLAGS_AT])
+        if self.places is None:
+            return self.first_place + row
+        return int.from_bytes(self.places[row * PLACE_BYTES : (row + 1) * PLACE_BYTES])
 
     def second_at(self, row: int) -> int:
         """Return when the assist in a row was given."""
@@ -84,13 +89,14 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
 
     def row_of(self, place: int) -> int | None:
         """Return the row of the assist at `place` of the play, or None where it is not known."""
-        wanted = place.to_bytes(4)
-        at = self.rows.find(wanted)
-        while at >= 0:
-            if at % ROW_BYTES == POSITION_AT:
-                return at // ROW_BYTES
-            at = self.rows.find(wanted, at + 1)
-        return None
+        if self.places is None:
+            row = place - self.first_place
+            return row if 0 <= row < self.assists else None
+        wanted = place.to_bytes(PLACE_BYTES)
+        at = self.places.find(wanted)
+        while at >= 0 and at % PLACE_BYTES:
+            at = self.places.find(wanted, at + 1)
+        return None if at < 0 else at // PLACE_BYTES
 
     def set_dropped(self, row: int, *, dropped: bool) -> None:
         """Count the assist in a row as help no more, or after all."""

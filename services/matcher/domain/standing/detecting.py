@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from events import play_decisions as p
 from events.assist import AssistGiven, AssistGivenEvent
+from events.signals import Signals
 from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm
 from services.matcher.domain.moment import Moment
@@ -31,11 +32,13 @@ NOTIFIED: Final[list[Callable[[State, str, str], bool]]] = []
 registered here by `engine`. Sharing is known from the assists themselves."""
 
 _COUNTED: Final = Verdict("counted")
+_NO_SIGNALS: Final = Signals()
 
 
 def judge(turn: "Turn", play: Play, data: AssistGiven) -> Verdict:
     """Judge an assist that the rules allow. Raises Refusal: member_banned, member_limited."""
-    check_helps(turn.state, data.member)
+    if turn.state.standing.ledge.sanctioned:
+        check_helps(turn.state, data.member)
     ladder = ladder_of(turn.state.market)
     helping = _helping(turn, play, data)
     verdict = judging.judge(turn.state.standing.book, helping, ladder.hold_points, ladder.refuse_points)
@@ -87,21 +90,11 @@ def _helping(moment: Moment, play: Play, data: AssistGiven, place: int | None = 
         rules = moment.tree.plays.rules(play)
         beneficiary = rules.form.helped(play, rules.terms, data) or play.play
         name = f"{play.play}/{beneficiary}"
-    signals = data.signals
-    was_notified, was_spread = _called(moment.state, play, data)
-    return Helping(
-        play=play.play,
-        place=play.given if place is None else place,
-        helper=data.member,
-        beneficiary=beneficiary,
-        name=name,
-        now_ns=moment.now,
-        device=None if signals is None else signals.device,
-        network=None if signals is None else signals.network,
-        account_age_days=None if signals is None else signals.account_age_days,
-        was_notified=was_notified,
-        was_spread=was_spread,
-    )
+    signals = _NO_SIGNALS if data.signals is None else data.signals
+    place = play.given if place is None else place
+    called = _called(moment.state, play, data)
+    device, network, age_days = signals.device, signals.network, signals.account_age_days
+    return Helping(play.play, place, data.member, beneficiary, name, moment.now, device, network, age_days, *called)
 
 
 def _called(state: State, play: Play, data: AssistGiven) -> tuple[bool, bool]:
@@ -112,7 +105,7 @@ def _called(state: State, play: Play, data: AssistGiven) -> tuple[bool, bool]:
             return True, False
         if play.keys.get(helper_key(via)) != NOTHING:
             return True, True
-    return any(knows(state, data.play, data.member) for knows in NOTIFIED), False
+    return bool(NOTIFIED) and any(knows(state, data.play, data.member) for knows in NOTIFIED), False
 
 
 def _set_dropped(moment: Moment, play: Play, place: int, *, dropped: bool) -> None:

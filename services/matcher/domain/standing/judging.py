@@ -39,6 +39,9 @@ _LOOKED_AT: Final = 64
 """How many of the latest assists of a play are judged again."""
 _LOOKED_THROUGH_EVERY: Final = 16
 
+_NO_WATCH: Final = Watch(play="", name="", beneficiary=b"", opened_s=0)
+"""Of a play that nobody has helped."""
+
 Outcome = Literal["counted", "held", "refused"]
 
 
@@ -66,9 +69,9 @@ def judge(book: Book, helping: Helping, hold_points: int = HOLD_POINTS, refuse_p
     """Judge an assist by what is remembered; the book stays as it is."""
     sight = observe(book, helping)
     watch = book.watches.get(book.numbers.get(helping.name, 0))
-    if watch is None:
-        watch = Watch(play=helping.play, name=helping.name, beneficiary=sight.beneficiary, opened_s=sight.second)
-    evidence = weigh(book, watch, sight, is_in=False)
+    evidence = weigh(book, _NO_WATCH if watch is None else watch, sight, is_in=False)
+    if not evidence:
+        return Verdict("counted", 0, evidence, sight)
     score = sum([piece.points for piece in evidence])
     outcome: Outcome = "counted"
     if score >= refuse_points:

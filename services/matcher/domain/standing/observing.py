@@ -91,7 +91,7 @@ def observe(book: Book, helping: Helping) -> Sight:
         reach = reach_of(book, beneficiary, others)
         if reach >= busy_from(book):
             flags |= f.BUSY
-    if is_returned(book, helper, beneficiary, hour):
+    if book.helpings.knows(beneficiary) and is_returned(book, helper, beneficiary, hour):
         flags |= f.RETURNED
     links = 0
     if watch is not None and others:
@@ -199,7 +199,7 @@ def is_returned(book: Book, helper: Key, beneficiary: Key, hour: int) -> bool:
 
 def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
     """Remember an assist, and what became of it."""
-    number = _number_of(book, helping, sight)
+    number = book.numbers.get(helping.name) or _begin_watch(book, helping, sight)
     watch = book.watches[number]
     flags = sight.flags if counted else sight.flags | f.DROPPED
     device, network, hour = sight.device or UNKNOWN_MARK, sight.network or UNKNOWN_MARK, sight.hour.to_bytes(2)
@@ -208,13 +208,13 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool) -> None:
         _learn_network(book, watch, sight.network, hour)
     if sight.device is not None:
         _learn_device(book, sight, hour)
-    place = helping.place.to_bytes(4)
-    watch.rows += sight.helper + device + network + place + flags.to_bytes(2)
+    watch.rows += sight.helper + device + network + flags.to_bytes(2)
+    if watch.places is not None:
+        watch.places += helping.place.to_bytes(b.PLACE_BYTES)
     watch.times += sight.second.to_bytes(b.TIME_BYTES, byteorder)
     if sight.others:
         _learn_meetings(book, watch, number, sight.others[:OTHERS_KEPT])
     _count(watch, flags)
-    forget(book, sight.second)
     book.helpings.add(sight.helper, hour + number.to_bytes(4) + device[:2] + network[:2])
     if counted and is_sampled:
         book.usual.note(flags, sight.pace, sight.brisk, sight.reach, watch.assists - 1, sight.links)
@@ -253,20 +253,24 @@ def _count(watch: Watch, flags: int) -> None:
         watch.dropped += flags & f.DROPPED and 1
 
 
-def _number_of(book: Book, helping: Helping, sight: Sight) -> int:
-    number = book.numbers.get(helping.name)
-    if number is None:
-        number = book.numbers[helping.name] = book.next_number
-        book.next_number += 1
-        book.watches[number] = Watch(
-            play=helping.play, name=helping.name, beneficiary=sight.beneficiary, opened_s=sight.second
-        )
-        book.aging.push((sight.second + WINDOW_S, number))
+def _begin_watch(book: Book, helping: Helping, sight: Sight) -> int:
+    forget(book, sight.second)
+    number = book.numbers[helping.name] = book.next_number
+    book.next_number += 1
+    book.watches[number] = Watch(
+        play=helping.play,
+        name=helping.name,
+        beneficiary=sight.beneficiary,
+        opened_s=sight.second,
+        first_place=helping.place,
+        places=None if helping.name == helping.play else bytearray(),
+    )
+    book.aging.push((sight.second + WINDOW_S, number))
     return number
 
 
 def forget(book: Book, second: int) -> None:
-    """Forget at most two watches that have seen nothing within the window: more than an assist adds."""
+    """Forget at most two watches that have seen nothing within the window: before each one that is added."""
     for _ in range(2):
         first = book.aging.peek()
         if first is None or first[0] > second:
