@@ -31,7 +31,7 @@ class Left(StrEnum):
     NOTHING = "nothing"
     """It is not there."""
     EMPTY = "empty"
-    """Another is there in which nothing ever stood."""
+    """Another is there that holds nothing."""
     UNFINISHED = "unfinished"
     """A restoration began to fill it."""
     WHOLE = "whole"
@@ -217,4 +217,4 @@ def _identity(info: api.StreamInfo) -> str:
 
 
 def _other(state: api.StreamState) -> Found:
-    return Found(Left.EMPTY if state.last_seq == 0 else Left.OTHER, state.last_seq, state.messages)
+    return Found(Left.EMPTY if state.messages == 0 else Left.OTHER, state.last_seq, state.messages)

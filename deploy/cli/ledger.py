@@ -146,7 +146,7 @@ def reconcile_command(
     data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False
 ) -> None:
     """Counted assists against notices sent, per play and day; first the plays whose count outruns their notices."""
-    with _ledger(data, market) as store, _progress("reading") as progress:
+    with open_ledger(data, market) as store, _progress("reading") as progress:
         found = reconcile(store, progress)
         if as_json:
             _print_json_list("plays", found)

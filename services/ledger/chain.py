@@ -3,7 +3,7 @@
 import msgspec
 
 from events.market_decisions import MarketRestored
-from events.record import GENESIS, BadRecord, Entry, Through, decode_entry, decode_record
+from events.record import GENESIS, BadRecord, Entry, Through, decode_entry, decode_record, hash_bytes
 from events.subjects import OPERATOR
 from services.ledger.faults import LedgerBroken
 from services.ledger.lean import EntryPosition, LeanRecord, decode_lean_record, name_of
@@ -55,6 +55,21 @@ def tip_after(tip: Tip | None, market: str, seq: int, record_hash: str, body: by
             through=record.through,
         ),
         record,
+    )
+
+
+def tip_of(seq: int, first_leaf: int, body: bytes) -> Tip:
+    """Return the tip that the archived record `seq` is, before which `first_leaf` entries stand."""
+    record = decode_lean_record(body, place_of_record(seq))
+    last = record.entries[-1]
+    return Tip(
+        seq=seq,
+        hash=hash_bytes(body),
+        position=last.position,
+        at_ns=last.at,
+        entries=first_leaf + len(record.entries),
+        intake=record.intake,
+        through=record.through,
     )
 
 

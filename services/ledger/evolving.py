@@ -9,7 +9,7 @@ from events.record import decode_record
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import Until
-from services.ledger.lean import EntryPosition
+from services.ledger.lean import EntryPosition, name_of
 from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
 from services.matcher.domain import state as s
@@ -101,6 +101,14 @@ def entries_after(store: LedgerStore, after_record: int = 0) -> Iterator[Archive
             yield ArchivedEntry(place.position, place.at, bytes(raw), record.seq)
 
 
+def cannot_apply(position: EntryPosition, error: Exception) -> LedgerBroken:
+    """Return what is wrong with an entry that does not follow from those before it."""
+    what = f"{type(error).__name__}: {str(error)[:200] or 'no more is known'}"
+    return LedgerBroken(
+        f"entry {name_of(position)}", f"it cannot follow what is archived before it ({what}): run `verify`"
+    )
+
+
 def is_within(entry: ArchivedEntry, until: Until) -> bool:
     """Tell whether an entry belongs to what `until` says."""
     if until.position is not None:
@@ -119,11 +127,18 @@ class Evolving:
         self._progress = progress
         self.applied = 0
 
+    def _apply(self, entry: ArchivedEntry) -> None:
+        try:
+            self.engine.evolve(entry.raw)
+        # Whatever a history that was tampered with makes of the state, it is a finding and no traceback.
+        except Exception as error:
+            raise cannot_apply(entry.position, error) from error
+
     def to(self, until: Until) -> Iterator[ArchivedEntry]:
         """Apply the entries up to and including `until`; yield each after it has been applied."""
         while self._next is not None and is_within(self._next, until):
             applied = self._next
-            self.engine.evolve(applied.raw)
+            self._apply(applied)
             self.applied += 1
             if self._progress is not None and self.applied % 1_000 == 0:
                 self._progress(self.applied, self._total)

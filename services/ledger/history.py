@@ -5,8 +5,10 @@ from typing import Final
 
 import msgspec
 
+from events.decode import decode_archived
 from events.ids import are_ids, is_name
 from events.record import BadRecord, Entry, decode_entry, decode_record, parse_entry_id
+from events.registry import AnyEvent
 from events.times import format_time_ns, parse_time_ns
 from services.ledger.chain import place_of_record
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
@@ -53,6 +55,16 @@ class FoundEntry(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The entry's name."""
         return name_of(self.position)
+
+
+def event_of(found: FoundEntry) -> AnyEvent | None:
+    """Return the event of an entry, None where it keeps none. Raises LedgerBroken when it cannot be read."""
+    if found.entry.event is None:
+        return None
+    try:
+        return decode_archived(bytes(found.entry.event))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise LedgerBroken(f"entry {found.name}", f"its event cannot be read: {error}; run `verify`") from None
 
 
 def parse_until(text: str) -> Until:

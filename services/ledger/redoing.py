@@ -19,6 +19,7 @@ from events.reasons import Reason
 from events.record import EntryBytes, decode_entry, decode_record, entry_id
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import place_of_record
+from services.ledger.evolving import cannot_apply
 from services.ledger.faults import LedgerBroken
 from services.ledger.lean import EntryPosition
 from services.matcher.domain.engine import Engine
@@ -164,9 +165,13 @@ class Redoing:
         return inputs
 
     def _check_rule(self, inputs: _Inputs, record: StoredRecord) -> None:
-        """Compare the rule version that a record names with the one in force where it begins."""
+        """Compare the rule version that a record names with the one in force where it begins with a message."""
         market = self.engine.state.market
-        if market is not None and not self._made and not self._awaited and market.rule_version != inputs.rule:
+        if market is None or self._made or self._awaited or not inputs.entries:
+            return
+        # A message is decided under the version in force before it, whatever it sets, and may fill several records.
+        begins_message = (inputs.entries[0].index, inputs.entries[0].part) == (0, 0)
+        if begins_message and market.rule_version != inputs.rule:
             raise LedgerBroken(
                 place_of_record(record.seq),
                 f"it names rule version {inputs.rule}, but version {market.rule_version} was in force",
@@ -175,8 +180,11 @@ class Redoing:
     def _pass_over(self, start: EntryPosition, inputs: _Inputs, record: StoredRecord) -> bool:
         """Apply the entries before the input that `start` belongs to; tell whether that has been reached."""
         count = _count_before(inputs, start)
-        for raw in _entries_of(record)[:count] if count else ():
-            self.engine.evolve(raw)
+        for raw, entry in zip(_entries_of(record)[:count] if count else (), inputs.entries, strict=False):
+            try:
+                self.engine.evolve(raw)
+            except Exception as error:
+                raise cannot_apply((entry.seq, entry.index, entry.part), error) from error
         self.done.evolved += count
         inputs.entries = inputs.entries[count:]
         self._part = slice(count, self._size)

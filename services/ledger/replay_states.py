@@ -8,12 +8,11 @@ from typing import Literal
 import msgspec
 
 from events import decisions as d
-from events.decode import decode_archived
 from events.member import MemberBlockedEvent
 from events.order import OrderJoinedEvent, OrderPostedEvent
 from events.registry import AnyEvent
 from services.ledger.faults import NotFound
-from services.ledger.history import END, FoundEntry, Until, check_until, entries_of
+from services.ledger.history import END, FoundEntry, Until, check_until, entries_of, event_of
 from services.ledger.lean import EntityKind
 from services.ledger.refunds import RefundState, answer_refund, refund_due
 from services.ledger.store import LedgerStore
@@ -103,7 +102,7 @@ def replay_member(store: LedgerStore, member: str, until: Until = END) -> Member
     facts = _Facts()
     last: FoundEntry | None = None
     for last in entries_of(store, "member", member, until):
-        event = _event_of(last)
+        event = event_of(last)
         for order in _orders_of(last, event, member):
             orders.setdefault(order, OrderFold(order)).add(last)
         if isinstance(event, MemberBlockedEvent) and event.data.member == member and _is_accepted(last):
@@ -249,17 +248,13 @@ class OrderFold:
         decision = found.entry.decisions[0]
         if not isinstance(decision, d.Refused):
             return
-        event = _event_of(found)
+        event = event_of(found)
         if getattr(getattr(event, "data", None), "order", None) != self._order:
             return
         state = self._known(found)
         state.refused.append(f"{decision.reason} ({found.name})")
         if state.offer is None and isinstance(event, OrderPostedEvent | OrderJoinedEvent):
             state.member, state.offer, state.publisher = event.data.member, event.data.offer, found.entry.publisher
-
-
-def _event_of(found: FoundEntry) -> AnyEvent | None:
-    return None if found.entry.event is None else decode_archived(bytes(found.entry.event))
 
 
 def _orders_of(found: FoundEntry, event: AnyEvent | None, member: str) -> dict[str, None]:

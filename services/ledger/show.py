@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from events.decode import decode_archived
 from events.record import decode_entry_bytes
 from events.times import format_time_ns
-from services.ledger.faults import LedgerBroken
-from services.ledger.history import END, FoundEntry, Until, check_until, entries_of
+from services.ledger.history import END, FoundEntry, Until, check_until, entries_of, event_of
 from services.ledger.lean import EntityKind
 from services.ledger.store import LedgerStore
 from services.ledger.words import decision_in_words, source_in_words
@@ -40,10 +38,7 @@ def show(store: LedgerStore, kind: EntityKind, name: str, until: Until = END) ->
 def shown(found: FoundEntry) -> ShownEntry:
     """Return an entry for showing."""
     entry, parts = found.entry, decode_entry_bytes(found.raw)
-    try:
-        event = decode_archived(entry.event) if entry.event is not None else None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise LedgerBroken(f"entry {found.name}", f"its event cannot be read: {error}; run `verify`") from None
+    event = event_of(found)
     return ShownEntry(
         entry=found.name,
         record=found.record,

@@ -19,10 +19,10 @@ from events.record import GENESIS, hash_bytes
 from events.subjects import journal_stream
 from services.ledger.application import LedgerApplication, RecordArchived
 from services.ledger.archive import Archive
-from services.ledger.chain import Tip, place_of_record, tip_after
+from services.ledger.chain import Tip, place_of_record, tip_after, tip_of
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
-from services.ledger.lean import decode_lean_record
 from services.ledger.leaves import LeafMaker
+from services.ledger.meta import check_meta
 from services.ledger.postings import (
     Run,
     absorbed_by,
@@ -30,7 +30,7 @@ from services.ledger.postings import (
     pairs_of,
     split_page,
 )
-from services.ledger.recorders import IndexChange, LedgerRecorder, Summary
+from services.ledger.recorders import IndexChange, Summary
 from services.ledger.tree import (
     CHECKPOINT_META,
     COSIGNED_META,
@@ -40,7 +40,6 @@ from services.ledger.tree import (
     check_market_key,
 )
 
-FORMAT: Final = "1"
 INDEX_STEP_RECORDS: Final = 64
 DERIVED_TABLES: Final = ("pages", "runs", "records", "tiles")
 _ATTEMPTS: Final = 3
@@ -117,7 +116,7 @@ class LedgerStore(Archive):
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger of market {market} cannot be opened: {error}") from None
         try:
-            known = _check_meta(application.recorder_in_use, market, identity, read_only=read_only)
+            known = check_meta(application.recorder_in_use, market, identity, read_only=read_only)
             store = cls(application, market, known)
             if not read_only:
                 store.build_index()
@@ -355,44 +354,4 @@ class LedgerStore(Archive):
         summary, record = self.summary(seq), self.record(seq)
         if summary is None or record is None:
             raise LedgerBroken(place_of_record(seq), "the index names it, but it is not in the archive: run `verify`")
-        return tip_of(summary, record.body)
-
-
-def tip_of(summary: Summary, body: bytes) -> Tip:
-    """Return the tip that an archived record is."""
-    record = decode_lean_record(body, place_of_record(summary.record))
-    last = record.entries[-1]
-    return Tip(
-        seq=summary.record,
-        hash=hash_bytes(body),
-        position=last.position,
-        at_ns=last.at,
-        entries=summary.first_leaf + len(record.entries),
-        intake=record.intake,
-        through=record.through,
-    )
-
-
-def _check_meta(recorder: LedgerRecorder, market: str, identity: str | None, *, read_only: bool) -> str:
-    """Return the identity of the journal that the ledger archives, writing it when the ledger is new."""
-    meta: dict[str, str] = {row[0]: row[1] for row in recorder.query("SELECT name, value FROM @meta")}
-    if not meta:
-        if read_only or identity is None:
-            raise LedgerError(f"the ledger of market {market} is empty: nothing has been archived yet")
-        recorder.execute(
-            "INSERT INTO @meta (name, value) VALUES ('market', ?), ('journal', ?), ('format', ?)",
-            (market, identity, FORMAT),
-        )
-        return identity
-    if meta.get("format") != FORMAT:
-        raise LedgerError(f"the ledger has format {meta.get('format')!r}, this program knows only {FORMAT}")
-    if meta.get("market") != market:
-        raise LedgerError(f"this is the ledger of market {meta.get('market')!r}, not of {market}")
-    known = meta.get("journal", "")
-    if identity is not None and identity != known:
-        raise LedgerBroken(
-            f"the journal of market {market}",
-            f"it was recreated: its stream is {identity[:16]}, the ledger archives {known[:16]}; the ledger holds "
-            "what the old stream had and takes nothing from the new one",
-        )
-    return known
+        return tip_of(seq, summary.first_leaf, record.body)

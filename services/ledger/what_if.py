@@ -11,7 +11,7 @@ import msgspec
 
 from events.reasons import Reason
 from events.record import BadRecord, EntryBytes, decode_entry, decode_entry_bytes
-from services.ledger.evolving import ArchivedEntry, Change, Evolving, changes, picture
+from services.ledger.evolving import ArchivedEntry, Change, Evolving, cannot_apply, changes, picture
 from services.ledger.faults import BadQuestion, NotFound
 from services.ledger.history import Until, entries_in
 from services.ledger.lean import EntryPosition, name_of
@@ -240,8 +240,11 @@ def _bytes_of(entry: ArchivedEntry) -> EntryBytes:
 
 
 def _decide(apart: Engine, answer: EntryBytes) -> list[EntryBytes]:
-    if answer.event is not None:
-        made = apart.redo(answer, is_astray=_ASTRAY in bytes(answer.decisions[0]))
-    else:
-        made = apart.retake(decode_entry(msgspec.json.encode(answer)))
+    try:
+        if answer.event is not None:
+            made = apart.redo(answer, is_astray=_ASTRAY in bytes(answer.decisions[0]))
+        else:
+            made = apart.retake(decode_entry(msgspec.json.encode(answer)))
+    except Exception as error:
+        raise cannot_apply((answer.seq, answer.index, answer.part), error) from error
     return list(map(decode_entry_bytes, made))

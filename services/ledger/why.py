@@ -10,14 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
-from events.decode import decode_archived
 from events.record import decode_record, entry_id, parse_entry_id
 from events.registry import AnyEvent
 from events.times import format_time_ns, parse_time_ns
 from services.ledger.explaining.table import explanation_of
 from services.ledger.explaining.words import LANGUAGES, Language
 from services.ledger.faults import NotFound
-from services.ledger.history import FoundEntry, Until, entries_in, entries_of
+from services.ledger.history import FoundEntry, Until, entries_in, entries_of, event_of
 from services.ledger.lean import EntityKind, EntryPosition, name_of
 from services.ledger.store import LedgerStore
 from services.ledger.words import decision_in_words, source_in_words
@@ -84,7 +83,7 @@ def why(store: LedgerStore, position: EntryPosition, member: str | None = None) 
     Raises NotFound when there is no such entry.
     """
     found, rule = find_entry(store, position)
-    event = None if found.entry.event is None else decode_archived(bytes(found.entry.event))
+    event = event_of(found)
     whom = member or _member_of(found, event)
     claimed_ns = None if event is None else parse_time_ns(event.time)
     written = [decision for decision in found.entry.decisions if _concerns(decision, whom)]

@@ -15,6 +15,7 @@ from tests.builders import MARKET_KEY
 from tests.model.auditor import Auditor
 from tests.model.naive import EntryFields, NaiveMarket
 from tests.model.naive_offers import Timezones
+from tests.model.replayed import Replayed
 
 FACTS = Facts(market_key=MARKET_KEY)
 ALL_ZONES = pinned_zones()
@@ -53,6 +54,7 @@ class Both:
         self.zones = ZONES if model else ALL_ZONES
         self.engine = Engine("main", FACTS, self.zones)
         self.follower = Engine("main", FACTS, self.zones)
+        self.replayed = Replayed(FACTS, self.zones)
         self.naive = NaiveMarket(MARKET_KEY, Timezones(ZONES.names, ZONES.version))
         self.auditor = Auditor()
         self.seq = 0
@@ -74,6 +76,7 @@ class Both:
         decided = [as_fields(raw) for raw in raws]
         for raw in raws:
             self.follower.evolve(raw)
+        self.replayed.check(raws)
         self.auditor.follow(decided)
         if self.model:
             expected = self.naive.apply_body(self.seq, at_ns, publisher, family, body)

@@ -9,7 +9,7 @@ import pytest
 from events.record import parse_entry_id
 from services.ledger.diff import diff
 from services.ledger.evolving import Change
-from services.ledger.faults import BadQuestion, NotFound
+from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
 from services.ledger.history import parse_until
 from services.ledger.replay_states import replay_member, replay_named, replay_order
 from services.ledger.store import LedgerStore
@@ -213,3 +213,16 @@ def test_only_an_event_that_is_kept_can_be_left_out(tmp_path: Path) -> None:
             asked(store, "5.0.0")
         with pytest.raises(NotFound, match=r"there is no entry 77\.0\.0"):
             asked(store, "77.0.0")
+
+
+def test_a_history_that_cannot_be_applied_is_a_finding_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("g-9")
+
+    with archived(tmp_path, filled_and_cancelled()) as store:
+        monkeypatch.setattr("services.ledger.evolving.Engine.evolve", broken)
+        for ask in (lambda: diff(store, parse_until("1"), parse_until("6")), lambda: asked(store, "4")):
+            with pytest.raises(LedgerBroken, match=r"entry 1\.0\.0: it cannot follow .*KeyError"):
+                ask()

@@ -88,6 +88,12 @@ def test_what_no_table_has_is_explained_in_general() -> None:
     assert told not in DECISIONS.values()
 
 
+def test_words_that_stand_in_a_decision_are_told_in_the_letters_language() -> None:
+    told = DECISIONS["refund.closed"]
+    assert told.text("zh", {"refund": "r-1", "status": "settled"}) == "支付方对退款 r-1 的答复：已退款。"
+    assert told.text("en", {"refund": "r-1", "status": "settled"}).endswith("refund r-1: settled.")
+
+
 def test_money_is_told_as_people_read_it() -> None:
     assert (money(8_000, "CNY"), money(5, "CNY"), money(80, "JPY")) == ("80.00 CNY", "0.05 CNY", "80 JPY (minor units)")
 

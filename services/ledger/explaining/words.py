@@ -15,6 +15,8 @@ _TIMES: Final = frozenset(
 _MONEY: Final = frozenset({"payable_minor", "amount_minor", "price_minor"})
 _CENTS: Final = frozenset({"CNY", "USD", "EUR", "HKD", "GBP", "SGD", "TWD", "MYR", "THB"})
 """Currencies of which a hundred minor units are one; of others the amount is told in minor units."""
+_CHINESE: Final = {"open": "在售", "withdrawn": "已下架", "settled": "已退款", "failed": "退款失败"}
+"""How the few words that stand in a decision as they are read in Chinese."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -27,14 +29,15 @@ class Explanation(msgspec.Struct, frozen=True):
     def text(self, language: Language, fields: Mapping[str, Any]) -> str:
         """Return the sentence in a language, filled in."""
         template = self.en if language == "en" else self.zh
-        return template.format_map(_Filled(fields))
+        return template.format_map(_Filled(language, fields))
 
 
 class _Filled(dict[str, str]):
     """Fields as people read them; what a decision leaves out is a dash."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, language: Language, fields: Mapping[str, Any]) -> None:
         super().__init__()
+        self._language = language
         self._fields = fields
 
     def __missing__(self, name: str) -> str:
@@ -45,7 +48,7 @@ class _Filled(dict[str, str]):
             return format_time_ns(value)
         if name in _MONEY and isinstance(value, int):
             return money(value, str(self._fields.get("currency", "")))
-        return str(value)
+        return _CHINESE.get(str(value), str(value)) if self._language == "zh" and name == "status" else str(value)
 
 
 def money(amount_minor: int, currency: str) -> str:

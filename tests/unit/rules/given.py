@@ -3,8 +3,8 @@
     given(offer(), posted("o1")).when(paid("o1"), at=5).then("seat.confirmed")
 
 Times are seconds after the test's beginning. Whatever the engine decides is also compared with the naive model,
-the state that follows from the entries alone with the engine's own, and what an engine decides that stopped after some
-of the entries with what this one did.
+the state that follows from the entries alone with the engine's own, what is decided again of the entries with what
+they say, and what an engine decides that stopped after some of the entries with what this one did.
 """
 
 import functools
@@ -20,6 +20,7 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
 from tests.builders import SHOP, T0, JsonEvent, S, encode, encode_batch, family_of, market, play_market
 from tests.model.both import FACTS, ZONES, Both, as_fields
+from tests.model.replayed import Replayed
 
 P = ParamSpec("P")
 Decision = dict[str, Any]
@@ -64,6 +65,7 @@ class Scenario:
         """Start with a market that has seen nothing; without `model` only engines are compared with each other."""
         self.both = Both(model=model) if compared else None
         self.alone = Engine("main", FACTS, ZONES)
+        self.replayed = Replayed(FACTS, ZONES)
         self.seq = 0
         self.now_ns = T0
         self.entries: list[dict[str, Any]] = []
@@ -104,7 +106,9 @@ class Scenario:
             self.both.check_follower()
             return entries
         message = Message(seq=self.seq, at=self.now_ns, publisher=publisher, family=family, body=body)
-        return [as_fields(raw) for raw in self.alone.process(message)]
+        raws = self.alone.process(message)
+        self.replayed.check(raws)
+        return [as_fields(raw) for raw in raws]
 
     def restart(self, *, from_snapshot: bool = False) -> "Scenario":
         """Go on with an engine that was rebuilt from the entries, or from a snapshot."""

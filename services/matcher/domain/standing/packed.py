@@ -28,7 +28,7 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
     row_bytes: int
     window_h: int
     shards: list[bytes] = msgspec.field(default_factory=lambda: [b""])
-    """Keys with their rows, oldest first; below 512 bytes, which Python's own allocator serves without leaving holes."""
+    """Keys with their rows, oldest first; below 512 bytes, which Python's allocator serves without leaving holes."""
     mask: int = 0
     """The lowest bits of a key that say which shard holds it; one fewer where that many shards are not there yet."""
     count: int = 0
