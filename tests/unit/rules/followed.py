@@ -1,4 +1,4 @@
-"""Scenarios of families that the naive model does not know: entries, snapshots, crashes and replays lead to one state."""
+"""Scenarios of families that the naive model does not know: entries, snapshots, crashes, replays lead to one state."""
 
 from typing import Any
 
