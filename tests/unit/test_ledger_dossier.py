@@ -7,21 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from deploy.cli.main import main
+from events.decisions import SeatHeld
 from events.play_decisions import AssistHeld
 from events.record import Entry, encode_entry
 from services.ledger.acts import acts_file, read_acts
 from services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.check import verify_dossier
+from services.ledger.dossier.contents import Audience
 from services.ledger.dossier.opening import Reader, parts_for
 from services.ledger.dossier.plainzip import BadZip, build_zip, read_zip
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry
 from services.ledger.note import COSIGNATURE, SigningKey
-from tests.builders import T0, assist, bargain, claimed, play_market
+from tests.builders import T0, assist, bargain, claimed, encode, play_market, posted
 from tests.dispute_market import decided, signed_ledger
 from tests.dossier_tampering import TAMPERINGS, disputed_ledger, foreign_zips, made, resealed_dossiers
 from tests.ledger_records import MARKET, open_store
@@ -136,6 +139,30 @@ def test_what_a_suspicion_was_counted_from_is_shown_to_no_member() -> None:
     }
     assert seen == {"member": [False], "merchant": [True], "auditor": [True]}
     assert [part.is_open for part in parts_for(found, Reader("merchant", "shop-b"))] == [False]
+
+
+def test_an_event_that_names_somebody_else_too_is_shut_for_a_member() -> None:
+    event = msgspec.Raw(encode(posted("o1", "m-1", via="m-2"), T0))
+    seat = SeatHeld(
+        group="g1",
+        order="o1",
+        member="m-1",
+        offer="tea",
+        payable_minor=1,
+        currency="CNY",
+        hold_until=T0,
+        publisher="shop-a",
+    )
+    entry = Entry(seq=1, index=0, part=0, at=T0, publisher="shop-a", event=event, decisions=[seat])
+    found = FoundEntry(1, encode_entry(entry), entry)
+
+    def seen(audience: Audience, name: str) -> list[bool]:
+        reader = Reader(audience, name)
+        reader.learn([found])
+        return [part.is_open for part in parts_for(found, reader)]
+
+    assert (seen("member", "m-1"), seen("member", "m-2")) == ([False, True], [False, False])
+    assert (seen("merchant", "shop-a"), seen("merchant", "shop-b")) == ([True, True], [False, False])
 
 
 def test_the_same_request_gives_the_same_bytes(tmp_path: Path, log_key: SigningKey) -> None:
