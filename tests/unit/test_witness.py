@@ -195,5 +195,5 @@ def test_a_request_is_read_as_it_was_written() -> None:
 def test_a_ledger_that_is_told_of_a_witness_with_a_key_that_is_none_does_not_start(tmp_path: Path) -> None:
     told = {"service": "ledger", "market": "main", "nats_url": "", "user": "ledger", "data_dir": tmp_path}
     config = ServiceConfig(**told, witnesses={"http://127.0.0.1:1": LOG.verifier.text()})
-    with pytest.raises(ConfigError, match="the key of the witness at http://127.0.0.1:1"):
+    with pytest.raises(ConfigError, match="the key of the witness at http:"):
         Archiver(None, config, TrimPolicy())  # type: ignore[arg-type]
