@@ -275,7 +275,8 @@ class Restoration:
         self._missing.insert(
             0,
             f"events that the broker acknowledged after intake message {tip.through.seq} ({at}): their publishers send "
-            "them again, and what is archived of them gets its original outcome",
+            "them again, and what is archived of them gets its original outcome; an outcome told of a lost one "
+            f"does not hold, and its entry's name, after {entry_id(*tip.position)}, may be another's from now on",
         )
 
     def _undecided_of_last_message(self) -> int:

@@ -11,10 +11,10 @@ import pytest
 
 from deploy.cli.archive import archive, archived_entries, wait_until_archived
 from deploy.first_run import first_configuration, sample_offer, set_up_market
-from deploy.permissions import PROVISIONER
+from deploy.permissions import LEDGER, PROVISIONER
 from deploy.reach import http_get
 from deploy.restore import Act, Restoration, Restored
-from deploy.stack import Stack, StackPlan
+from deploy.stack import SERVICES, Stack, StackPlan
 from deploy.stack_files import StackError, free_service_port
 from events import subjects
 from events.market_decisions import MarketRestored
@@ -184,6 +184,24 @@ async def test_what_can_be_missing_is_all_that_came_after_what_is_archived(
         f"events that the broker acknowledged after intake message {restored.intake_message}"
     )
     assert restored.lost_events == 0
+
+
+async def test_what_was_acknowledged_and_not_archived_is_told_and_may_be_sent_again(plan: StackPlan) -> None:
+    without_ledger = dataclasses.replace(plan, services=tuple(name for name in SERVICES if name != LEDGER))
+    async with Stack(without_ledger, print) as stack, await client_of(stack) as client:
+        (told,) = await client.submit(order_event("late"))
+        assert told["kind"] == "seat.confirmed"
+    lose_the_disk(plan)
+    restored = await restore(plan)
+    # The matcher's own snapshot knows more than the ledger: evidence of what is missing, and in the way.
+    assert any("which the matcher had committed" in sentence for sentence in restored.may_be_missing)
+    assert len(restored.snapshots_set_aside) == 1
+    async with Stack(plan, print) as stack, await client_of(stack) as client:
+        (again,) = await client.submit(order_event("late"))
+        assert again["kind"] == "seat.confirmed"
+        assert again["entry"] != told["entry"]
+        await wait_until_archived(stack.data, stack.market, await stack.intake_last_seq())
+    check_ledger(plan)
 
 
 async def test_a_restoration_that_was_interrupted_goes_on(plan: StackPlan, lost: dict[str, dict[str, Any]]) -> None:

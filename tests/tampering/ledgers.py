@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ ENTRIES_PER_RECORD: Final = 40
 RECORDS_PER_APPEND: Final = 5
 KEPT_AT: Final = 0.8
 """At this share of the ledger somebody outside kept a checkpoint."""
+SERVER_RESTART_S: Final = 5.0
 TABLES: Final = {
     "events": ("stored_events", "ledger_events"),
     "tracking": ("tracking", "ledger_tracking"),
@@ -212,9 +214,17 @@ class PostgresLedgers:
         try:
             yield PostgresCopy(make_conninfo_url(self._server_url, name), self._folder)
         finally:
-            self._run(f"DROP DATABASE {name} WITH (FORCE)")
+            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _run(self, statement: str) -> None:
+        """Run a statement of the server's own, once more where the server restarts: seen once in 1,000 drops."""
+        try:
+            self._execute(statement)
+        except psycopg.OperationalError:
+            time.sleep(SERVER_RESTART_S)
+            self._execute(statement)
+
+    def _execute(self, statement: str) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             connection.execute(statement.encode())
 
