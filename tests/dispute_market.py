@@ -40,11 +40,11 @@ def at(seconds: int, event: JsonEvent) -> JsonEvent:
     return {**event, _AT: seconds}
 
 
-def decided(*events: JsonEvent, **configuration: Any) -> list[BuiltRecord]:
-    """The records of a market in which these events came, a second apart."""
+def decided(*events: JsonEvent, configured: JsonEvent | None = None, **configuration: Any) -> list[BuiltRecord]:
+    """The records of a market, `configured` or so, in which these events came, a second apart."""
     engine, records = Engine(MARKET, FACTS, ZONES), list[BuiltRecord]()
     at_ns = T0
-    for seq, event in enumerate((market(**configuration), *events), 1):
+    for seq, event in enumerate((configured or market(**configuration), *events), 1):
         event, family = dict(event), family_of(event)
         at_ns = max(at_ns + NS_PER_S, T0 + event.pop(_AT, 0) * NS_PER_S)
         publisher = _OFFICES.get(family, SHOP)

@@ -76,6 +76,13 @@ def one_byte_changed(raw: bytes, chance: random.Random) -> bytes:
     return raw[:at] + bytes([raw[at] ^ (1 << chance.randrange(8))]) + raw[at + 1 :]
 
 
+def zip_structure_changed(raw: bytes, chance: random.Random) -> bytes:
+    """Change a byte outside of every file: in a header, or in the directory at the end."""
+    begin = int.from_bytes(raw[-6:-2], "little")
+    at = chance.choice([chance.randrange(30), chance.randrange(begin, len(raw))])
+    return raw[:at] + bytes([raw[at] ^ (1 << chance.randrange(8))]) + raw[at + 1 :]
+
+
 def cut(raw: bytes, chance: random.Random) -> bytes:
     return raw[: chance.randrange(len(raw))]
 
@@ -109,6 +116,7 @@ def two_files_swapped(raw: bytes, chance: random.Random) -> bytes:
 
 TAMPERINGS: Final = (
     one_byte_changed,
+    zip_structure_changed,
     cut,
     padded,
     a_file_changed,
@@ -128,8 +136,10 @@ def resealed_dossiers(raw: bytes, key: SigningKey) -> dict[str, bytes]:
     def with_entry(**fields: object) -> bytes:
         return sealed_anew({**files, first: json.dumps({**entry, **fields}).encode()}, key)
 
-    part = entry["opened"][0]
-    told = {**part, "text": part["text"].replace("8000", "8001").replace("o1", "o7")}
+    part, *others = entry["opened"]
+    assert others, "an entry of which several parts are opened"
+    told = {**part, "text": part["text"].replace("o1", "o7")}
+    assert told != part
     stored = {**json.loads(files[text]), "content": "AAAA"}
     counted = json.loads(files[c.MANIFEST]) | {"entries": 1}
     return {
@@ -138,8 +148,11 @@ def resealed_dossiers(raw: bytes, key: SigningKey) -> dict[str, bytes]:
         "proof cut": with_entry(proof=entry["proof"][:-1]),
         "proof of short hashes": with_entry(proof=["AAAA", *entry["proof"][1:]]),
         "other name": with_entry(entry="1.2.3"),
-        "part told otherwise": with_entry(opened=[told]),
-        "part under another number": with_entry(opened=[{**part, "number": 1}]),
+        "part told otherwise": with_entry(opened=[told, *others]),
+        "part with another salt": with_entry(opened=[{**part, "salt": others[0]["salt"]}, *others]),
+        "parts under each other's number": with_entry(
+            opened=[{**others[0], "number": part["number"]}, {**part, "number": others[0]["number"]}, *others[1:]]
+        ),
         "part that is none": with_entry(opened=[{**part, "number": 99}]),
         "parts out of order": with_entry(opened=[*entry["opened"], part]),
         "unknown field": with_entry(more=1),

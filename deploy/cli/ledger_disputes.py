@@ -96,7 +96,7 @@ def _time(option: str, text: str) -> int:
 
 
 def _print_dispute(state: DisputeState) -> None:
-    deadline = state.next_deadline
+    deadline = state.deadline_ns
     when = f"next deadline {format_time_ns(deadline)}" if deadline is not None else "no deadline"
     late = f", OVERDUE: {' and '.join(state.overdue)}" if state.overdue else ""
     alike = f", same {' and '.join(state.alike)}" if state.alike else ""

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from events import subjects
-from services.bus.config import ServiceConfig
+from services.bus.config import ConfigError, ServiceConfig
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
@@ -63,8 +63,7 @@ class Archiver:
         self._building: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._checkpointer: Checkpointer | None = None
-        places = [WitnessPlace.parse(url, key) for url, key in config.witnesses.items()]
-        self.cosigning = Cosigning(places, self._consistency_proof)
+        self.cosigning = Cosigning(_witnesses(config), self._consistency_proof)
         self._is_ending = False
         self._appended_at_s = 0.0
         self.trimmer = IntakeTrimmer(broker, config.market, trim, lambda: self._tip)
@@ -289,3 +288,10 @@ class Archiver:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _witnesses(config: ServiceConfig) -> list[WitnessPlace]:
+    try:
+        return [WitnessPlace.parse(url, key) for url, key in config.witnesses.items()]
+    except LedgerError as error:
+        raise ConfigError(f"witnesses: {error}") from None

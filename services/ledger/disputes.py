@@ -20,7 +20,7 @@ Status = Literal["open", "proposed", "appealed", "resolved", "closed"]
 
 
 class DisputeState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One dispute as it stands; times in ns. `next_deadline` is the one that is awaited, None when none is."""
+    """One dispute as it stands; times in ns."""
 
     dispute: str
     about: About
@@ -41,6 +41,8 @@ class DisputeState(msgspec.Struct, kw_only=True, omit_defaults=True):
     verdict: Verdict | None = None
     remedy: Remedy | None = None
     appeal_until: int | None = None
+    deadline_ns: int | None = None
+    """The deadline that comes next."""
     overdue: list[str] = []
     """Deadlines that have passed: `answer`, `resolution`."""
     alike: list[str] = []
@@ -76,7 +78,7 @@ def dispute_queue(
         return sorted(_alike(_all(store, progress), model), key=lambda state: (-len(state.alike), state.opened_at_ns))
     pending = (state for state in _all(store, progress, forget=lambda state: state.status == "closed"))
     wanted = [state for state in pending if state.is_pending and (state.overdue or not overdue)]
-    return sorted(wanted, key=lambda state: (state.next_deadline or 0, state.opened_at_ns))
+    return sorted(wanted, key=lambda state: (state.deadline_ns or 0, state.opened_at_ns))
 
 
 def open_disputes_of(store: LedgerStore, member: str) -> list[str]:
@@ -91,12 +93,14 @@ def fold(states: dict[str, DisputeState], found: FoundEntry) -> None:
     """Add what an entry says of disputes."""
     for decision in found.entry.decisions:
         if isinstance(decision, dd.DisputeOpened):
-            states[decision.dispute] = _opened(found, decision)
+            states[decision.dispute] = opened = _opened(found, decision)
+            opened.deadline_ns = opened.next_deadline
             continue
         name = getattr(decision, "dispute", None)
         state = states.get(name) if isinstance(name, str) else None
         if state is not None:
             _change(state, decision)
+            state.deadline_ns = state.next_deadline
 
 
 def _opened(found: FoundEntry, decision: dd.DisputeOpened) -> DisputeState:

@@ -363,6 +363,28 @@ GROWN: Final[list[Event]] = [
 ]
 """Types that have gained fields since their full example was written, again with every field given."""
 
+GROWN_AGAIN: Final[list[Event]] = [
+    example(
+        market.MarketConfiguredEvent,
+        msgspec.structs.replace(
+            market_of(GROWN),
+            standing=member_standing.StandingTerms(
+                hold_points=100,
+                refuse_points=300,
+                warn_at=6,
+                limit_at=20,
+                ban_at=60,
+                warn_s=2_592_000,
+                limit_s=604_800,
+                ban_s=7_776_000,
+                memory_s=2_592_000,
+            ),
+        ),
+    ),
+]
+"""Types that had grown before, with what they have got since."""
+
+
 ADDED: Final[dict[str, Event]] = {
     "invitations": example(
         market.MarketConfiguredEvent,
@@ -444,28 +466,6 @@ ADDED: Final[dict[str, Event]] = {
     ),
 }
 """Fields that came after a type's first example, which never changes, or that exclude others; by a word for them."""
-
-
-GROWN_AGAIN: Final[list[Event]] = [
-    example(
-        market.MarketConfiguredEvent,
-        msgspec.structs.replace(
-            market_of(GROWN),
-            standing=member_standing.StandingTerms(
-                hold_points=100,
-                refuse_points=300,
-                warn_at=6,
-                limit_at=20,
-                ban_at=60,
-                warn_s=2_592_000,
-                limit_s=604_800,
-                ban_s=7_776_000,
-                memory_s=2_592_000,
-            ),
-        ),
-    ),
-]
-"""Types that had grown before, with what they have got since."""
 
 
 def name_of(event: Event) -> str:

@@ -53,7 +53,8 @@ def test_the_queue_names_whose_deadline_comes_first_first(tmp_path: Path) -> Non
         queue = dispute_queue(store)
         assert [state.dispute for state in queue] == ["d-2", "d-1"]
         assert (queue[1].answered, queue[1].evidence, queue[1].publisher) == (True, 1, "shop-a")
-        assert queue[0].next_deadline == queue[0].answer_until
+        assert queue[0].deadline_ns == queue[0].answer_until
+        assert queue[1].deadline_ns == queue[1].resolve_until
         assert dispute_queue(store, overdue=True) == []
         assert open_disputes_of(store, "m-1") == ["d-1"]
 

@@ -7,21 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from deploy.cli.main import main
+from events.decisions import SeatHeld
 from events.play_decisions import AssistHeld
 from events.record import Entry, encode_entry
 from services.ledger.acts import acts_file, read_acts
 from services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.check import verify_dossier
+from services.ledger.dossier.contents import Audience
 from services.ledger.dossier.opening import Reader, parts_for
 from services.ledger.dossier.plainzip import BadZip, build_zip, read_zip
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry
 from services.ledger.note import COSIGNATURE, SigningKey
-from tests.builders import T0
+from tests.builders import T0, assist, bargain, claimed, encode, play_market, posted
+from tests.dispute_market import decided, signed_ledger
 from tests.dossier_tampering import TAMPERINGS, disputed_ledger, foreign_zips, made, resealed_dossiers
 from tests.ledger_records import MARKET, open_store
 from tests.model.both import MARKET_KEY
@@ -79,6 +83,7 @@ def test_the_page_for_people_has_no_script_and_escapes_everything(tmp_path: Path
     page = read_zip(made(tmp_path, log_key))[c.INDEX].decode()
     assert "<script" not in page and "default-src 'none'" in page
     assert "dispute d-1 is upheld by cs-7" in page
+    assert "争议 d-1 已有处理结果" in page and "Dispute d-1 was resolved" in page
 
 
 def test_an_outsiders_name_never_becomes_markup() -> None:
@@ -107,7 +112,7 @@ def test_an_outsiders_name_never_becomes_markup() -> None:
         claimed_at=nasty,
         cause=nasty,
         outcome=[nasty],
-        reasons=[],
+        why=[nasty],
         opened=1,
         shut=1,
     )
@@ -134,6 +139,30 @@ def test_what_a_suspicion_was_counted_from_is_shown_to_no_member() -> None:
     }
     assert seen == {"member": [False], "merchant": [True], "auditor": [True]}
     assert [part.is_open for part in parts_for(found, Reader("merchant", "shop-b"))] == [False]
+
+
+def test_an_event_that_names_somebody_else_too_is_shut_for_a_member() -> None:
+    event = msgspec.Raw(encode(posted("o1", "m-1", via="m-2"), T0))
+    seat = SeatHeld(
+        group="g1",
+        order="o1",
+        member="m-1",
+        offer="tea",
+        payable_minor=1,
+        currency="CNY",
+        hold_until=T0,
+        publisher="shop-a",
+    )
+    entry = Entry(seq=1, index=0, part=0, at=T0, publisher="shop-a", event=event, decisions=[seat])
+    found = FoundEntry(1, encode_entry(entry), entry)
+
+    def seen(audience: Audience, name: str) -> list[bool]:
+        reader = Reader(audience, name)
+        reader.learn([found])
+        return [part.is_open for part in parts_for(found, reader)]
+
+    assert (seen("member", "m-1"), seen("member", "m-2")) == ([False, True], [False, False])
+    assert (seen("merchant", "shop-a"), seen("merchant", "shop-b")) == ([True, True], [False, False])
 
 
 def test_the_same_request_gives_the_same_bytes(tmp_path: Path, log_key: SigningKey) -> None:
@@ -287,3 +316,16 @@ def test_an_act_that_was_changed_or_taken_out_shows(run: Run, tmp_path: Path, lo
     ):
         path.write_bytes(b"".join(changed))
         assert run("acts", "--data", str(tmp_path))[0] == 1
+
+
+def test_a_dispute_about_an_assist_comes_with_its_play_and_no_other_assist(tmp_path: Path) -> None:
+    events = (
+        bargain(),
+        assist(member="h-1", assist="a-1"),
+        assist(member="h-2", assist="a-2"),
+        claimed("a-1", "h-1", about="assist", play="b1"),
+    )
+    key = signed_ledger(tmp_path, decided(*events, configured=play_market()))
+    raw = made(tmp_path, key, audience="auditor")
+    assert verify_dossier(raw, key.verifier).entries == 3
+    assert b"a-2" not in raw

@@ -6,11 +6,14 @@ from typing import Final
 
 import pytest
 
+from services.bus.config import ConfigError, ServiceConfig
+from services.ledger.archiver import Archiver
 from services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from services.ledger.faults import LedgerError
 from services.ledger.log_key import ensure_witness_key
 from services.ledger.merkle import consistency_proof, leaf_hash, root
 from services.ledger.note import COSIGNATURE, NoteError, SigningKey, VerifierKey, cosigned_at_s, open_note
+from services.ledger.trim import TrimPolicy
 from services.ledger.witness.look import check_memory
 from services.ledger.witness.memory import WitnessMemory
 from services.ledger.witness.request import PROOF_LINES_MAX, encode_request, parse_request
@@ -187,3 +190,10 @@ def test_a_request_is_read_as_it_was_written() -> None:
     proof = consistency_proof(5, LEAVES)
     found = parse_request(encode_request(5, proof, note(40)))
     assert (found.old_size, list(found.proof), found.note.decode()) == (5, proof, note(40))
+
+
+def test_a_ledger_that_is_told_of_a_witness_with_a_key_that_is_none_does_not_start(tmp_path: Path) -> None:
+    told = {"service": "ledger", "market": "main", "nats_url": "", "user": "ledger", "data_dir": tmp_path}
+    config = ServiceConfig(**told, witnesses={"http://127.0.0.1:1": LOG.verifier.text()})
+    with pytest.raises(ConfigError, match="the key of the witness at http:"):
+        Archiver(None, config, TrimPolicy())  # type: ignore[arg-type]

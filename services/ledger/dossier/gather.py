@@ -1,11 +1,12 @@
 """What a dossier is asked to be about, which entries concern that, and whose it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
 from events import dispute_decisions as dd
+from events import play_decisions as p
 from services.ledger.dossier import contents as c
 from services.ledger.faults import BadQuestion, NotFound
 from services.ledger.history import FoundEntry, entries_of
@@ -33,12 +34,29 @@ def concerned(store: LedgerStore, request: DossierRequest) -> list[FoundEntry]:
     if request.kind == "dispute":
         for order in _named(found.values(), "order", dd.DisputeOpened):
             found |= {entry.position: entry for entry in entries_of(store, "order", order)}
+        for opened in _openings(found.values()):
+            found |= {entry.position: entry for entry in _of_play(store, opened)}
     if request.kind != "group":
         for group in _named(found.values(), "group"):
             found |= {entry.position: entry for entry in entries_of(store, "group", group)}
     if len(found) > c.ENTRIES_MAX:
         raise BadQuestion(f"{len(found)} entries concern {request.kind} {request.name}: at most {c.ENTRIES_MAX} fit")
     return [found[position] for position in sorted(found)]
+
+
+def _openings(entries: Iterable[FoundEntry]) -> list[dd.DisputeOpened]:
+    return [each for found in entries for each in found.entry.decisions if isinstance(each, dd.DisputeOpened)]
+
+
+def _of_play(store: LedgerStore, opened: dd.DisputeOpened) -> Iterator[FoundEntry]:
+    """Yield the entries of the play that a dispute is about; of one assist's dispute those of that assist alone."""
+    if opened.play is None:
+        return
+    for found in entries_of(store, "play", opened.play):
+        decisions = found.entry.decisions
+        is_whole = opened.about == "play" or any(isinstance(each, p.PlayOpened | p.PlayClosed) for each in decisions)
+        if is_whole or any(getattr(each, "assist", None) == opened.disputed for each in decisions):
+            yield found
 
 
 def _named(entries: Iterable[FoundEntry], field: str, kind: type = object) -> list[str]:

@@ -20,6 +20,8 @@ from services.ledger.dossier.gather import DossierRequest, concerned, reader_of
 from services.ledger.dossier.opening import Part, Reader, event_of, parts_for
 from services.ledger.dossier.page import ToldEntry, ToldText, explanation, index_page
 from services.ledger.dossier.plainzip import build_zip
+from services.ledger.explaining.table import explanation_of
+from services.ledger.explaining.words import LANGUAGES
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
 from services.ledger.history import FoundEntry, read_record
 from services.ledger.lean import EntryPosition, decode_lean_record
@@ -170,7 +172,7 @@ class _Writer:
             claimed_at=event.time if sees_event and event is not None else None,
             cause=cause,
             outcome=[_in_words(decision, self.reader) for decision in seen],
-            reasons=[str(decision.reason) for decision in seen if isinstance(decision, d.Refused)],
+            why=list(dict.fromkeys(each for decision in seen for each in _explained(decision))),
             opened=sum(part.is_open for part in parts),
             shut=sum(not part.is_open for part in parts),
         )
@@ -228,6 +230,13 @@ def _event_schemas() -> dict[str, schemas.Schema]:
 @cache
 def _decision_schemas() -> dict[str, schemas.Schema]:
     return schemas.decision_schemas()
+
+
+def _explained(decision: d.AnyDecision) -> Iterable[str]:
+    """Yield why a decision was made, in each language; the explanations name no threshold and nobody else."""
+    told, fields = explanation_of(decision), msgspec.structs.asdict(decision)
+    rule = f" (RULES.md {told.rule})" if told.rule else ""
+    yield from (f"{told.text(language, fields)}{rule}" for language in LANGUAGES)
 
 
 def _in_words(decision: d.AnyDecision, reader: Reader) -> str:

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.dossier.contents import Manifest
 
@@ -26,7 +25,8 @@ class ToldEntry(msgspec.Struct, kw_only=True):
     claimed_at: str | None
     cause: str
     outcome: list[str]
-    reasons: list[str]
+    why: list[str]
+    """Why each decision that the reader sees was made, in English and Chinese, as `ledger why` explains it."""
     opened: int
     shut: int
 
@@ -49,7 +49,7 @@ def explanation(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequenc
         claimed = f" (its event says {told.claimed_at})" if told.claimed_at else ""
         lines.append(f"{format_time_ns(told.at_ns)}{claimed}  entry {told.entry}: {told.cause}")
         lines += [f"    -> {each}" for each in told.outcome]
-        lines += [f"       {sentence(reason)} {sentence(reason, 'zh')}" for reason in told.reasons]
+        lines += [f"       {each}" for each in told.why]
         if told.shut:
             lines.append(f"    {told.shut} parts concern others and stay shut; the log commits to them.")
     lines += ["", *(f"text {text.commitment}: {text.state}" for text in texts)]
@@ -79,7 +79,7 @@ def index_page(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequence
 
 def _row(told: ToldEntry) -> str:
     outcome = "".join(f"<li>{_safe(each)}</li>" for each in told.outcome)
-    why = "".join(f"<li>{_safe(sentence(r))} {_safe(sentence(r, 'zh'))}</li>" for r in told.reasons)
+    why = "".join(f"<li>{_safe(each)}</li>" for each in told.why)
     shut = f'<p class="shut">{told.shut} parts stay shut.</p>' if told.shut else ""
     claimed = f"<br><small>claimed {_safe(told.claimed_at)}</small>" if told.claimed_at else ""
     return (

@@ -1,4 +1,4 @@
-"""Scenarios of families that the naive model does not know: entries alone, snapshots and crashes lead to the same."""
+"""Scenarios of families that the naive model does not know: entries, snapshots, crashes, replays lead to one state."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
 from tests.builders import JsonEvent, family_of, market
 from tests.model.both import FACTS, ZONES, as_fields, canonical
+from tests.model.replayed import Replayed
 from tests.unit.rules.given import CRASHES_TRIED, Scenario
 
 
@@ -15,6 +16,7 @@ class FollowedScenario(Scenario):
     def __init__(self) -> None:
         super().__init__(compared=False)
         self.follower = Engine("main", FACTS, ZONES)
+        self.replayed = Replayed(FACTS, ZONES)
 
     def _feed(self, publisher: str, family: str, body: bytes) -> list[dict[str, Any]]:
         self.seq += 1
@@ -24,6 +26,7 @@ class FollowedScenario(Scenario):
         for raw in raws:
             self.follower.evolve(raw)
         assert canonical(self.follower) == canonical(self.alone)
+        self.replayed.check(raws)
         for kept in range(min(len(raws), CRASHES_TRIED) + 1):
             self._check_crash(before, message, raws, kept)
         return [as_fields(raw) for raw in raws]

@@ -24,6 +24,7 @@ from tests.builders import (
     posted,
     refund_settled,
     resolved,
+    sanctioned,
     ticked,
     withdrawn,
 )
@@ -353,6 +354,25 @@ def test_an_assist_that_counts_cannot_be_counted_and_one_that_is_void_cannot_be_
 
 def test_an_invitation_is_disputed_while_it_is_remembered() -> None:
     given_followed(claimed("i-1", "m-1", about="invitation")).then_refused(Reason.SUBJECT_UNKNOWN)
+
+
+# Sanctions
+
+
+def test_only_a_sanction_in_force_is_disputed_and_reinstating_its_member_waits_for_a_second_person() -> None:
+    scenario = given_followed(disputes={"second_approver": ["reinstate"]})
+    claim = claimed("4.0.0", "m-1", about="sanction")
+    scenario.when(claim).then_refused(Reason.SUBJECT_UNKNOWN)
+    scenario.when(sanctioned("m-1", "banned"))
+    scenario.when(claimed("4.0.0", "m-1", about="sanction")).when(answered(party="platform"))
+    other = resolved("member_reinstated", remedy={"member": "m-2"})
+    scenario.when(other).then_refused(Reason.NOT_CONCERNED)
+    scenario.when(resolved("member_reinstated")).then("dispute.proposed")
+    scenario.when(resolved("member_reinstated", actor="cs-8")).then("dispute.resolved", "member.reinstated")
+    reinstated = scenario.one("member.reinstated")
+    assert (reinstated["was"], reinstated["cause"], reinstated["ticket"]) == ("banned", "operator", "d-1")
+    scenario.when(appealed()).when(resolved("member_reinstated", actor="cs-9"))
+    scenario.then_refused(Reason.NOT_SANCTIONED)
 
 
 # Who is told

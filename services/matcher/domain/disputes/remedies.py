@@ -6,6 +6,7 @@ from typing import Final, Literal
 from events import decisions as d
 from events.assist import AssistVoided
 from events.dispute import DisputeResolved, Remedy
+from events.member_standing import MemberReinstated
 from events.reasons import Reason
 from events.refund import of_resolution, refund_id
 from events.times import NS_PER_S
@@ -15,6 +16,7 @@ from services.matcher.domain.disputes.book import Dispute
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
 from services.matcher.domain.plays.reviewing import plan_review
+from services.matcher.domain.standing.telling import plan_reinstatement
 from services.matcher.domain.state import Group, Order
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
@@ -175,8 +177,13 @@ def _assist(verdict: Literal["void", "count"]) -> Plan:
     return plan
 
 
-def _unavailable(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> BringAbout:  # noqa: ARG001
-    raise Refusal(Reason.REMEDY_UNSUITED)
+def _reinstatement(turn: Turn, dispute: Dispute, remedy: Remedy, resolution: DisputeResolved) -> BringAbout:
+    if remedy.member not in (None, dispute.member):
+        raise Refusal(Reason.NOT_CONCERNED)
+    act = MemberReinstated(
+        member=dispute.member, actor=resolution.actor, reason=resolution.reason, ticket=dispute.dispute
+    )
+    return plan_reinstatement(turn, act)
 
 
 PLANS: Final[dict[str, Plan]] = {
@@ -184,6 +191,6 @@ PLANS: Final[dict[str, Plan]] = {
     "seat": _seat,
     "assist_counted": _assist("count"),
     "assist_voided": _assist("void"),
-    "member_reinstated": _unavailable,
+    "member_reinstated": _reinstatement,
 }
 """By the remedy's kind."""

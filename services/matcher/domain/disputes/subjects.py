@@ -10,6 +10,7 @@ from services.matcher.domain import state as s
 from services.matcher.domain.plays import state as plays
 from services.matcher.domain.plays.hashed import NOTHING, assist_key, helper_key
 from services.matcher.domain.plays.state import Play
+from services.matcher.domain.standing.asking import standing_of
 from services.matcher.domain.state import Order, State
 from services.matcher.domain.terms import Refusal
 
@@ -100,6 +101,13 @@ def _told(_: State, data: DisputeOpened) -> Subject:
     return Subject(None if data.happened_at is None else parse_time_ns(data.happened_at))
 
 
+def _sanction(state: State, data: DisputeOpened) -> Subject:
+    # A member has one sanction at a time: `disputed` names the entry that it was told in.
+    if standing_of(state, data.member, state.now) is None:
+        raise Refusal(Reason.SUBJECT_UNKNOWN)
+    return _told(state, data)
+
+
 FINDERS: Final[dict[str, Callable[[State, DisputeOpened], Subject]]] = {
     "order": _order,
     "group": _group,
@@ -107,6 +115,6 @@ FINDERS: Final[dict[str, Callable[[State, DisputeOpened], Subject]]] = {
     "assist": _assist,
     "invitation": _invitation,
     "notice": _told,
-    "sanction": _told,
+    "sanction": _sanction,
 }
 """By what a dispute can be about."""

@@ -1,12 +1,12 @@
 """Rules of standing: doubts are told, rungs are climbed, sanctions end, operators and members speak (RULES.md)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from events import play_decisions as p
 from events import standing_decisions as d
 from events.limits import DURATION_MAX_S, SEATS_PER_PAGE
-from events.member_standing import MemberReinstatedEvent, MemberReportedEvent, MemberSanctionedEvent
+from events.member_standing import MemberReinstated, MemberReinstatedEvent, MemberReportedEvent, MemberSanctionedEvent
 from events.reasons import Reason
 from events.record import entry_id
 from events.times import NS_PER_S
@@ -71,20 +71,23 @@ def sanction(turn: Turn, event: MemberSanctionedEvent) -> None:
 
 def reinstate(turn: Turn, event: MemberReinstatedEvent) -> None:
     """Undo a member's sanction, and forget what led to it."""
-    data = event.data
+    plan_reinstatement(turn, event.data)()
+
+
+def plan_reinstatement(turn: Turn, data: MemberReinstated) -> Callable[[], None]:
+    """Return what decides a reinstatement, which cannot fail any more. Raises Refusal when there is nothing to undo."""
     record = turn.state.standing.ledge.records.get(data.member)
     if record is None or not (record.rung or record.strikes):
         raise Refusal(Reason.NOT_SANCTIONED)
-    turn.emit(
-        d.MemberReinstated(
-            member=data.member,
-            cause="operator",
-            was=WORDS.get(record.rung),
-            actor=data.actor,
-            reason=data.reason,
-            ticket=data.ticket,
-        )
+    decision = d.MemberReinstated(
+        member=data.member,
+        cause="operator",
+        was=WORDS.get(record.rung),
+        actor=data.actor,
+        reason=data.reason,
+        ticket=data.ticket,
     )
+    return lambda: turn.emit(decision)
 
 
 def evidence_of(record: Record) -> list[str]:
