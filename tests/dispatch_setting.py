@@ -20,11 +20,11 @@ from services.notifier.channels.email import EmailCourier
 from services.notifier.channels.webhook import GIVE_UP_AFTER_S, WebhookCourier
 from services.notifier.channels.wechat import WechatCourier
 from services.notifier.dispatch.clock import Clock, SystemClock
+from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.courier import Courier, Message
 from services.notifier.dispatch.dispatcher import Dispatcher, DispatchRules, Line
 from services.notifier.dispatch.routing import Route
 from services.notifier.dispatch.store import Store
-from services.notifier.dispatch.worker import Pace
 from services.notifier.policy.judge import MarketRules
 from services.notifier.policy.purposes import Kind, Notice, Purpose
 from services.notifier.settings import EmailSettings, WebhookSettings, WechatSettings, WechatTemplate

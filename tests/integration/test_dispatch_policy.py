@@ -247,7 +247,7 @@ async def test_a_mail_server_that_is_down_keeps_its_backlog_on_disk_and_drains_w
             seq = await setting.write(*(refund(1 + at) for at in range(30)))
             await running.has_taken_in(seq)
             await until(lambda: len(hook.posted) == 30, "others flow")
-            await until(lambda: running.dispatcher.workers[0].tally.pauses >= 1, "the channel pauses as a whole")
+            await until(lambda: running.dispatcher.workers[0].condition.pauses >= 1, "the channel pauses as a whole")
             await running.is_done(waiting=30)
             assert running.dispatcher.workers[0].tally.dead == 0
         async with peer.up(), dispatching(setting, lines[:1], clock) as running:

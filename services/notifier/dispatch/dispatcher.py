@@ -15,13 +15,14 @@ from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
 from services.bus.journal_stream import describe
 from services.notifier.dispatch.clock import Clock
+from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.courier import Courier
 from services.notifier.dispatch.dead_letters import dead_letter_count
 from services.notifier.dispatch.publishing import FactPublisher
 from services.notifier.dispatch.routing import Route, waiting_row, waiting_rows
 from services.notifier.dispatch.rows import EndpointState, Waiting
 from services.notifier.dispatch.store import Store
-from services.notifier.dispatch.worker import ChannelWorker, Pace
+from services.notifier.dispatch.worker import ChannelWorker
 from services.notifier.policy.choices import Choices
 from services.notifier.policy.judge import MarketRules, Suppress, Verdict, judge
 from services.notifier.policy.known import Change, KnownMarket
@@ -118,11 +119,11 @@ class Dispatcher:
     def check_channels(self) -> Check:
         """Return how the channels are doing; a channel that is down is no fault of the notifier."""
         told = [
-            f"{worker.name} is switched off: {worker.state.why}"
-            if worker.state.disabled_at_ns is not None
-            else f"{worker.name}: {worker.trouble}"
+            f"{worker.name} is switched off: {worker.condition.state.why}"
+            if worker.condition.state.disabled_at_ns is not None
+            else f"{worker.name}: {worker.condition.trouble}"
             for worker in self.workers
-            if worker.trouble is not None or worker.state.disabled_at_ns is not None
+            if worker.condition.trouble is not None or worker.condition.state.disabled_at_ns is not None
         ]
         if self.publisher.trouble is not None:
             told.append(f"facts are not published: {self.publisher.trouble}")
