@@ -48,10 +48,10 @@ def webhook_line(peer: WebhookPeer, name: str = "shop-a", **settings: Any) -> Li
     return Line(courier, route, Pace(per_s=found.per_s, give_up_after_s=GIVE_UP_AFTER_S))
 
 
-def email_line(peer: MailPeer, digest_window_s: int = 0, **settings: Any) -> Line:
+def email_line(peer: MailPeer, digest_window_s: int = 0, texts: Texts | None = None, **settings: Any) -> Line:
     """Mail through a local server."""
     found = EmailSettings(host="127.0.0.1", port=peer.port, sender="shop@example.com", tls="none", **settings)
-    courier = EmailCourier(found, None, Texts(), MARKET)
+    courier = EmailCourier(found, None, texts or Texts(), MARKET)
     route = Route(channel="email", purposes=EVERYTHING, address_kind="email", digest_window_s=digest_window_s)
     return Line(courier, route)
 

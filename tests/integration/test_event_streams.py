@@ -53,7 +53,7 @@ async def door(setting: Setting) -> AsyncIterator[Door]:
     streams = ResultStreams(service, MARKET, NOTIFIER)
     streams.start()
     store = Store(setting.config().data_dir, MARKET)
-    server = MemberDoor(MARKET, KEY, streams, store, HttpSettings(streams_max=3), now_s=lambda: NOW_S).server()
+    server = MemberDoor(MARKET, KEY, streams, store, HttpSettings(port=0, streams_max=3), now_s=lambda: NOW_S).server()
     await server.start()
     yield Door(server, streams, store, service)
     await server.stop()

@@ -136,6 +136,10 @@ class Dispatcher:
         begun_at_ns = await self._store.do(lambda: outbox.begun_at_ns(self._clock.now_ns()))
         self._since_ns = self._rules.since_ns if self._rules.since_ns is not None else begun_at_ns
         await self._remember()
+        channels = [line.courier.name for line in self._lines]
+        buried = await self._store.do(lambda: outbox.bury_strangers(channels, self._clock.now_ns()))
+        if buried:
+            _log.warning("%d notices are dead letters now: their channels are not configured any more", buried)
         self._tasks = [
             asyncio.create_task(self._follow(), name=f"notifier dispatch {self._market}"),
             asyncio.create_task(self.publisher.run(), name=f"notifier facts {self._market}"),

@@ -40,10 +40,6 @@ class FactLog:
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM facts WHERE n <= ?", (through,))
 
-    def facts_waiting(self) -> int:
-        """Return how many facts are not published yet."""
-        return int(self.database.connection.execute("SELECT count(*) FROM facts").fetchone()[0])
-
     def data_of(self, row: Waiting) -> NoticeData:
         """Return what every fact says of a notice; whoever says it adds what became of it."""
         data = notice_data(row.notice, row.id, row.channel, self.position.seq)

@@ -12,7 +12,7 @@ from services.bus.journal import JournalPosition
 from services.notifier.dispatch.claiming import Claiming
 from services.notifier.dispatch.database import note
 from services.notifier.dispatch.rows import DeadLetter, Ended, EndKind, Held, Waiting
-from services.notifier.dispatch.tables import delete_waiting, insert_waiting, write_choices
+from services.notifier.dispatch.tables import delete_waiting, insert_waiting, select_waiting, write_choices
 from services.notifier.policy.choices import Choices, after_use
 from services.notifier.policy.facts import under
 from services.notifier.policy.known import Change
@@ -64,18 +64,24 @@ class Outbox(Claiming):
             note(connection, "hash", position.hash)
         self.position = position
 
-    def add(self, rows: Sequence[Waiting]) -> None:
-        """Store notices that no record caused."""
-        with self.database.transaction() as connection:
-            for row in rows:
-                insert_waiting(connection, row)
-
     def waiting(self) -> dict[str, int]:
         """Return how many notices wait, by channel."""
         rows = self.database.connection.execute("SELECT channel, count(*) FROM notices GROUP BY channel")
         return {str(channel): int(count) for channel, count in rows}
 
     # What became of it.
+
+    def bury_strangers(self, channels: Sequence[str], now_ns: int) -> int:
+        """Put notices of channels that there are no longer among the dead letters, and return how many there were."""
+        known = ", ".join("?" * len(channels))
+        with self.database.transaction() as connection:
+            rows = select_waiting(connection, f"channel NOT IN ({known})", tuple(channels))
+            for row in rows:
+                data = self.data_of(row)
+                data.why = f"the channel {row.channel} is not in the configuration any more"
+                self._bury(connection, row, data, now_ns)
+                delete_waiting(connection, row)
+        return len(rows)
 
     def finish(self, ended: Sequence[Ended]) -> None:
         """Write down what became of messages, with a fact for each of their notices, all or nothing."""
