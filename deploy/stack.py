@@ -33,6 +33,7 @@ from deploy.stack_files import (
     StackError,
     config_directory,
     data_lock,
+    ensure_link_key,
     ensure_market_key,
     ensure_tokens,
     forget_address,
@@ -248,6 +249,7 @@ class Stack:
             http_host=HOST,
             http_port=self._http_port if is_gateway else 0,
             tokens_file=ensure_tokens(self.data, self.plan.publishers) if is_gateway else None,
+            link_key_file=ensure_link_key(self.data, self.market) if is_gateway else None,
             peers={peer: url for peer, url in urls.items() if peer != name} if is_gateway else {},
             log_host=self.plan.log_host,
         )

@@ -14,6 +14,7 @@ import msgspec
 
 from deploy.broker_config import HOST
 from deploy.identity import keys_directory
+from events.link import link_key
 from services.bus.config import ServiceConfig
 from services.matcher.gateway.tokens import hash_token
 
@@ -138,6 +139,14 @@ def ensure_market_key(data: Path, market: str) -> Path:
     if not path.exists():
         path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         write_private(path, f"{secrets.token_hex(MARKET_KEY_BYTES)}\n".encode())
+    return path
+
+
+def ensure_link_key(data: Path, market: str) -> Path:
+    """Return the file with the key of the market's share links, in hexadecimal, derived from the market's key."""
+    market_key = bytes.fromhex(ensure_market_key(data, market).read_text(encoding="ascii").strip())
+    path = keys_directory(data) / f"links-{market}.key"
+    write_private(path, f"{link_key(market_key).hex()}\n".encode())
     return path
 
 

@@ -47,8 +47,8 @@ class InvitationRules(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False
     limit_after: PerDay = 10
     refusals_window_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 7 * 86_400
     limit_s: DurationS = 7 * 86_400
-    capacity: Capacity = 5_000_000
-    """How many allowed invitations are remembered, each as long as its event could be sent again."""
+    capacity: Capacity = 1_000_000
+    """How many allowed invitations are remembered, each as long as its event could be sent again: 0.9 KiB each."""
 
 
 class MoneyLimit(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -100,8 +100,8 @@ class MarketConfigured(Data, kw_only=True):
     invitations: InvitationRules | None = None
     """None: the defaults."""
     participation: Participation | None = None
-    member_capacity: Capacity = 5_000_000
-    """How many members' choices are kept."""
+    member_capacity: Capacity = 2_000_000
+    """How many members' choices are kept: 0.4 KiB each."""
     new_member_s: DurationS = 7 * 86_400
     """How long a registered member counts as new."""
     secret_commitment: Sha256Hex | None = None

@@ -102,13 +102,14 @@ class PlayTicketed(Decision, tag="play.ticketed", kw_only=True):
 
 
 class PlayWon(Decision, tag="play.won", kw_only=True):
-    """A member won a prize, or unlocked a reward. `draw` is the number of the draw, from 1."""
+    """A member won a prize, or unlocked a reward. `draw` is the number of the draw, from 1, of `draws` in all."""
 
     play: str
     form: str
     member: str | None = None
     prize: str
     draw: int | None = None
+    draws: int | None = None
     helpers: int
     publisher: str
 

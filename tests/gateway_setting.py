@@ -76,6 +76,7 @@ class Setting:
     stack: AsyncExitStack
     gateways: list[Gateway] = field(default_factory=list)
     peers: dict[str, str] = field(default_factory=dict)
+    link_key_file: Path | None = None
 
     def config(self) -> ServiceConfig:
         tokens = self.data / "tokens.json"
@@ -88,6 +89,7 @@ class Setting:
             nkey_seed_file=load_identity(self.data, "gateway").seed_file,
             data_dir=self.data / "gateway",
             tokens_file=tokens,
+            link_key_file=self.link_key_file,
             peers=self.peers,
         )
 

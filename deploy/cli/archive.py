@@ -12,6 +12,7 @@ from deploy.permissions import LEDGER
 from deploy.stack_files import logs_directory
 from deploy.supervisor import last_line
 from events.decisions import Closing
+from events.play_decisions import PlayClosed, PlayWon
 from events.record import Entry, Record, decode_entry, decode_record
 from services.ledger.faults import LedgerError
 from services.ledger.store import LedgerStore
@@ -87,12 +88,12 @@ def is_complete(record: Record, before: Record | None) -> bool:
     """Tell whether a record ends with the last entry that its last message caused.
 
     A record may split a batch; timers may be due before its last event, and the entry that closes a large group be
-    followed by more pages of its seats.
+    followed by more pages of its seats, that of a lottery by its draws.
     """
     through = record.through
     final = decode_entry(record.entries[-1])
     closings = [decision for decision in final.decisions if isinstance(decision, Closing)]
-    if any(closing.page < closing.pages for closing in closings):
+    if any(closing.page < closing.pages for closing in closings) or _is_drawing(final):
         return False
     nearby = [*(before.entries if before is not None else ()), *record.entries]
     for entry in map(decode_entry, reversed(nearby)):
@@ -101,3 +102,11 @@ def is_complete(record: Record, before: Record | None) -> bool:
         if entry.publisher is not None:
             return True
     return False
+
+
+def _is_drawing(final: Entry) -> bool:
+    """Tell whether draws follow an entry: it closes a lottery, or draws prizes and not the last."""
+    drawn = [won for won in final.decisions if isinstance(won, PlayWon) and won.draw is not None]
+    if drawn:
+        return drawn[-1].draw != drawn[-1].draws
+    return any(isinstance(closed, PlayClosed) and closed.winners for closed in final.decisions)

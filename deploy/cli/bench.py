@@ -28,6 +28,12 @@ def notifier(as_json: JsonOption = False) -> None:
     _run("notifier", as_json)
 
 
+@bench_app.command()
+def plays(as_json: JsonOption = False) -> None:
+    """Assists and joins decided a second without a broker, and memory of an assist."""
+    _run("plays", as_json)
+
+
 def _run(name: str, as_json: bool) -> None:
     try:
         module = importlib.import_module(f"tests.bench.bench_{name}")

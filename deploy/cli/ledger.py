@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deploy.cli.ledger_log import KeyOption, add_log_commands, tree_keys
+from deploy.cli.ledger_plays import add_play_commands
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -79,13 +80,14 @@ def show_command(
     group: Annotated[str | None, typer.Option("--group", help="A group.")] = None,
     member: Annotated[str | None, typer.Option("--member", help="A member.")] = None,
     order: Annotated[str | None, typer.Option("--order", help="An order.")] = None,
+    play: Annotated[str | None, typer.Option("--play", help="A play.")] = None,
     until: UntilOption = None,
     data: DataOption = DEFAULT_DATA,
     market: MarketOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every entry that concerns a group, a member or an order, in order; of a member also what it was told."""
-    kind, name = _one_of(group=group, member=member, order=order)
+    """Show every entry that concerns a group, a member, an order or a play; of a member also what it was told."""
+    kind, name = _one_of(group=group, member=member, order=order, play=play)
     with _ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
         notices = notices_of_member(store, name) if kind == "member" else None
@@ -180,7 +182,7 @@ def _until(text: str | None) -> Until:
 def _one_of(**named: str | None) -> tuple[EntityKind, str]:
     given = [(kind, name) for kind, name in named.items() if name is not None]
     if len(given) != 1:
-        raise CommandError("name one of --group, --member and --order")
+        raise CommandError("name one of --group, --member, --order and --play")
     kind, name = given[0]
     return kind, name  # type: ignore[return-value]  # the callers' keywords are entity kinds
 
@@ -316,3 +318,4 @@ def _print_audit(report: AuditReport) -> None:
 
 
 add_log_commands(ledger_app, _ledger)
+add_play_commands(ledger_app, _ledger)

@@ -16,6 +16,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     `user` is the NATS user, whose inboxes lie under `_INBOX.<user>.`; `nkey_seed_file` holds its seed.
     `market_key_file` holds the 32-byte key of the market in hexadecimal (matcher and ledger only).
+    `link_key_file` holds the derived key with which the gateway checks share links.
     `health_port` serves /healthz and /metrics on loopback; `http_port` is the gateway's public API.
     `peers` maps service names to their health URL; the gateway's own /healthz and /metrics sum them up.
     `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL. `log_host` begins the name under which the
@@ -33,6 +34,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     http_host: str = "127.0.0.1"
     http_port: int = 0
     tokens_file: Path | None = None
+    link_key_file: Path | None = None
     peers: dict[str, str] = {}
     ledger_url: str = "sqlite:"
     log_host: str = "localhost"

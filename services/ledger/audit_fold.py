@@ -212,7 +212,7 @@ class SeatRecount:
             return
         account.group, account.told = decision.group, True
         held = account.payment(account.holds)
-        if kind != "filled":
+        if kind != "filled" or seat.won is False:
             self._change_stock(group.offer, account, account.quantity)
             account.seat = "ended"
         elif held is not None:

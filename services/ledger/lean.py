@@ -12,7 +12,7 @@ import msgspec
 from events.record import RECORD_FORMAT, Through, entry_id
 from services.ledger.faults import LedgerBroken
 
-EntityKind = Literal["group", "order", "member", "offer"]
+EntityKind = Literal["group", "order", "member", "offer", "play"]
 """What entries can be found by."""
 
 Entity = tuple[EntityKind, str]
@@ -38,6 +38,7 @@ class LeanDecision(msgspec.Struct, gc=False):
     inviter: Any = None
     invitee: Any = None
     offer: Any = None
+    play: Any = None
     seats: list[LeanSeat] | int = []
     """The seats that a closing names; a merge only counts them."""
 
@@ -53,6 +54,7 @@ class LeanData(msgspec.Struct, gc=False):
     inviter: Any = None
     invitee: Any = None
     offer: Any = None
+    play: Any = None
 
 
 class LeanEvent(msgspec.Struct, gc=False):
@@ -114,7 +116,7 @@ def decode_lean_entry(raw: bytes | msgspec.Raw) -> LeanEntry:
 
 
 def entities_of(entries: Sequence[LeanEntry]) -> Iterator[Entity]:
-    """Yield every group, order, member and offer that the entries name, each once."""
+    """Yield every group, order, member, offer and play that the entries name, each once."""
     decisions = [decision for entry in entries for decision in entry.decisions]
     events = [entry.event.data for entry in entries if entry.event is not None]
     data = [payload for payload in events if payload is not None]
@@ -125,6 +127,7 @@ def entities_of(entries: Sequence[LeanEntry]) -> Iterator[Entity]:
         "member": [name for d in decisions for name in (d.member, d.inviter, d.invitee)]
         + [name for e in data for name in (e.member, e.via, e.other, e.inviter, e.invitee)],
         "offer": [d.offer for d in decisions] + [e.offer for e in data],
+        "play": [d.play for d in decisions] + [e.play for e in data],
     }
     named["order"] += [seat.order for seat in seats]
     named["member"] += [seat.member for seat in seats]

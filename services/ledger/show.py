@@ -1,4 +1,4 @@
-"""`ledger show`: the entries that concern a group, an order, a member or an offer."""
+"""`ledger show`: the entries that concern a group, an order, a member, an offer or a play."""
 
 from collections.abc import Iterator
 

@@ -4,10 +4,12 @@ from typing import Final
 
 from events import decisions as d
 from events.envelope import Event
+from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
 from services.ledger.member_words import MemberDecision, member_decision_in_words
+from services.ledger.play_words import play_decision_in_words
 
 _CAUSES: Final = {
     "target": "it reached its target",
@@ -21,8 +23,8 @@ _CAUSES: Final = {
 }
 
 _NAMED: Final = (
-    *("order", "invitation", "member", "inviter", "invitee", "other"),
-    *("group", "play", "pool", "offer", "refund", "purpose", "channel"),
+    *("play", "assist", "order", "invitation", "member", "inviter", "invitee", "other"),
+    *("group", "pool", "offer", "refund", "purpose", "channel"),
 )
 
 
@@ -56,6 +58,8 @@ def decision_in_words(decision: d.AnyDecision) -> str:
         return _refusal_in_words(decision)
     if isinstance(decision, MemberDecision):
         return member_decision_in_words(decision)
+    if isinstance(decision, (*PLAY_DECISIONS, *ASSIST_DECISIONS)):
+        return play_decision_in_words(decision)
     return _other_in_words(decision)
 
 

@@ -236,7 +236,9 @@ DECISIONS: Final[list[d.AnyDecision]] = [
         helpers=3,
         publisher="shop-a",
     ),
-    p.PlayWon(play="draw-1", form="lottery", member="m-1", prize="kettle", draw=1, helpers=7, publisher="shop-a"),
+    p.PlayWon(
+        play="draw-1", form="lottery", member="m-1", prize="kettle", draw=1, draws=2, helpers=7, publisher="shop-a"
+    ),
     p.PlayCorrected(
         play="cut-1",
         form="bargain",

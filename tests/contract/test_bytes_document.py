@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,16 @@ def test_the_refunds_are_named_as_the_page_shows() -> None:
         for of in ("whole", "price_by_size")
     ]
     assert shown.group(1).split("\n") == derived
+
+
+def test_a_link_is_made_as_the_page_shows() -> None:
+    shown = re.search(r"```text link\n(.*?)\n```", PAGE, re.DOTALL)
+    assert shown is not None
+    link_key = hmac.new(KEY, b"groupbuy-link-key-v1\n", hashlib.sha256).digest()
+    claims = b"main\ni-1\nm-1\ngroup\ng1041-0\n1795600000"
+    mac = hmac.new(link_key, b"groupbuy-link-v1\n" + claims, hashlib.sha256).digest()[:16]
+    assert link_key == BLOCKS["link-key"]
+    assert shown.group(1) == ".".join(urlsafe_b64encode(x).rstrip(b"=").decode() for x in (claims, mac))
 
 
 def test_every_published_leaf_follows_from_the_page() -> None:

@@ -26,6 +26,7 @@ from tests.integration.cli_process import (
 __all__ = ["running"]
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 EXAMPLE = ROOT / "examples" / "first-group.ndjson"
+INVITATIONS = ROOT / "examples" / "first-invitation.ndjson"
 
 
 def _event(verb: str, **data: Any) -> str:
@@ -57,6 +58,35 @@ async def test_the_example_goes_from_configuration_to_refund(running: Up) -> Non
         released = json.loads(await read_line('"cause": "withdrawn"'))
     assert [also["kind"] for also in filled["also"]] == ["group.filled"]
     assert [also["kind"] for also in released["also"]] == ["refund.due", "group.dissolved"]
+
+
+async def test_the_example_of_invitations_shows_consent_pause_block_and_own_limit(running: Up) -> None:
+    finished = await run_cli_async("publish", INVITATIONS, "--data", running.data, "--json")
+    assert finished.status == 0
+    decided = [(d.get("original", d["kind"]), d.get("reason")) for d in finished.documents]
+    assert decided == [
+        ("market.set", None),
+        ("member.chose", None),
+        ("member.chose", None),
+        ("member.chose", None),
+        ("invitation.allowed", None),
+        ("invitation.refused", "no_consent"),
+        ("invitation.refused", "too_soon"),
+        ("member.chose", None),
+        ("invitation.refused", "blocked"),
+        ("member.chose", None),
+        ("offer.listed", None),
+        ("member.chose", None),
+        ("seat.held", None),
+        ("refused", "self_limit_groups"),
+    ]
+    assert all("choices" not in document for document in finished.documents), "what a member told others is not told"
+    async with _watching(running.data, "--all", "--json") as read_line:
+        allowed = json.loads(await read_line('"kind": "invitation.allowed"'))
+    checked = await run_cli_async("member", "check-link", allowed["link"], "--data", running.data, "--json")
+    assert (checked.status, checked.documents[0]["invitation"]) == (0, "first-invitation")
+    forged = await run_cli_async("member", "check-link", allowed["link"][:-1] + "*", "--data", running.data)
+    assert (forged.status, "not the form of a link" in forged.err) == (1, True)
 
 
 async def test_each_outcome_is_a_readable_line(running: Up) -> None:

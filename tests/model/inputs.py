@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from events.times import format_time_ns
 from tests import builders as b
 from tests.builders import T0, JsonEvent, S, encode
+from tests.model import naive_draw
 from tests.model.naive_world import Fields, World, payable
 
 TASTES = ("mixed", "merging", "large")
@@ -148,6 +149,7 @@ class Inputs:
             order_capacity=pick([1_000] * 19 + [9]),
             offer_capacity=pick([100] * 19 + [2]),
             order_memory_s=pick([1_000, 1_000, 0, 15, 60]),
+            secret_commitment=pick([naive_draw.secret_commitment()] * 19 + [None]),
         )
 
     def _reconfigured(self, _: World) -> JsonEvent:
@@ -185,6 +187,7 @@ class Inputs:
             "closes_at": pick([None] * 9 + [format_time_ns(self.now + pick([30, 90]) * S)]),
             "opens_at": pick([None] * 12 + [format_time_ns(self.now + 5 * S)]),
             **pick([{}, {}, {"close": "at_deadline"}, {"close": "at_deadline", "max_size": size + 2}]),
+            **pick([{}] * 5 + [{"winners": 1}, {"winners": 2}]),
         }
 
     def _terms_for_merging(self) -> Fields:
@@ -216,6 +219,7 @@ class Inputs:
             "merge": "allowed",
             "late_payment": "rejoin",
             **pick([{}, {"close": "at_deadline"}]),
+            **pick([{}, {}, {"winners": 7}]),
         }
 
     def _two_tiers(self, size: int) -> list[Fields]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from events.limits import MATCH_GROUPS_LOOKED_AT, MERGE_CANDIDATES, MERGE_SEARCH_STEPS, SEATS_PER_PAGE
+from tests.model import naive_draw
 from tests.model.naive_world import Fields, World, decision, in_pages, price_by_size, weight
 
 
@@ -75,7 +76,13 @@ def fill(world: World, group: Fields, cause: str, **act: Any) -> list[Fields]:
     releases = [release_unpaid(world, group, order) for order in world.held(group)]
     size = world.confirmed_weight(group)
     told = []
+    drawn = None
+    if group["rules"]["winners"] is not None:
+        drawn = naive_draw.winners(group["id"], group["seats"], group["rules"]["winners"])
     for order in world.seats(group):
+        if drawn is not None and order["id"] not in drawn:
+            told.append(lose(world, order))
+            continue
         price = final_price(group["rules"], order, size)
         refunds = []
         if order["payment"] is not None and order["payment"]["amount_minor"] > price:
@@ -83,10 +90,21 @@ def fill(world: World, group: Fields, cause: str, **act: Any) -> list[Fields]:
             refunds.append(world.owe(order["id"], surplus, "price_by_size", order))
         order["price_minor"] = price
         world.end_order(order, "filled", "filled")
-        told.append((seat_reference(order, price), refunds))
+        won = {} if drawn is None else {"won": True}
+        told.append(({**seat_reference(order, price), **won}, refunds))
     world.end_group(group, "filled")
     fields = {"group": group["id"], "offer": group["offer"], "cause": cause, "size": size, **act}
+    if drawn is not None:
+        fields["seed"] = naive_draw.seed(group["id"]).hex()
     return releases + tell_in_pages(world, "group.filled", fields, told)
+
+
+def lose(world: World, order: Fields) -> tuple[Fields, list[Fields]]:
+    """End the order of a filled group that was not drawn: its stock returns, what it paid is owed back."""
+    world.move_stock(order, order["quantity"])
+    refunds = [] if order["payment"] is None else [world.owe(order["id"], order["payment"], "not_drawn", order)]
+    world.end_order(order, "over", "not_drawn")
+    return {**seat_reference(order, 0), "won": False}, refunds
 
 
 def release_unpaid(world: World, group: Fields, order: Fields) -> Fields:

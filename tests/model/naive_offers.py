@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from events.limits import SKUS_MAX, STOCK_MAX
 from events.times import parse_time_ns
+from tests.model import naive_draw
 from tests.model.naive_world import Fields, World, decision
 
 KNOWN_RULE_VERSIONS = (1,)
@@ -32,6 +33,7 @@ TERMS = (
     "withdraw",
     "late_payment",
     "labels",
+    "winners",
 )
 FIXED_DEFAULTS: Fields = {
     "tiers": [],
@@ -106,6 +108,8 @@ def resolve(world: World, explicit: Fields) -> Fields:
         rules.setdefault(name, None)
     if inconsistent(rules):
         raise Refusal("offer_inconsistent")
+    if rules["winners"] is not None and world.config.secret_commitment != naive_draw.secret_commitment():
+        raise Refusal("draws_not_committed")
     return rules
 
 
@@ -119,6 +123,8 @@ def inconsistent(rules: Fields) -> bool:
     if rules["fill_if_at_least"] is not None and rules["fill_if_at_least"] > rules["size"]:
         return True
     if rules["close"] == "at_target" and rules["max_size"] != rules["size"]:
+        return True
+    if rules["winners"] is not None and rules["winners"] >= rules["size"]:
         return True
     smaller, dearer = 0, rules["group_minor"]
     for size, price in rules["tiers"]:
@@ -228,6 +234,9 @@ def block(world: World, data: Any) -> list[Fields]:
     if data.member == data.other:
         raise Refusal("self_block")
     pair = (data.member, data.other)
+    own = [known for known in world.blocks if known[0] == data.member]
+    if not data.lifted and pair not in own and len(own) >= 1_000:
+        raise Refusal("capacity")
     world.blocks = [known for known in world.blocks if known != pair]
     if not data.lifted:
         world.blocks.append(pair)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from events.times import NS_PER_S
+from tests.model import naive_draw
 from tests.model.naive_groups import (
     choose_group,
     fill,
@@ -209,6 +210,7 @@ def opened(group: Fields, order: Fields) -> Fields:
         member=order["member"],
         deadline=group["deadline"],
         pool=group["pool"],
+        seed_sha256=naive_draw.seed_commitment(group["id"]) if group["rules"]["winners"] is not None else None,
     )
 
 

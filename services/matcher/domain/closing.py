@@ -3,6 +3,7 @@
 from typing import Literal
 
 from events import decisions as d
+from events.fair import draw_seats
 from events.refund import refund_id
 from services.matcher.domain import state as s
 from services.matcher.domain.money import refund_order
@@ -73,6 +74,10 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
     terms = s.terms_of(turn.state, group)
     orders = [turn.state.orders[o] for o in page_seats(group, page)]
     prices = [min(terms.final_minor(o.quantity, size, leads=o.leads), o.paid_minor) for o in orders]
+    seed = None if terms.winners is None else turn.tree.plays.group_seed(group.group)
+    drawn = None if seed is None or terms.winners is None else draw_seats(seed, group.seats, terms.winners)
+    if drawn is not None:
+        prices = [price if o.order in drawn else 0 for o, price in zip(orders, prices, strict=True)]
     actor, reason, ticket = act or (None, None, None)
     turn.seats_named += len(orders)
     turn.emit(
@@ -83,16 +88,22 @@ def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: in
             size=size,
             page=page,
             pages=pages_of(group),
-            seats=[_seat(o, price_minor) for o, price_minor in zip(orders, prices, strict=True)],
+            seats=[
+                _seat(o, price_minor, None if drawn is None else o.order in drawn)
+                for o, price_minor in zip(orders, prices, strict=True)
+            ],
             actor=actor,
             reason=reason,
             ticket=ticket,
+            seed=None if seed is None else seed.hex(),
         )
     )
     if turn.state.plays.by_offer:
         tickets.give_to_seats(turn, group, page, len(orders))
     for order, price_minor in zip(orders, prices, strict=True):
-        if order.payment is not None and price_minor < order.paid_minor:
+        if drawn is not None and order.order not in drawn:
+            refund_order(turn, order, "not_drawn", group)
+        elif order.payment is not None and price_minor < order.paid_minor:
             _refund_difference(turn, order, order.paid_minor - price_minor, terms.currency)
 
 
@@ -151,11 +162,12 @@ def _dissolved_page(turn: Turn, group: Group, page: int, cause: DissolveCause, a
         refund_order(turn, order, "dissolved")
 
 
-def _seat(order: Order, price_minor: int) -> d.SeatRef:
+def _seat(order: Order, price_minor: int, won: bool | None = None) -> d.SeatRef:
     return d.SeatRef(
         order=order.order,
         member=order.member,
         publisher=order.publisher,
         quantity=order.quantity,
         price_minor=price_minor,
+        won=won,
     )

@@ -1,7 +1,7 @@
 """Rules for the market, its offers and what members say about each other (RULES.md sections 2, 3 and 8)."""
 
 from events import decisions as d
-from events.limits import SKUS_MAX, STOCK_MAX
+from events.limits import MEMBERS_BLOCKED_MAX, SKUS_MAX, STOCK_MAX
 from events.market import MarketConfiguredEvent
 from events.member import MemberBlockedEvent
 from events.offer import OfferChangedEvent, OfferPublishedEvent, OfferStockedEvent, OfferWithdrawnEvent
@@ -10,7 +10,7 @@ from services.matcher.domain import state as s
 from services.matcher.domain.facts import Zones
 from services.matcher.domain.members.choosing import block_pool
 from services.matcher.domain.state import Offer, State
-from services.matcher.domain.terms import RULE_VERSIONS, Refusal, overlay, resolve
+from services.matcher.domain.terms import RULE_VERSIONS, Refusal, Terms, overlay, resolve
 from services.matcher.domain.turn import Turn
 
 
@@ -36,7 +36,7 @@ def publish(turn: Turn, event: OfferPublishedEvent) -> None:
         raise Refusal(Reason.OFFER_EXISTS)
     if len(turn.state.offers) >= market.offer_capacity:
         raise Refusal(Reason.CAPACITY)
-    resolve(overlay(market.offer_defaults, data))
+    _check_draws(turn, resolve(overlay(market.offer_defaults, data)))
     if data.stock is not None and data.skus is not None:
         raise Refusal(Reason.OFFER_INCONSISTENT, "stock")
     stock = data.skus if data.stock is None else {s.ONE_STOCK: data.stock}
@@ -50,7 +50,7 @@ def change(turn: Turn, event: OfferChangedEvent) -> None:
     offer = _listed(turn.state, event.data.offer)
     if offer.withdrawn:
         raise Refusal(Reason.OFFER_WITHDRAWN)
-    resolve(overlay(market.offer_defaults, overlay(offer.explicit, event.data)))
+    _check_draws(turn, resolve(overlay(market.offer_defaults, overlay(offer.explicit, event.data))))
     turn.emit(_listing(offer, edition=offer.edition + 1, stock=offer.stock))
 
 
@@ -90,7 +90,26 @@ def block(turn: Turn, event: MemberBlockedEvent) -> None:
         return
     if data.member == data.other:
         raise Refusal(Reason.SELF_BLOCK)
+    if not data.lifted and _blocks_enough(turn.state, data.member, data.other):
+        raise Refusal(Reason.CAPACITY)
     turn.emit(d.MemberNoted(member=event.data.member))
+
+
+def _blocks_enough(state: State, member: str, other: str | None) -> bool:
+    """Tell whether `member` blocks as many as one may, and `other` not yet."""
+    apart = state.blocks.get(member, {})
+    # Only who keeps apart from many is counted: by how many others one is blocked is not in one's own hands.
+    if len(apart) < MEMBERS_BLOCKED_MAX or (other is not None and apart.get(other, 0) & s.BLOCKS):
+        return False
+    return sum(1 for sides in apart.values() if sides & s.BLOCKS) >= MEMBERS_BLOCKED_MAX
+
+
+def _check_draws(turn: Turn, terms: Terms) -> None:
+    """Raise Refusal where winners are to be drawn from a secret to which the market has not committed."""
+    market = turn.state.market
+    assert market is not None
+    if terms.winners is not None and market.secret_commitment != turn.tree.plays.secret_commitment:
+        raise Refusal(Reason.DRAWS_NOT_COMMITTED)
 
 
 def _listed(state: State, offer_id: str) -> Offer:

@@ -115,4 +115,4 @@ def _forget_plays(state: State, ended_before: int) -> None:
         if first is None or first[0] >= ended_before:
             return
         state.plays.ended.drop()
-        state.plays.assists -= len(state.plays.plays.pop(first[1]).assists)
+        state.plays.assists -= state.plays.plays.pop(first[1]).given

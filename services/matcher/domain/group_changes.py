@@ -1,10 +1,12 @@
 """What decisions about whole groups change."""
 
 import heapq
+from typing import Final
 
 import msgspec
 
 from events import decisions as d
+from events.fair import draw_seats
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import Index
@@ -12,6 +14,8 @@ from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
@@ -58,7 +62,7 @@ def group_filled(moment: Moment, decision: d.GroupFilled) -> None:
     state = moment.state
     group = state.groups[decision.group]
     if decision.page == 1:
-        _end_seats(moment, group, s.GROUP_FILLED)
+        _end_seats(moment, group, s.GROUP_FILLED, lost=_not_drawn(state, group, decision))
     _turn_page(state, decision)
 
 
@@ -73,11 +77,19 @@ def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) 
     _turn_page(state, decision)
 
 
-def _end_seats(moment: Moment, group: Group, status: int) -> None:
+def _not_drawn(state: State, group: Group, decision: d.GroupFilled) -> frozenset[str]:
+    """Return the orders that did not win in a group whose winners were drawn."""
+    winners = s.terms_of(state, group).winners
+    if decision.seed is None or winners is None:
+        return _NOBODY
+    return frozenset(group.seats) - draw_seats(bytes.fromhex(decision.seed), group.seats, winners)
+
+
+def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str] = _NOBODY) -> None:
     state, tree, now = moment.state, moment.tree, moment.now
     offer = state.offers[group.offer]
-    filled = status == s.GROUP_FILLED
     for order_id in group.seats:
+        filled = status == s.GROUP_FILLED and order_id not in lost
         order = state.orders[order_id]
         if offer.weights is not None:
             weigh(state, offer, order, -1)
@@ -85,7 +97,8 @@ def _end_seats(moment: Moment, group: Group, status: int) -> None:
             take_stock(offer, order, 1)
             if state.members.watching:
                 weeks.seat_lost(moment, order)
-        order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else s.LOST)
+        unpaid = s.GONE if order_id in lost else s.LOST
+        order.status = s.FILLED if filled else (s.REFUNDED if order.payment is not None else unpaid)
         if filled and offer.weights is not None:
             weigh(state, offer, order, 1)
         end_order(state, order, now)

@@ -16,6 +16,8 @@ _KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in d.AnyDecision.
 _KIND_CODE: Final = {kind: code for code, kind in enumerate(d.AnyDecision.__args__)}
 _REASONS: Final = tuple(Reason)
 _REASON_CODE: Final = {reason: code + 1 for code, reason in enumerate(Reason)}
+# A tuple: a union would be built anew each time.
+_REFUSALS: Final = (d.Refused, InvitationRefused)
 
 FORGETTABLE: Final = frozenset(
     {Reason.ID_REUSED, Reason.TOO_OLD, Reason.FROM_THE_FUTURE, Reason.CAPACITY}
@@ -37,7 +39,7 @@ def content_digest(raw: bytes) -> bytes:
 def remember(state: State, key: bytes, raw: bytes, answer: d.AnyDecision) -> None:
     """Remember the event at `state.position` and the decision that answered it."""
     assert key not in state.identities, "an identity is remembered once"
-    reason = answer.reason if isinstance(answer, d.Refused | InvitationRefused) else None
+    reason = answer.reason if isinstance(answer, _REFUSALS) else None
     code = _REASON_CODE[reason] if reason is not None else 0
     seq, index, part = state.position
     state.identities[key] = _record.pack(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from events import decisions as d
+from events.fair import seed_commitment
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, Payment
 from events.reasons import Reason
 from events.record import entry_id
@@ -28,7 +29,7 @@ def take_seat(turn: Turn, event: OrderPostedEvent | OrderJoinedEvent) -> None:
         turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
         owe_back(turn, event.data)
         if refusal.reason in limits.OWN_LIMITS:
-            limits.remind(turn, event.data.member, refusal.reason)
+            limits.remind(turn, event.data.member, refusal.reason, refusal.detail)
 
 
 def owe_back(turn: Turn, data: OrderPosted | OrderJoined) -> None:
@@ -224,6 +225,7 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
             member=member,
             deadline=deadline,
             pool=pool,
+            seed_sha256=None if terms.winners is None else seed_commitment(turn.tree.plays.group_seed(group_id)),
         )
     )
     return turn.state.groups[group_id]

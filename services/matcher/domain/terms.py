@@ -14,7 +14,7 @@ RULE_VERSIONS: Final = (1,)
 
 DAY_S: Final = 86_400
 HOLD_S: Final = 900
-_PLAIN: Final = ("solo_minor", "leader_minor", "limit_at_once", "limit_total", "fill_if_at_least")
+_PLAIN: Final = ("solo_minor", "leader_minor", "limit_at_once", "limit_total", "fill_if_at_least", "winners")
 _WITH_DEFAULT: Final = {
     "count": "members",
     "group_ttl_s": DAY_S,
@@ -57,6 +57,7 @@ class Terms(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     withdraw: Literal["until_paid", "until_filled", "never"]
     late_payment: Literal["refund", "rejoin"]
     labels: tuple[str, ...]
+    winners: int | None = None
 
     @property
     def is_paid(self) -> bool:
@@ -147,6 +148,8 @@ def _contradiction(terms: Terms) -> str | None:
         return "max_size"
     if terms.fill_if_at_least is not None and terms.fill_if_at_least > terms.size:
         return "fill_if_at_least"
+    if terms.winners is not None and terms.winners >= terms.size:
+        return "winners"
     size, price_minor = 0, terms.group_minor
     for tier in terms.tiers:
         if tier.size <= size or tier.price_minor >= price_minor or tier.size > terms.max_size:

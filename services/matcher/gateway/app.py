@@ -15,6 +15,7 @@ from services.bus.journal_stream import AWAY, describe
 from services.matcher.gateway.figures import Figures
 from services.matcher.gateway.gather import OUTCOME_TIMEOUT_S, Gatherer
 from services.matcher.gateway.http_door import HttpDoor
+from services.matcher.gateway.links import Links
 from services.matcher.gateway.nats_door import NatsDoor
 from services.matcher.gateway.peers import Peers
 from services.matcher.gateway.tokens import Tokens
@@ -44,6 +45,7 @@ class Gateway:
             self.health,
             self.figures,
             Peers(config.peers),
+            None if config.link_key_file is None else Links(config.market, config.link_key_file),
         )
         self.server = HttpServer(self.http_door.app, config.http_host, config.http_port)
 

@@ -1,6 +1,7 @@
-"""The door on HTTP: `POST /markets/<market>/events` with a bearer token, and what operators look at."""
+"""The door on HTTP: events and share links with a bearer token, and what operators look at."""
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from services.bus.health import METRICS_CONTENT_TYPE, Health
 from services.matcher.gateway.answers import Code, Refusal, batch_too_large
 from services.matcher.gateway.figures import Figures
 from services.matcher.gateway.gather import Gatherer
+from services.matcher.gateway.links import Links
 from services.matcher.gateway.peers import Peers
 from services.matcher.gateway.tokens import Tokens
 
@@ -30,6 +32,8 @@ POST /markets/{market}/events   one CloudEvents 1.0 event, or a JSON array of at
                                 Authorization: Bearer <token>; Content-Type: application/cloudevents+json,
                                 application/cloudevents-batch+json or application/json.
                                 Answers {{"outcomes": [...]}}, one for each event, in order.
+GET  /markets/{market}/links/<link>   whether the market allowed a share link; Authorization: Bearer <token>.
+                                Answers {{"good": true, "inviter": ...}} or {{"good": false, "fault": ...}}.
 GET  /healthz                   200 while everything accepted is being decided, archived and notified
 GET  /metrics                   figures of all services, for Prometheus
 """
@@ -39,7 +43,14 @@ class HttpDoor:
     """Takes requests over HTTP and waits for their outcomes."""
 
     def __init__(
-        self, market: str, gatherer: Gatherer, tokens: Tokens, health: Health, figures: Figures, peers: Peers
+        self,
+        market: str,
+        gatherer: Gatherer,
+        tokens: Tokens,
+        health: Health,
+        figures: Figures,
+        peers: Peers,
+        links: Links | None = None,
     ) -> None:
         self._market = market
         self._gatherer = gatherer
@@ -47,10 +58,12 @@ class HttpDoor:
         self._health = health
         self._figures = figures
         self._peers = peers
+        self._links = links
         self.app = Starlette(
             routes=[
                 Route("/", self._about),
                 Route("/markets/{market}/events", self._events, methods=["POST"]),
+                Route("/markets/{market}/links/{token}", self._link),
                 Route("/healthz", self._healthz),
                 Route("/metrics", self._metrics),
             ],
@@ -60,8 +73,7 @@ class HttpDoor:
     async def _events(self, request: Request) -> Response:
         try:
             publisher = self._authenticate(request)
-            if request.path_params["market"] != self._market:
-                raise Refusal(Code.NOT_FOUND, f"there is no such market here; this gateway serves {self._market!r}")
+            self._check_market(request)
             kind = _content_type(request)
             body = await _read_body(request)
             _check_form(kind, body)
@@ -72,6 +84,22 @@ class HttpDoor:
             self._figures.errors.labels(refusal.error.code).inc()
             return _refused(refusal)
         return Response(answer, media_type=JSON)
+
+    async def _link(self, request: Request) -> Response:
+        try:
+            self._authenticate(request)
+            self._check_market(request)
+            if self._links is None:
+                raise Refusal(Code.NOT_FOUND, "this gateway was not told the key of links: see its `link_key_file`")
+        except Refusal as refusal:
+            self._figures.errors.labels(refusal.error.code).inc()
+            return _refused(refusal)
+        answer = self._links.check(request.path_params["token"], int(time.time()))
+        return Response(msgspec.json.encode(answer), media_type=JSON, headers={"cache-control": "no-store"})
+
+    def _check_market(self, request: Request) -> None:
+        if request.path_params["market"] != self._market:
+            raise Refusal(Code.NOT_FOUND, f"there is no such market here; this gateway serves {self._market!r}")
 
     def _authenticate(self, request: Request) -> str:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -147,6 +147,15 @@ def test_a_block_names_either_a_member_or_a_pool() -> None:
 
 
 @covers(Reason.CAPACITY)
+def test_a_member_blocks_at_most_a_thousand_members_but_may_be_blocked_by_more() -> None:
+    story = given().when([blocked("m1", f"x{i}") for i in range(500)])
+    story.when([blocked("m1", f"y{i}") for i in range(500)]).when(blocked("z1", "m1")).then("member.noted")
+    story.when(blocked("m1", "z1")).then_refused(Reason.CAPACITY)
+    story.when(blocked("m1", "x7")).then("member.noted")
+    story.when(blocked("m1", "x7", lifted=True)).when(blocked("m1", "z1")).then("member.noted")
+
+
+@covers(Reason.CAPACITY)
 def test_a_member_blocks_at_most_a_hundred_pools() -> None:
     story = given(model=False).when([pool_blocked("m1", f"p{i}") for i in range(100)])
     story.when(pool_blocked("m1", "one-more")).then_refused(Reason.CAPACITY)

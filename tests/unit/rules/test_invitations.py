@@ -1,14 +1,14 @@
 """Who may invite whom, to what, and how often (RULES.md section 8.2)."""
 
-import hmac
-from base64 import urlsafe_b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.link import BadLink, Link, check_link, link_key, sign_link
+from events.link import BadLink, Link, check_link, link_key, read_link, sign_link
 from events.reasons import Reason
 from events.times import parse_time_ns
+from services.matcher.domain.members import invitations
 from tests.builders import (
     T0,
     JsonEvent,
@@ -32,6 +32,7 @@ from tests.builders import (
 from tests.model.both import MARKET_KEY
 from tests.unit.rules.given import Scenario, covers, given
 
+ROOT = Path(__file__).resolve().parents[3]
 DAY_S = 86_400
 NO_PAUSE = {"pause_s": 0}
 SHANGHAI = "Asia/Shanghai"
@@ -312,6 +313,20 @@ def test_who_keeps_being_refused_is_warned_then_limited_for_a_time() -> None:
     assert "consequence" not in _then_refused(story.when(invited("m1", "x")), Reason.NO_CONSENT).decisions[0]
 
 
+@covers(Reason.RESTRICTED)
+def test_another_rule_may_restrict_an_inviter_and_hears_of_one_who_keeps_being_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str | None] = []
+    monkeypatch.setattr(invitations, "MAY_INVITE", [lambda _, member: member != "m9"])
+    monkeypatch.setattr(invitations, "ON_REFUSAL", [lambda _, refused: told.append(refused.consequence)])
+    story = given(_market(**NO_PAUSE, warn_after=2), consented("a"), compared=False)
+    _then_refused(story.when(invited("m9", "a")), Reason.RESTRICTED)
+    _then_allowed(story.when(invited("m1", "a")))
+    story.when(invited("m1", "x")).when(invited("m1", "y"))
+    assert told == ["warned"]
+
+
 def test_refusals_of_long_ago_do_not_count_any_more() -> None:
     story = _agreed(warn_after=2, refusals_window_s=600).when(invited("m1", "x"))
     _then_refused(story.when(invited("m1", "y"), at=600), Reason.NO_CONSENT, refusals=1)
@@ -340,13 +355,11 @@ def test_an_allowed_invitation_carries_a_link_that_a_backend_can_check() -> None
         check_link(key, "other", token, T0 // S)
 
 
-def test_a_link_is_what_its_description_says_and_stays_so() -> None:
-    claims = b"main\ni1\nm1\ngroup\ng1-0\n1767225600"
-    key = hmac.digest(bytes(range(32)), b"groupbuy-link-key-v1\n", "sha256")
-    mac = hmac.digest(key, b"groupbuy-link-v1\n" + claims, "sha256")[:16]
-    token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (claims, mac))
-    assert token == "bWFpbgppMQptMQpncm91cApnMS0wCjE3NjcyMjU2MDA.YUUyXuUP5XVNXGSiqcNMSw"
-    assert sign_link(link_key(bytes(range(32))), Link("main", "i1", "m1", "group", "g1-0", 1_767_225_600)) == token
+def test_a_link_is_the_one_that_the_page_of_bytes_shows() -> None:
+    link = Link("main", "i-1", "m-1", "group", "g1041-0", 1_795_600_000)
+    token = sign_link(link_key(bytes(range(32))), link)
+    assert token in (ROOT / "events" / "BYTES.md").read_text(encoding="utf-8").splitlines()
+    assert read_link(link_key(bytes(range(32))), token) == link
 
 
 def test_a_link_that_was_made_up_or_changed_is_found_out() -> None:

@@ -96,6 +96,13 @@ def test_an_order_that_would_pass_the_own_limit_on_spending_is_refused_and_the_m
     story.when(posted("o3", "m1")).then_refused(Reason.SELF_LIMIT_SPENDING)
 
 
+@covers(Reason.SELF_LIMIT_SPENDING)
+def test_a_refusal_in_one_currency_reminds_of_the_limit_in_that_currency_alone() -> None:
+    story = _limited(spending=_cny(100)).when(limited_self("m1", spending={"amount_minor": 100, "currency": "USD"}))
+    story.when(posted("o1", "m1")).then_refused(Reason.SELF_LIMIT_SPENDING, "member.reminded")
+    assert story.one("member.reminded")["currency"] == story.decisions[0]["detail"] == "CNY"
+
+
 def test_exactly_the_limit_may_be_spent_and_in_another_currency_it_says_nothing() -> None:
     story = _limited(spending=_cny(8_000)).when(offer("usd", currency="USD"))
     story.when(posted("o1", "m1")).then("group.opened", "seat.held", "member.reminded")
@@ -244,3 +251,14 @@ def test_past_the_own_limit_on_assists_an_assist_is_refused_and_the_member_remin
 def test_who_wants_to_give_no_assists_at_all_is_reminded_of_it_once_a_week() -> None:
     story = _unlocking(assists=0).when(assist("p0", "m1")).then_refused(Reason.SELF_LIMIT_ASSISTS, "member.reminded")
     story.when(assist("p1", "m1")).then_refused(Reason.SELF_LIMIT_ASSISTS)
+
+
+@covers(Reason.SELF_LIMIT_SPENDING)
+def test_who_was_not_drawn_in_a_group_and_got_the_money_back_has_not_spent_it() -> None:
+    limits = [limited_self(member, spending=_cny(8_000)) for member in ("m1", "m2")]
+    story = given(play_market(), offer("draw", winners=1), offer(), *limits, model=False)
+    story.when(_prepaid("o1", offer="draw")).when(joined("o2", "m2", offer="draw", payment=payment()))
+    (lost,) = [refund["member"] for refund in story.every("refund.due")]
+    won = "m2" if lost == "m1" else "m1"
+    story.when(posted("o3", won)).then_refused(Reason.SELF_LIMIT_SPENDING)
+    story.when(posted("o4", lost)).then("group.opened", "seat.held")

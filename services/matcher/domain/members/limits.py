@@ -36,7 +36,7 @@ def check_spending(turn: Turn, member: str, more_minor: int, currency: str) -> N
     spent_minor = week_of(turn.state.members, member, turn.now).spent.get(currency, 0)
     for limit in own_limits(turn.state, member, turn.now):
         if limit.currency == currency and spent_minor + more_minor > limit.most and more_minor > 0:
-            raise Refusal(Reason.SELF_LIMIT_SPENDING)
+            raise Refusal(Reason.SELF_LIMIT_SPENDING, currency)
 
 
 def refuses_assist(turn: Turn, member: str) -> bool:
@@ -50,13 +50,16 @@ def refuses_assist(turn: Turn, member: str) -> bool:
     return is_past
 
 
-def remind(turn: Turn, member: str, refused: Reason | None = None) -> None:
-    """Remind `member` of every limit reached for the first time in this week, or that something was `refused` for."""
+def remind(turn: Turn, member: str, refused: Reason | None = None, currency: str | None = None) -> None:
+    """Remind `member` of every limit reached for the first time in this week.
+
+    Also of the own limit, in `currency` where it is about money, that something was just `refused` for.
+    """
     week = week_of(turn.state.members, member, turn.now)
-    past = OWN_LIMITS.get(refused) if refused is not None else None
+    past = None if refused is None else ("member", OWN_LIMITS[refused], currency)
     for limit in [*own_limits(turn.state, member, turn.now), *market_limits(turn.state)]:
         so_far = used(week, limit)
-        is_due = so_far >= limit.most or (limit.name == past and limit.set_by == "member")
+        is_due = so_far >= limit.most or limit[:3] == past
         if not is_due or limit.key in week.reminded:
             continue
         turn.emit(

@@ -9,7 +9,6 @@ from services.matcher.domain.plays import state as ps
 from services.matcher.domain.plays.calendar import week_of
 from services.matcher.domain.plays.form import Common, Help
 from services.matcher.domain.plays.hashed import NOTHING, assist_key, helper_key, pair_key
-from services.matcher.domain.plays.index import PLAY
 from services.matcher.domain.plays.judging import Verdict, judge
 from services.matcher.domain.plays.rules import Rules
 from services.matcher.domain.plays.state import Play
@@ -40,7 +39,7 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
         return
     verdict = judge(turn, play, data)
     if verdict.verdict == "counted":
-        count(turn, play, rules, data.assist, data.member, helped, place=len(play.assists), is_new=is_new, day=day)
+        count(turn, play, rules, data.assist, data.member, helped, place=play.given, is_new=is_new, day=day)
     else:
         _set_aside(turn, play, data, verdict, is_new=is_new, day=day)
 
@@ -92,7 +91,7 @@ def count(
     """Count an assist in an open play that has room, with all that it brings about; without `day` it was held."""
     assert play.counted < play.helper_limit, "nobody helps beyond the limit"
     weight = rules.common.new_weight if is_new else 1
-    seed = turn.tree.plays.seed(PLAY, play.play, play.opened)
+    seed = turn.tree.plays.seed(play.play, play.opened)
     effect = rules.form.effect(play, rules.terms, Help(place, member, weight, helped, seed))
     turn.emit(
         p.AssistCounted(
@@ -125,7 +124,7 @@ def _set_aside(turn: Turn, play: Play, data: AssistGiven, verdict: Verdict, *, i
             play=play.play,
             assist=data.assist,
             member=data.member,
-            position=len(play.assists) + 1,
+            position=play.given + 1,
             day=day,
             score=verdict.score,
             reasons=list(verdict.reasons),

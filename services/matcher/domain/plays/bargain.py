@@ -119,8 +119,10 @@ def _price(terms: BargainTerms, remaining_minor: int) -> Told:
 
 
 def _cut_of(play: Play, place: int) -> int:
-    return int.from_bytes(play.values[place * _CUT_BYTES : (place + 1) * _CUT_BYTES], "little")
+    at = place * play.width + 1
+    return int.from_bytes(play.places[at : at + _CUT_BYTES], "little")
 
 
 def _keep_cut(play: Play, place: int, amount_minor: int) -> None:
-    play.values[place * _CUT_BYTES : (place + 1) * _CUT_BYTES] = amount_minor.to_bytes(_CUT_BYTES, "little")
+    at = place * play.width + 1
+    play.places[at : at + _CUT_BYTES] = amount_minor.to_bytes(_CUT_BYTES, "little")

@@ -1,6 +1,7 @@
 """What decisions about plays and assists change."""
 
 from collections.abc import Callable
+from sys import intern
 from typing import Any, Final
 
 from events import play_decisions as p
@@ -30,8 +31,8 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
     state.counter += 1
     play = Play(
         play=data.play,
-        form=data.form,
-        publisher=decision.publisher,
+        form=rules.form.name,
+        publisher=intern(decision.publisher),
         ends_ns=decision.ends_at,
         no=state.counter,
         opened=s.pack_entry(*state.position[:2], 0),
@@ -39,6 +40,7 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
         rules=rules.text,
         member=data.member,
         offer=data.offer,
+        width=1 + rules.form.value_bytes,
         number=opening.number,
     )
     state.plays.plays[play.play] = play
@@ -67,12 +69,12 @@ def assist_counted(moment: Moment, decision: p.AssistCounted) -> None:
     """Count the assist: a new one, or one that was held."""
     play = moment.state.plays.plays[decision.play]
     place = decision.position - 1
-    if place == len(play.assists):
+    if place == play.given:
         _enter(moment, play, decision.assist, decision.member, ps.COUNTED, is_new=bool(decision.new_member))
         assert decision.day is not None
         _count_for_caps(moment, play, decision.member, decision.day)
     else:
-        play.assists[place] = play.assists[place] & ~ps.STATUS | ps.COUNTED
+        play.set_assist_status(place, ps.COUNTED)
     play.counted += 1
     if moment.state.members.watching:
         weeks.assist_counted(moment, decision.member)
@@ -99,11 +101,9 @@ def assist_refused(moment: Moment, decision: p.AssistRefused) -> None:
 
 
 def _enter(moment: Moment, play: Play, assist: str, member: str, status: int, *, is_new: bool) -> None:
-    place = len(play.assists)
-    play.assists.append(status | (ps.NEW if is_new else 0))
-    play.values += bytes(moment.tree.plays.rules(play).form.value_bytes)
-    play.keys.put(helper_key(member), place)
-    play.keys.put(assist_key(assist), place)
+    place = play.add_place(status | (ps.NEW if is_new else 0))
+    play.keys.insert(helper_key(member), place)
+    play.keys.insert(assist_key(assist), place)
     moment.state.plays.assists += 1
 
 
@@ -126,7 +126,7 @@ def assist_voided(moment: Moment, decision: p.AssistVoided) -> None:
     """Count the assist no more. It stays known: its helper may not help the play again."""
     play = moment.state.plays.plays[decision.play]
     place = decision.position - 1
-    play.assists[place] = play.assists[place] & ~ps.STATUS | ps.VOIDED
+    play.set_assist_status(place, ps.VOIDED)
     play.counted -= decision.was == "counted"
     assert play.counted >= 0
     note(moment, play, decision)

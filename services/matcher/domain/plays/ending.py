@@ -10,7 +10,6 @@ from events.reasons import Reason
 from services.matcher.domain.alarms import Alarm, AlarmRule
 from services.matcher.domain.plays import lottery
 from services.matcher.domain.plays.drawing import Board
-from services.matcher.domain.plays.index import PLAY
 from services.matcher.domain.plays.state import DRAWS, ENDS, OPEN, Play
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
@@ -46,7 +45,7 @@ def close(turn: Turn, play: Play, cause: Cause, data: PlayClosed | None = None) 
             form=play.form,
             member=play.member,
             cause=cause,
-            seed=turn.tree.plays.seed(PLAY, play.play, play.opened).hex(),
+            seed=turn.tree.plays.seed(play.play, play.opened).hex(),
             helpers=play.counted,
             order=None if data is None else data.order,
             actor=None if data is None else data.actor,
@@ -103,6 +102,7 @@ def _draw(turn: Turn, alarm: Alarm) -> None:
                 member=winner,
                 prize=next(prizes),
                 draw=board.drawn,
+                draws=play.to_draw,
                 helpers=play.counted,
                 publisher=play.publisher,
             )
@@ -116,7 +116,7 @@ def _board(turn: Turn, play: Play) -> Board:
     board = turn.tree.plays.boards.get(play.play)
     if board is None or board.drawn != play.drawn:
         terms = turn.tree.plays.rules(play).terms
-        seed = turn.tree.plays.seed(PLAY, play.play, play.opened)
+        seed = turn.tree.plays.seed(play.play, play.opened)
         tickets = lottery.names_of(play).all_numbers()
         board = Board(seed, lottery.list_sha256(play), tickets, many=terms.wins == "many")
         for _ in range(play.drawn):

@@ -11,9 +11,9 @@ from services.matcher.domain.plays.state import Play, Plays
 from services.matcher.domain.state import unpack_entry
 
 _RULES_REMEMBERED: Final = 10_000
-_SEEDS_REMEMBERED: Final = 100_000
-PLAY: Final = "play"
-GROUP: Final = "group"
+_SEEDS_REMEMBERED: Final = 10_000
+_PLAY: Final = "play"
+_GROUP: Final = "group"
 
 
 class PlayIndex:
@@ -37,15 +37,20 @@ class PlayIndex:
             self._calendar = Calendar(self._zones, timezone)
         return max(self._calendar.day(at_ns), state.day)
 
-    def seed(self, kind: str, name: str, opened: int) -> bytes:
-        """Return the seed of the play or group that the event at the packed position `opened` opened."""
+    def seed(self, play: str, opened: int) -> bytes:
+        """Return the seed of the play that the event at the packed position `opened` opened."""
         seed = self._seeds.get(opened)
         if seed is None:
             if len(self._seeds) >= _SEEDS_REMEMBERED:
                 self._seeds.clear()
             seq, index, _ = unpack_entry(opened)
-            seed = self._seeds[opened] = seed_of(self._secret, self.market, kind, name, seq, index)
+            seed = self._seeds[opened] = seed_of(self._secret, self.market, _PLAY, play, seq, index)
         return seed
+
+    def group_seed(self, group: str) -> bytes:
+        """Return the seed of a group whose winners are drawn; its id tells the event that opened it."""
+        seq, index = group.removeprefix("g").split("-")
+        return seed_of(self._secret, self.market, _GROUP, group, int(seq), int(index))
 
     def rules(self, play: Play) -> Rules:
         """Return the rules of `play`."""

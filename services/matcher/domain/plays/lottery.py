@@ -167,12 +167,12 @@ def _names(play: Play) -> Names:
 
 
 def _value(play: Play, place: int) -> tuple[int, int]:
-    index, tickets = _VALUE.unpack_from(play.values, place * _VALUE.size)
+    index, tickets = _VALUE.unpack_from(play.places, place * play.width + 1)
     return index, tickets
 
 
 def _keep(play: Play, place: int, index: int, tickets: int) -> None:
-    _VALUE.pack_into(play.values, place * _VALUE.size, index, tickets)
+    _VALUE.pack_into(play.places, place * play.width + 1, index, tickets)
 
 
 def _grant(play: Play, member: str, tickets: int, of: str) -> int:

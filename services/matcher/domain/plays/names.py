@@ -51,7 +51,7 @@ class Names(msgspec.Struct, gc=False):
         index, key = self._search(name)
         if index == NOTHING:
             index = len(self)
-            self.table.put(key, index)
+            self.table.insert(key, index)
             self.text += name.encode()
             self.ends += _U32.pack(len(self.text))
             self.numbers += bytes(4)

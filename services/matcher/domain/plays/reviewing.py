@@ -21,7 +21,7 @@ def review(turn: Turn, event: AssistVoidedEvent) -> None:
     place = play.keys.get(assist_key(data.assist))
     if place == NOTHING or place != play.keys.get(helper_key(data.member)):
         raise Refusal(Reason.ASSIST_UNKNOWN)
-    status = play.assists[place] & ps.STATUS
+    status = play.assist_status(place)
     if status == ps.VOIDED:
         raise Refusal(Reason.ASSIST_VOIDED)
     if status == ps.REFUSED:
@@ -36,7 +36,7 @@ def review(turn: Turn, event: AssistVoidedEvent) -> None:
 
 def _void(turn: Turn, play: Play, data: AssistVoided, place: int, *, was_counted: bool) -> None:
     rules = turn.tree.plays.rules(play)
-    weight = rules.common.new_weight if play.assists[place] & ps.NEW else 1
+    weight = rules.common.new_weight if play.is_new(place) else 1
     followed: Own | None = None
     if was_counted and play.status == ps.OPEN:
         followed = p.PlayCorrected(
@@ -77,7 +77,7 @@ def _count(turn: Turn, play: Play, data: AssistVoided, place: int) -> None:
         if play.counted >= play.helper_limit:
             raise Refusal(Reason.PLAY_FULL)
         helped = rules.form.held_for(play, rules.terms, place)
-        is_new = bool(play.assists[place] & ps.NEW)
+        is_new = play.is_new(place)
         assisting.count(turn, play, rules, data.assist, data.member, helped, place=place, is_new=is_new, day=None)
         return
     turn.emit(

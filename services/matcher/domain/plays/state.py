@@ -15,7 +15,7 @@ CLOSED: Final = 2
 ENDS: Final = "play.ends"
 DRAWS: Final = "play.draws"
 
-# What became of an assist, a byte each in `Play.assists`; NEW is added to it for a new member.
+# What became of an assist, the first byte of each place; NEW is added to it for a new member.
 COUNTED: Final = 1
 HELD: Final = 2
 REFUSED: Final = 3
@@ -46,10 +46,11 @@ class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     """Assists that count now."""
     number: int = 0
     """What its form counts: what can still be cut, tickets, steps towards the next reward."""
-    assists: bytearray = msgspec.field(default_factory=bytearray)
-    """By place."""
-    values: bytearray = msgspec.field(default_factory=bytearray)
-    """By place, as many bytes as its form needs."""
+    given: int = 0
+    """Assists that no rule refused: the next one's place."""
+    width: int = 1
+    """Bytes a place in `places`: a status, and what its form keeps."""
+    places: bytearray = msgspec.field(default_factory=bytearray)
     keys: Table = msgspec.field(default_factory=Table)
     """Place by key of helper and of assist."""
     names: Names | None = None
@@ -59,6 +60,25 @@ class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     drawn: int = 0
     """Prizes drawn so far at its closing, of `to_draw`."""
     to_draw: int = 0
+
+    def assist_status(self, place: int) -> int:
+        """Return what became of the assist at `place`."""
+        return self.places[place * self.width] & STATUS
+
+    def is_new(self, place: int) -> bool:
+        """Tell whether the helper at `place` was a new member."""
+        return self.places[place * self.width] & NEW != 0
+
+    def set_assist_status(self, place: int, status: int) -> None:
+        """Set what became of the assist at `place`."""
+        self.places[place * self.width] = self.places[place * self.width] & NEW | status
+
+    def add_place(self, status: int) -> int:
+        """Add an assist; return its place."""
+        self.places.append(status)
+        self.places += bytes(self.width - 1)
+        self.given += 1
+        return self.given - 1
 
 
 class Plays(msgspec.Struct, kw_only=True):
