@@ -7,6 +7,7 @@ and what comes next is taken in the same visit to the disk.
 import asyncio
 import logging
 import random
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -91,7 +92,14 @@ class ChannelWorker:
         """Send until stopped."""
         while not self._ending:
             self._woken.clear()
-            claim = await self._visit()
+            try:
+                claim = await self._visit()
+            except sqlite3.Error as error:
+                # A full or locked disk: nothing is lost, and nothing moves until it can be written.
+                self.condition.trouble = f"the outbox cannot be used: {error}"
+                _log.warning("%s: %s", self.name, self.condition.trouble)
+                await asyncio.sleep(POLL_S)
+                continue
             now_ns = self._clock.now_ns()
             for parcel in claim.parcels:
                 self._sending[parcel.id] = parcel
@@ -131,7 +139,11 @@ class ChannelWorker:
             frozenset(parcel.member for parcel in still) if self.courier.rules.takes_grant else frozenset(),
             self.courier.rules.takes_grant,
         )
-        claim = await self._store.do(lambda: self._turn(ended, room, busy, now_ns))
+        try:
+            claim = await self._store.do(lambda: self._turn(ended, room, busy, now_ns))
+        except sqlite3.Error:
+            self._ended, self._returned = ended + self._ended, returned + self._returned
+            raise
         for parcel_id in gone:
             del self._sending[parcel_id]
         self._said()
@@ -208,6 +220,15 @@ class ChannelWorker:
 
     async def _send(self, parcel: Parcel, now_ns: int) -> None:
         outcome = await self._carried(parcel, now_ns)
+        try:
+            await self._take_note(parcel, outcome)
+        except sqlite3.Error as error:
+            _log.warning("%s: the outbox cannot be used, so message %s is sent again: %s", self.name, parcel.id, error)
+            self._returned.append(parcel)
+            self._woken.set()
+
+    async def _take_note(self, parcel: Parcel, outcome: Outcome) -> None:
+        """Have written down what came of a message."""
         match outcome:
             case Taken():
                 await self.condition.works()
