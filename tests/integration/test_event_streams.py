@@ -164,7 +164,7 @@ async def test_without_a_token_for_this_member_and_this_time_nothing_is_told(doo
         ({"authorization": f"Bearer {token('bob')}"}, 403, "another member's"),
         ({"authorization": f"Bearer {token(until_s=NOW_S)}"}, 403, "expired"),
         ({"authorization": f"Bearer {token(None, 'addresses')}"}, 403, "is for addresses"),
-        ({"authorization": "Bearer x.y"}, 403, "not signed here"),
+        ({"authorization": "Bearer x.y"}, 403, "no token of this service"),
         ({"authorization": f"Bearer {token()}", "last-event-id": "seven"}, 400, "Last-Event-ID"),
     ]
     async with httpx2.AsyncClient(trust_env=False) as client:

@@ -32,6 +32,7 @@ from services.notifier.policy.quiet import ZoneOf
 from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 
 ENTRIES_AT_A_TIME: Final = 100
+STOP_TIMEOUT_S: Final = 5.0
 
 _log: Final = logging.getLogger("groupbuy.notifier")
 
@@ -154,9 +155,13 @@ class Dispatcher:
         tasks, self._tasks = self._tasks, []
         for worker in self.workers:
             worker.end()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            # They end by themselves. One that is cancelled while it waits for the disk takes with it what it was
+            # about to write down.
+            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for worker in self.workers:
             await worker.stop()
 

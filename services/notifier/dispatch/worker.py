@@ -89,7 +89,7 @@ class ChannelWorker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until stopped."""
+        """Send until told to end; must not be cancelled while it writes."""
         while not self._ending:
             self._woken.clear()
             try:
