@@ -226,13 +226,7 @@ def _told_messages() -> Schema:
         "outcomes": _told("outcomes", "Outcomes, in the order of the log."),
         "results": _told("results", "A member's results, in the order of the log."),
         "error": _told("error", "Why a request got no outcomes, and what to do."),
-        "notice": {
-            "name": "notice",
-            "title": "Notice",
-            "summary": "A JSON object; its kinds are not fixed yet.",
-            "contentType": JSON_CONTENT,
-            "payload": _payload({"type": "object"}),
-        },
+        "notice": _told("notice", "What became of a message to a member; a CloudEvent that no intake takes."),
         "checkpoint": {
             "name": "checkpoint",
             "title": "Checkpoint",

@@ -31,7 +31,7 @@ HEADER_FACT: Final = "Groupbuy-Fact"
 
 
 class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One notice, identified by (`decision`, `member`, `purpose`, `channel`), and what became of it.
+    """One notice, identified by (`decision`, `member`, `purpose`, `channel`), and what became of it at `at_ns`.
 
     `record` is the journal record that holds the decision, `as_of` the last one that was known when it was decided
     whether to send, and `judged_at_ns` when that was. `permission` is what it was sent under: `standing`, or `grant`
@@ -40,6 +40,7 @@ class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     and `first` is the fact of its first failure.
     """
 
+    at_ns: int
     notice: str
     decision: str
     record: int
@@ -65,7 +66,7 @@ class NoticeData(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class NoticeFact(msgspec.Struct, kw_only=True):
-    """One CloudEvent 1.0; `time` and `at_ns` are the notifier's clock."""
+    """One CloudEvent 1.0; `time` is the notifier's clock."""
 
     specversion: Literal["1.0"] = "1.0"
     type: NoticeType
@@ -73,8 +74,12 @@ class NoticeFact(msgspec.Struct, kw_only=True):
     source: str
     time: str
     datacontenttype: Literal["application/json"] = "application/json"
-    at_ns: int
     data: NoticeData
+
+    @property
+    def at_ns(self) -> int:
+        """When it was so, by the notifier's clock, in ns since 1970."""
+        return self.data.at_ns
 
 
 _encoder: Final = msgspec.json.Encoder()

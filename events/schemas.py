@@ -12,6 +12,7 @@ import msgspec
 
 from events import decisions as d
 from events import outcomes
+from events.notice import NoticeFact
 from events.record import Entry, Record
 from events.registry import EVENT_TYPES
 
@@ -60,7 +61,7 @@ def decision_schemas() -> dict[str, Schema]:
 
 
 def document_schemas() -> dict[str, Schema]:
-    """Return the schemas of entry, record, outcome and result, and of the messages that carry outcomes and results."""
+    """Return the schemas of entry, record, outcome, result and notice, and of the messages that carry them."""
     outcome, result = _outcome(), _result()
     return {
         "decision": _titled("decision", _any_decision()),
@@ -71,6 +72,7 @@ def document_schemas() -> dict[str, Schema]:
         "result": _titled("result", result),
         "results": _titled("results", _listing("results", result, "A member's results, in the order of the log.")),
         "error": _titled("error", _error()),
+        "notice": _titled("notice", _of(NoticeFact)),
     }
 
 

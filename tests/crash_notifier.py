@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 import nats
+from nats.js import api
 
 from deploy.broker import EmbeddedBroker
 from deploy.identity import load_identity
@@ -35,9 +36,10 @@ from tests.notifier_peers import SECRET, MailPeer, WebhookPeer
 ROOT: Final = Path(__file__).resolve().parents[1]
 MEMBERS: Final = 20
 REFUNDS_PER_RECORD: Final = 10
-# The notifier is given a little more each time that it was killed before it had done anything.
-LIVES_S: Final = (0.6, 2.5)
-DONE_TIMEOUT_S: Final = 120.0
+LIFE_MAX_S: Final = 6.0
+POLL_S: Final = 0.002
+WRITING_S_PER_KILL: Final = 1.0
+DONE_TIMEOUT_S: Final = 300.0
 
 
 async def crash_again_and_again(folder: Path, kills: int, records: int, seed: int = 1) -> dict[str, Any]:
@@ -54,10 +56,10 @@ async def crash_again_and_again(folder: Path, kills: int, records: int, seed: in
         parts.push_async_callback(matcher.close)
         config = _configure(folder, broker.url, hook, mail)
         writing = asyncio.create_task(_write(JournalWriter(matcher), records, kills))
-        done = 0
-        while done < kills:
-            await _live_and_die(config, chance.uniform(*LIVES_S))
-            done += 1
+        for done in range(kills):
+            # In the middle of its work: after so many more webhooks, and a moment in which anything may happen.
+            await _live_and_die(config, hook, chance.randrange(2 * records * REFUNDS_PER_RECORD // kills), chance)
+            print(f"kill {done + 1} of {kills}: {len(hook.posted)} webhooks", file=sys.stderr)
         await writing
         expected = records * REFUNDS_PER_RECORD
         async with _Process(config):
@@ -104,7 +106,7 @@ concurrency = 16
 
 
 async def _write(writer: JournalWriter, records: int, kills: int) -> None:
-    pause_s = kills * sum(LIVES_S) / 2 / records
+    pause_s = kills * WRITING_S_PER_KILL / records
     for first in range(0, records * REFUNDS_PER_RECORD, REFUNDS_PER_RECORD):
         await writer.append([refund(1 + first + at, f"m-{(first + at) % MEMBERS}") for at in range(REFUNDS_PER_RECORD)])
         await asyncio.sleep(pause_s)
@@ -128,9 +130,13 @@ class _Process:
         await self._process.wait()
 
 
-async def _live_and_die(config: Path, life_s: float) -> None:
+async def _live_and_die(config: Path, hook: WebhookPeer, more: int, chance: random.Random) -> None:
+    until, life_s = len(hook.posted) + more, 0.0
     async with _Process(config):
-        await asyncio.sleep(life_s)
+        while len(hook.posted) < until and life_s < LIFE_MAX_S:
+            await asyncio.sleep(POLL_S)
+            life_s += POLL_S
+        await asyncio.sleep(chance.uniform(0.0, 0.1))
 
 
 async def _facts_when_done(operator: Any, expected: int) -> list[tuple[str, bytes]]:
@@ -140,7 +146,8 @@ async def _facts_when_done(operator: Any, expected: int) -> list[tuple[str, byte
         while True:
             facts: list[tuple[str, bytes]] = []
             state = (await js.stream_info(stream)).state
-            reader = await js.pull_subscribe(subjects.notices(MARKET), stream=stream)
+            config = api.ConsumerConfig(ack_policy=api.AckPolicy.NONE)
+            reader = await js.pull_subscribe(subjects.notices(MARKET), stream=stream, config=config)
             while len(facts) < state.messages:
                 found = await reader.fetch(500, timeout=10)
                 facts += [((message.headers or {}).get(HEADER_FACT, ""), message.data) for message in found]

@@ -20,11 +20,11 @@ from services.notifier.channels.email import EmailCourier
 from services.notifier.channels.webhook import GIVE_UP_AFTER_S, WebhookCourier
 from services.notifier.channels.wechat import WechatCourier
 from services.notifier.dispatch.clock import Clock, SystemClock
+from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.courier import Courier, Message
 from services.notifier.dispatch.dispatcher import Dispatcher, DispatchRules, Line
 from services.notifier.dispatch.routing import Route
 from services.notifier.dispatch.store import Store
-from services.notifier.dispatch.worker import Pace
 from services.notifier.policy.judge import MarketRules
 from services.notifier.policy.purposes import Kind, Notice, Purpose
 from services.notifier.settings import EmailSettings, WebhookSettings, WechatSettings, WechatTemplate
@@ -48,10 +48,10 @@ def webhook_line(peer: WebhookPeer, name: str = "shop-a", **settings: Any) -> Li
     return Line(courier, route, Pace(per_s=found.per_s, give_up_after_s=GIVE_UP_AFTER_S))
 
 
-def email_line(peer: MailPeer, digest_window_s: int = 0, **settings: Any) -> Line:
+def email_line(peer: MailPeer, digest_window_s: int = 0, texts: Texts | None = None, **settings: Any) -> Line:
     """Mail through a local server."""
     found = EmailSettings(host="127.0.0.1", port=peer.port, sender="shop@example.com", tls="none", **settings)
-    courier = EmailCourier(found, None, Texts(), MARKET)
+    courier = EmailCourier(found, None, texts or Texts(), MARKET)
     route = Route(channel="email", purposes=EVERYTHING, address_kind="email", digest_window_s=digest_window_s)
     return Line(courier, route)
 

@@ -36,7 +36,6 @@ _REASONS: Final = {
     "not_wanted": "the member does not want messages of this kind",
     "blocked": "the member had blocked whoever was behind it",
     "no_address": "no address of the member was known for this channel",
-    "channel_gone": "the channel was no longer configured",
     "try_again": "the other side did not take it",
 }
 

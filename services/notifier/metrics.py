@@ -61,12 +61,17 @@ def _of_dispatcher(dispatcher: Dispatcher) -> Iterable[Metric]:
         ("taken", "Messages that the other side has taken."),
         ("retried", "Tries in vain that are repeated."),
         ("dead", "Messages that could not be sent."),
-        ("pauses", "Times that a channel was down as a whole."),
     ):
         family = CounterMetricFamily(f"{_PREFIX}_messages_{name}", sentence, labels=["channel"])
         for worker in dispatcher.workers:
             family.add_metric([worker.name], getattr(worker.tally, name))
         yield family
+    pauses = CounterMetricFamily(
+        f"{_PREFIX}_channel_pauses", "Times that a channel was down as a whole.", labels=["channel"]
+    )
+    for worker in dispatcher.workers:
+        pauses.add_metric([worker.name], worker.condition.pauses)
+    yield pauses
 
 
 def _gauge(name: str, sentence: str, value: float) -> Metric:

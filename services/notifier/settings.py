@@ -57,8 +57,8 @@ class MarketSettings(_Strict, kw_only=True, frozen=True):
 class HttpSettings(_Strict, kw_only=True, frozen=True):
     """Where members' event streams and the address book are served; `streams_max` at once."""
 
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
     host: str = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
     streams_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 4_000
 
 
@@ -197,6 +197,8 @@ def _check(found: Settings, zones: frozenset[str]) -> None:
         raise ValueError(f"market.timezone: there is no time zone {market.timezone[:64]!r}, e.g. Asia/Shanghai")
     if Kind.INVITED in market.urgent:
         raise ValueError("market.urgent: invitations are never urgent")
+    if found.http is not None and found.http.port == 0:
+        raise ValueError("http.port: expected 1 to 65535, where members and backends will look for it")
     if market.since is not None:
         parse_time_ns(market.since)
     names = [webhook.name for webhook in found.webhooks]

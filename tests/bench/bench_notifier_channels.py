@@ -189,7 +189,7 @@ async def _streams(market: _Market, count: int) -> dict[str, float]:
     tokens_file.write_text(json.dumps(tokens))
     streams = ResultStreams(market.service, MARKET, NOTIFIER)
     streams.start()
-    server = MemberDoor(MARKET, key, streams, None, HttpSettings(streams_max=count)).server()
+    server = MemberDoor(MARKET, key, streams, None, HttpSettings(port=0, streams_max=count)).server()
     await server.start()
     notifier = Notifier(market.service, MARKET, NOTIFIER)
     await notifier.start()

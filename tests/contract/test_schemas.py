@@ -13,6 +13,17 @@ from jsonschema import Draft202012Validator, FormatChecker
 from events import generate, schemas
 from events.decode import Unreadable, decode_event
 from events.limits import ID_MAX_CHARS
+from events.notice import (
+    DEFERRED,
+    DELIVERED,
+    FAILED,
+    SENT,
+    SUPPRESSED,
+    NoticeData,
+    NoticeFact,
+    decode_fact,
+    encode_fact,
+)
 from events.outcomes import news_of, outcome_of, results_of
 from events.record import Entry, decode_entry
 from events.registry import EVENT_TYPES
@@ -187,3 +198,28 @@ def test_the_gateways_refusals_fit_the_schema() -> None:
 
 def test_the_examples_cover_every_decision() -> None:
     assert [kind_of(decision) for decision in DECISIONS] == list(DECISION_KINDS)
+
+
+def test_a_notice_is_as_its_schema_says_and_nothing_else() -> None:
+    data = NoticeData(
+        at_ns=AT_NS,
+        notice="a" * 32,
+        decision="3.0.0/1",
+        record=1,
+        as_of=2,
+        member="m-1",
+        purpose="result",
+        kind="filled",
+        channel="email",
+        reason="quiet_hours",
+        until_ns=AT_NS,
+    )
+    for kind in (SENT, DELIVERED, DEFERRED, SUPPRESSED, FAILED):
+        envelope = {"id": "x.1", "source": "/groupbuy/main/notifier", "time": "2026-01-01T00:00:00Z"}
+        fact = NoticeFact(type=kind, **envelope, data=data)
+        body = encode_fact(fact)
+        validator("notice", strict=True).validate(json.loads(body))
+        assert decode_fact(body) == fact
+    for wrong in (b"{}", b"[", b'{"type":"groupbuy.notice.lost.v1"}'):
+        with pytest.raises(ValueError, match="not a notice"):
+            decode_fact(wrong)

@@ -98,7 +98,7 @@ async def _sse(setting: Setting, parts: AsyncExitStack) -> Channel:
     streams = ResultStreams(service, MARKET, NOTIFIER)
     streams.start()
     parts.push_async_callback(streams.stop)
-    server = MemberDoor(MARKET, KEY, streams, None, HttpSettings(), now_s=lambda: 0).server()
+    server = MemberDoor(MARKET, KEY, streams, None, HttpSettings(port=0), now_s=lambda: 0).server()
     await server.start()
     parts.push_async_callback(server.stop)
     token = sign_token(KEY, Claims(market=MARKET, scope="events", member="m-1", until_s=1))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import signal
+import sqlite3
 from pathlib import Path
 
 import httpx2
@@ -78,6 +79,26 @@ async def test_a_dispatcher_that_crashes_while_taking_in_reads_the_record_again_
             await last.is_done()
     facts = await facts_of(setting)
     assert len({fact.data.notice for fact in facts}) == len(facts) == 150
+
+
+async def test_a_disk_that_cannot_be_written_for_a_while_delays_and_loses_nothing(setting: Setting) -> None:
+    async with WebhookPeer().up() as peer, dispatching(setting, [webhook_line(peer)]) as running:
+        outbox, refused = running.store.outbox, [3]
+        finish = outbox.finish
+
+        def finish_or_not(ended: object) -> None:
+            if refused[0] > 0:
+                refused[0] -= 1
+                raise sqlite3.OperationalError("database or disk is full")
+            finish(ended)  # type: ignore[arg-type]
+
+        outbox.finish = finish_or_not  # type: ignore[method-assign]
+        seq = await setting.write(*(refund(1 + at) for at in range(20)))
+        await running.has_taken_in(seq)
+        await running.is_done()
+    assert refused == [0]
+    assert len({posted.headers["webhook-id"] for posted in peer.posted}) == 20
+    assert len(await facts_of(setting)) == 20
 
 
 async def test_the_process_serves_streams_and_webhooks_and_is_told_apart_by_its_health(setting: Setting) -> None:

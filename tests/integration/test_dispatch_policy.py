@@ -12,6 +12,7 @@ from services.notifier.dispatch.database import OutboxError
 from services.notifier.dispatch.dead_letters import dead_letters, replay
 from services.notifier.policy.purposes import Purpose
 from services.notifier.policy.quiet import parse_quiet_hours
+from services.notifier.texts.texts import Texts
 from tests.conftest import Connect
 from tests.dispatch_setting import (
     NOTICES,
@@ -234,6 +235,43 @@ async def test_poison_goes_to_the_dead_letters_with_its_reason_and_the_others_ge
     assert again.data.first == next(fact.id for fact in facts if fact.type.endswith("failed.v1"))
 
 
+async def test_a_template_that_raises_at_sending_is_poison_for_its_message_alone(
+    setting: Setting, tmp_path: Path
+) -> None:
+    """Every sample passes at start, and still a real amount may be more than a template bears."""
+    await known_address(setting)
+    (tmp_path / "refund_due.txt").write_text("{{ 100 // (refund_minor - 7) }}\n{{ refund_minor|money(currency) }}")
+    async with MailPeer().up() as peer:
+        line = email_line(peer, texts=Texts(tmp_path))
+        async with dispatching(setting, [line], HandClock(AT_NS)) as running:
+            seq = await setting.write(refund(1, amount_minor=7), refund(2, amount_minor=8))
+            await running.has_taken_in(seq)
+            await running.is_done()
+            (dead,) = dead_letters(running.store.outbox.database)
+    assert "refund_due.txt, line 1: ZeroDivisionError" in dead.why
+    assert [mail.get_content().strip() for mail in peer.mails] == ["0.08 CNY"]
+
+
+async def test_what_waits_on_a_channel_that_is_taken_out_of_the_configuration_is_not_forgotten(
+    setting: Setting,
+) -> None:
+    clock = HandClock(AT_NS)
+    ill = WebhookPeer(answer=lambda _: Response(status_code=500))
+    async with ill.up(), dispatching(setting, [webhook_line(ill)], clock) as running:
+        await running.has_taken_in(await setting.write(refund(1)))
+        await until(lambda: running.dispatcher.workers[0].tally.retried == 1, "a try")
+    async with WebhookPeer().up() as peer:
+        async with dispatching(setting, [], clock) as running:
+            await running.is_done()
+            (dead,) = dead_letters(running.store.outbox.database)
+            assert dead.why == "the channel webhook:shop-a is not in the configuration any more"
+        async with dispatching(setting, [webhook_line(peer)], clock) as running:
+            replay(running.store.outbox.database, None, AT_NS)
+            running.dispatcher.wake()
+            await running.is_done()
+        assert len(peer.posted) == 1
+
+
 async def test_a_mail_server_that_is_down_keeps_its_backlog_on_disk_and_drains_when_it_is_back(
     setting: Setting,
 ) -> None:
@@ -247,7 +285,7 @@ async def test_a_mail_server_that_is_down_keeps_its_backlog_on_disk_and_drains_w
             seq = await setting.write(*(refund(1 + at) for at in range(30)))
             await running.has_taken_in(seq)
             await until(lambda: len(hook.posted) == 30, "others flow")
-            await until(lambda: running.dispatcher.workers[0].tally.pauses >= 1, "the channel pauses as a whole")
+            await until(lambda: running.dispatcher.workers[0].condition.pauses >= 1, "the channel pauses as a whole")
             await running.is_done(waiting=30)
             assert running.dispatcher.workers[0].tally.dead == 0
         async with peer.up(), dispatching(setting, lines[:1], clock) as running:

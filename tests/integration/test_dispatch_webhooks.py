@@ -134,7 +134,7 @@ async def test_an_endpoint_that_fails_for_five_days_is_switched_off(setting: Set
             await until(
                 lambda: any("operator_alert" in each.document["type"] for each in other.posted), "the operator is told"
             )
-            assert running.dispatcher.workers[0].state.disabled_at_ns is not None
+            assert running.dispatcher.workers[0].condition.state.disabled_at_ns is not None
             assert "is switched off" in running.dispatcher.check_channels().sentence
 
 

@@ -53,7 +53,7 @@ async def door(setting: Setting) -> AsyncIterator[Door]:
     streams = ResultStreams(service, MARKET, NOTIFIER)
     streams.start()
     store = Store(setting.config().data_dir, MARKET)
-    server = MemberDoor(MARKET, KEY, streams, store, HttpSettings(streams_max=3), now_s=lambda: NOW_S).server()
+    server = MemberDoor(MARKET, KEY, streams, store, HttpSettings(port=0, streams_max=3), now_s=lambda: NOW_S).server()
     await server.start()
     yield Door(server, streams, store, service)
     await server.stop()
@@ -164,7 +164,7 @@ async def test_without_a_token_for_this_member_and_this_time_nothing_is_told(doo
         ({"authorization": f"Bearer {token('bob')}"}, 403, "another member's"),
         ({"authorization": f"Bearer {token(until_s=NOW_S)}"}, 403, "expired"),
         ({"authorization": f"Bearer {token(None, 'addresses')}"}, 403, "is for addresses"),
-        ({"authorization": "Bearer x.y"}, 403, "not signed here"),
+        ({"authorization": "Bearer x.y"}, 403, "no token of this service"),
         ({"authorization": f"Bearer {token()}", "last-event-id": "seven"}, 400, "Last-Event-ID"),
     ]
     async with httpx2.AsyncClient(trust_env=False) as client:

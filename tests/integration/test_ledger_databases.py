@@ -11,10 +11,19 @@ from eventsourcing.persistence import IntegrityError, OperationalError
 
 from events import decisions as d
 from events.limits import RECORD_MAX_BYTES
+from events.notice import encode_fact
 from services.ledger.application import LedgerApplication
 from services.ledger.audit import audit
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.lean import decode_lean_record, entities_of
+from services.ledger.notices import (
+    Arrived,
+    archive_notices,
+    archived_through,
+    notices_of_entry,
+    notices_of_member,
+    sent_invitations,
+)
 from services.ledger.recorders import UNCHECKED_COLUMN
 from services.ledger.refunds import refunds
 from services.ledger.replay import replay_group
@@ -23,6 +32,7 @@ from services.ledger.verify import verify
 from tests.ledger_market import decided_records
 from tests.ledger_postgres import postgres_server
 from tests.ledger_records import JOURNAL, MARKET, BuiltRecord, JournalBuilder, changed, open_market, paid_post
+from tests.unit.test_ledger_notices import fact
 
 TICK = d.ClockAdvanced()
 Open = Callable[..., LedgerStore]
@@ -349,3 +359,16 @@ def test_what_an_older_program_kept_and_nothing_can_check_is_dropped(open_ledger
     assert verify(fresh).is_sound
     with pytest.raises(LedgerError):
         fresh.query(f"SELECT {UNCHECKED_COLUMN} FROM @records")
+
+
+def test_notices_are_archived_once_and_found_by_member_and_entry(open_ledger: Open) -> None:
+    facts = [fact(number=at + 1, member=f"m{at % 3}", as_of=at) for at in range(450)]
+    with open_ledger() as store:
+        arrived = [Arrived(at + 1, encode_fact(each)) for at, each in enumerate(facts)]
+        assert archive_notices(store, "s1", arrived) == (450, 0)
+        assert archived_through(store, "s1") == 450
+        with pytest.raises(LedgerUnavailable):
+            archive_notices(store, "s1", arrived[-1:])
+        assert len(list(notices_of_member(store, "m1"))) == 150
+        assert len(list(notices_of_entry(store, "3.0.0"))) == 450
+        assert [each.data.as_of for each in sent_invitations(store)] == list(range(450))

@@ -35,6 +35,7 @@ CONSENT = m.Consent(purpose="invitation", channel="email", standing=True)
 
 def fact(kind: str = SENT, number: int = 1, at_ns: int = NOON, **data: Any) -> NoticeFact:
     named = {
+        "at_ns": at_ns,
         "notice": "a" * 32,
         "decision": "3.0.0/0",
         "record": 3,
@@ -54,7 +55,6 @@ def fact(kind: str = SENT, number: int = 1, at_ns: int = NOON, **data: Any) -> N
         id=f"{found.notice}.{number}",
         source="/groupbuy/main/notifier",
         time="2026-03-02T12:00:00Z",
-        at_ns=at_ns,
         data=found,
     )
 

@@ -1,7 +1,11 @@
 """What an entry says to whom: amounts exactly, and each thing once."""
 
+from typing import Any
+
 from events import decisions as d
 from events import member_decisions as m
+from events import play_decisions as p
+from events.decision import Decision
 from events.record import Entry
 from services.notifier.policy.known import KnownMarket
 from services.notifier.policy.purposes import Kind, Notice
@@ -98,6 +102,45 @@ def test_a_refund_by_itself_is_told_and_one_of_nobody_is_not() -> None:
 def test_an_invitation_is_useful_no_longer_than_the_matcher_says() -> None:
     (one,) = read(invited(1, useful_until=AT_NS + 5 * NS))
     assert (one.kind, one.useful_until_ns, one.inviter, one.via) == (Kind.INVITED, AT_NS + 5 * NS, "m-9", "email")
+
+
+class Resolved(Decision, tag="dispute.resolved", kw_only=True):
+    """As the family of disputes decides it."""
+
+    dispute: str
+    member: str
+    verdict: str
+
+
+def test_a_claimant_hears_of_each_step_of_a_dispute() -> None:
+    resolved: Any = Resolved(dispute="d-1", member="ann", verdict="upheld")
+    (one,) = read(entry(1, resolved))
+    assert (one.kind, one.member, one.fields["step"], one.fields["verdict"]) == (
+        Kind.DISPUTE,
+        "ann",
+        "resolved",
+        "upheld",
+    )
+
+
+def test_a_cut_price_and_a_won_prize_are_results() -> None:
+    cut = p.PriceCut(
+        play="p-1",
+        member="ann",
+        position=1,
+        cut_minor=5,
+        remaining_minor=95,
+        price_minor=995,
+        currency="CNY",
+        helpers=1,
+        helpers_left=9,
+        publisher=SHOP,
+    )
+    won = p.PlayWon(play="p-2", form="lottery", member="bob", prize="tea", draw=1, helpers=3, publisher=SHOP)
+    nobody = p.PlayWon(play="p-2", form="lottery", prize="tea", draw=2, helpers=3, publisher=SHOP)
+    one, two = read(entry(1, cut, won, nobody))
+    assert (one.kind, one.fields["cut_minor"], one.fields["remains_minor"]) == (Kind.PRICE_CUT, 5, 95)
+    assert (two.kind, two.member, two.fields["prize"]) == (Kind.DRAW, "bob", "tea")
 
 
 def test_a_reminder_is_of_use_until_its_week_ends() -> None:

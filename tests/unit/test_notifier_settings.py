@@ -41,6 +41,7 @@ def test_paths_are_relative_to_the_file_and_a_secret_is_read_from_its_own(tmp_pa
         ('[market]\nurgent = ["invited"]', "invitations are never urgent"),
         ("[market.useful_for_s]\nadvert = 1", "advert"),
         ('[market]\nsince = "yesterday"', "not an RFC 3339 time"),
+        ("[http]\nport = 0", "http.port: expected 1 to 65535"),
         (f'{HOOK}url = "https://user:pass@shop.example/"', "webhooks.a.url holds credentials"),
         (f'{HOOK}url = "https://user@shop.example/"', "holds credentials"),
         (f'{HOOK}url = "ftp://shop.example/"', "expected https://host/path"),

@@ -8,10 +8,10 @@ from services.notifier.channels.member_subject import MemberSubjectCourier
 from services.notifier.channels.webhook import GIVE_UP_AFTER_S, webhook_courier
 from services.notifier.channels.wechat import WechatCourier
 from services.notifier.dispatch.clock import Clock, SystemClock
+from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.dispatcher import Dispatcher, DispatchRules, Line
 from services.notifier.dispatch.routing import Route
 from services.notifier.dispatch.store import Store
-from services.notifier.dispatch.worker import Pace
 from services.notifier.policy.judge import MarketRules
 from services.notifier.policy.purposes import Purpose
 from services.notifier.settings import Settings

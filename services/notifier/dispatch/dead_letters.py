@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from services.notifier.dispatch.database import Database
-from services.notifier.dispatch.outbox import insert_waiting
 from services.notifier.dispatch.rows import DeadLetter, EndpointState, Waiting
+from services.notifier.dispatch.tables import insert_waiting
 
 LISTED_MAX: Final = 1_000
 _letter_decoder: Final = msgspec.json.Decoder(DeadLetter)

@@ -15,13 +15,14 @@ from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
 from services.bus.journal_stream import describe
 from services.notifier.dispatch.clock import Clock
+from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.courier import Courier
 from services.notifier.dispatch.dead_letters import dead_letter_count
 from services.notifier.dispatch.publishing import FactPublisher
 from services.notifier.dispatch.routing import Route, waiting_row, waiting_rows
 from services.notifier.dispatch.rows import EndpointState, Waiting
 from services.notifier.dispatch.store import Store
-from services.notifier.dispatch.worker import ChannelWorker, Pace
+from services.notifier.dispatch.worker import ChannelWorker
 from services.notifier.policy.choices import Choices
 from services.notifier.policy.judge import MarketRules, Suppress, Verdict, judge
 from services.notifier.policy.known import Change, KnownMarket
@@ -31,6 +32,7 @@ from services.notifier.policy.quiet import ZoneOf
 from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 
 ENTRIES_AT_A_TIME: Final = 100
+STOP_TIMEOUT_S: Final = 5.0
 
 _log: Final = logging.getLogger("groupbuy.notifier")
 
@@ -118,11 +120,11 @@ class Dispatcher:
     def check_channels(self) -> Check:
         """Return how the channels are doing; a channel that is down is no fault of the notifier."""
         told = [
-            f"{worker.name} is switched off: {worker.state.why}"
-            if worker.state.disabled_at_ns is not None
-            else f"{worker.name}: {worker.trouble}"
+            f"{worker.name} is switched off: {worker.condition.state.why}"
+            if worker.condition.state.disabled_at_ns is not None
+            else f"{worker.name}: {worker.condition.trouble}"
             for worker in self.workers
-            if worker.trouble is not None or worker.state.disabled_at_ns is not None
+            if worker.condition.trouble is not None or worker.condition.state.disabled_at_ns is not None
         ]
         if self.publisher.trouble is not None:
             told.append(f"facts are not published: {self.publisher.trouble}")
@@ -135,6 +137,10 @@ class Dispatcher:
         begun_at_ns = await self._store.do(lambda: outbox.begun_at_ns(self._clock.now_ns()))
         self._since_ns = self._rules.since_ns if self._rules.since_ns is not None else begun_at_ns
         await self._remember()
+        channels = [line.courier.name for line in self._lines]
+        buried = await self._store.do(lambda: outbox.bury_strangers(channels, self._clock.now_ns()))
+        if buried:
+            _log.warning("%d notices are dead letters now: their channels are not configured any more", buried)
         self._tasks = [
             asyncio.create_task(self._follow(), name=f"notifier dispatch {self._market}"),
             asyncio.create_task(self.publisher.run(), name=f"notifier facts {self._market}"),
@@ -149,9 +155,13 @@ class Dispatcher:
         tasks, self._tasks = self._tasks, []
         for worker in self.workers:
             worker.end()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            # They end by themselves. One that is cancelled while it waits for the disk takes with it what it was
+            # about to write down.
+            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for worker in self.workers:
             await worker.stop()
 

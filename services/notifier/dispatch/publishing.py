@@ -6,6 +6,7 @@ which facts it holds; a store that was made anew has another identity and counts
 
 import asyncio
 import logging
+import sqlite3
 from functools import partial
 from typing import Final
 
@@ -65,7 +66,7 @@ class FactPublisher:
             try:
                 more = await self.publish_some()
                 self.trouble = None
-            except (*AWAY, PublishFailed, FenceLost) as error:
+            except (*AWAY, sqlite3.Error, PublishFailed, FenceLost) as error:
                 self.trouble, self._end, more = describe(error), None, False
                 _log.warning("facts cannot be published to %s: %s", self._stream, self.trouble)
                 await asyncio.sleep(PAUSE_S)

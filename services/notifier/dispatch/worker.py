@@ -7,35 +7,30 @@ and what comes next is taken in the same visit to the disk.
 import asyncio
 import logging
 import random
+import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from events.times import NS_PER_S, format_time_ns
+from events.times import NS_PER_S
 from services.notifier.dispatch.clock import Clock
+from services.notifier.dispatch.condition import WHY_MAX_CHARS, Alert, Condition, Pace
 from services.notifier.dispatch.courier import Courier, Gone, Later, Message, NoLonger, Outcome, Refused, Taken
-from services.notifier.dispatch.dead_letters import endpoint_states, write_endpoint
-from services.notifier.dispatch.rows import Busy, Claim, Ended, EndKind, EndpointState, Parcel, Waiting
+from services.notifier.dispatch.rows import Busy, Claim, Ended, EndKind, Parcel, Waiting
 from services.notifier.dispatch.store import Store
 from services.notifier.policy.choices import Choices
 from services.notifier.policy.judge import Verdict
 from services.notifier.policy.purposes import Kind, Purpose, Reason
 
 POLL_S: Final = 1.0
-PAUSE_MIN_S: Final = 1.0
-PAUSE_MAX_S: Final = 300.0
 CLAIMED_AHEAD: Final = 2
 STALE_S: Final = 2.0
 STOP_TIMEOUT_S: Final = 3.0
 JITTER: Final = 0.1
-WHY_MAX_CHARS: Final = 300
-DAY_S: Final = 86_400.0
 
 _log: Final = logging.getLogger("groupbuy.notifier")
-
-Alert = Callable[[EndpointState], Sequence[Waiting]]
 
 
 class WorkerTally(msgspec.Struct):
@@ -45,14 +40,6 @@ class WorkerTally(msgspec.Struct):
     retried: int = 0
     dead: int = 0
     suppressed: int = 0
-    pauses: int = 0
-
-
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast a channel may go, and after how long in vain it is given up (None: never)."""
-
-    per_s: float | None = None
-    give_up_after_s: float | None = None
 
 
 class ChannelWorker:
@@ -72,13 +59,12 @@ class ChannelWorker:
     ) -> None:
         self.courier = courier
         self.tally = WorkerTally()
-        self.state = EndpointState(channel=courier.name)
+        self.condition = Condition(courier.name, store, clock, pace, alert, said)
         self._store = store
         self._clock = clock
         self._judge = judge
         self._address_of = address_of
         self._said = said
-        self._alert = alert
         self._pace = pace
         self._chance = chance
         self._woken = asyncio.Event()
@@ -88,13 +74,10 @@ class ChannelWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: list[Ended] = []
         self._returned: list[Parcel] = []
-        self._paused_until_ns = 0
-        self._pause_s = 0.0
         self._slots = pace.per_s or 0.0
         self._slots_at_ns = clock.now_ns()
         # A cancellation alone can get lost in a library.
         self._ending = False
-        self.trouble: str | None = None
 
     @property
     def name(self) -> str:
@@ -106,10 +89,17 @@ class ChannelWorker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until stopped."""
+        """Send until told to end; must not be cancelled while it writes."""
         while not self._ending:
             self._woken.clear()
-            claim = await self._visit()
+            try:
+                claim = await self._visit()
+            except sqlite3.Error as error:
+                # A full or locked disk: nothing is lost, and nothing moves until it can be written.
+                self.condition.trouble = f"the outbox cannot be used: {error}"
+                _log.warning("%s: %s", self.name, self.condition.trouble)
+                await asyncio.sleep(POLL_S)
+                continue
             now_ns = self._clock.now_ns()
             for parcel in claim.parcels:
                 self._sending[parcel.id] = parcel
@@ -149,7 +139,11 @@ class ChannelWorker:
             frozenset(parcel.member for parcel in still) if self.courier.rules.takes_grant else frozenset(),
             self.courier.rules.takes_grant,
         )
-        claim = await self._store.do(lambda: self._turn(ended, room, busy, now_ns))
+        try:
+            claim = await self._store.do(lambda: self._turn(ended, room, busy, now_ns))
+        except sqlite3.Error:
+            self._ended, self._returned = ended + self._ended, returned + self._returned
+            raise
         for parcel_id in gone:
             del self._sending[parcel_id]
         self._said()
@@ -159,7 +153,7 @@ class ChannelWorker:
         outbox = self._store.outbox
         if ended:
             outbox.finish(ended)
-        self.state = endpoint_states(outbox.database).get(self.name, EndpointState(channel=self.name))
+        self.condition.read()
         if room <= 0:
             return Claim([], None)
         return outbox.claim(
@@ -168,9 +162,9 @@ class ChannelWorker:
 
     def _room(self, sending: int, now_ns: int) -> int:
         """Return how many messages may be begun now."""
-        if now_ns < self._paused_until_ns:
+        if now_ns < self.condition.paused_until_ns:
             return 0
-        if self._pause_s:
+        if self.condition.is_on_trial:
             # After a pause one message tries whether the channel works again.
             return 1 if sending == 0 else 0
         if self._pace.per_s is None:
@@ -186,8 +180,8 @@ class ChannelWorker:
     def _next_look_ns(self, claim: Claim, now_ns: int) -> int:
         # Operators send again from another process: so the outbox is looked at even if nobody here has changed it.
         moments = [now_ns + int(POLL_S * NS_PER_S)]
-        if self._paused_until_ns > now_ns:
-            return self._paused_until_ns
+        if self.condition.paused_until_ns > now_ns:
+            return self.condition.paused_until_ns
         if claim.next_due_ns is not None:
             moments.append(claim.next_due_ns)
         if self._pace.per_s is not None and self._slots < 1:
@@ -201,7 +195,7 @@ class ChannelWorker:
         while not self._ending and self._ready and len(self._tasks) < self.courier.concurrency:
             parcel, claimed_at_ns = self._ready.popleft()
             now_ns = self._clock.now_ns()
-            if now_ns - claimed_at_ns > STALE_S * NS_PER_S or now_ns < self._paused_until_ns:
+            if now_ns - claimed_at_ns > STALE_S * NS_PER_S or now_ns < self.condition.paused_until_ns:
                 # Whether it may be sent is asked anew.
                 self._returned.append(parcel)
                 self._woken.set()
@@ -211,8 +205,9 @@ class ChannelWorker:
     def _launch(self, parcel: Parcel, now_ns: int) -> None:
         if self._pace.per_s is not None:
             self._slots -= 1
-        if self.state.disabled_at_ns is not None:
-            self._end(parcel, EndKind.DEAD, why=f"the channel is switched off: {self.state.why or 'by an operator'}")
+        state = self.condition.state
+        if state.disabled_at_ns is not None:
+            self._end(parcel, EndKind.DEAD, why=f"the channel is switched off: {state.why or 'by an operator'}")
             return
         task = asyncio.create_task(self._send(parcel, now_ns), name=f"notifier sending {self.name}")
         self._tasks.add(task)
@@ -225,24 +220,33 @@ class ChannelWorker:
 
     async def _send(self, parcel: Parcel, now_ns: int) -> None:
         outcome = await self._carried(parcel, now_ns)
+        try:
+            await self._take_note(parcel, outcome)
+        except sqlite3.Error as error:
+            _log.warning("%s: the outbox cannot be used, so message %s is sent again: %s", self.name, parcel.id, error)
+            self._returned.append(parcel)
+            self._woken.set()
+
+    async def _take_note(self, parcel: Parcel, outcome: Outcome) -> None:
+        """Have written down what came of a message."""
         match outcome:
             case Taken():
-                await self._works()
+                await self.condition.works()
                 self.tally.taken += 1
                 self._end(parcel, EndKind.DELIVERED if outcome.delivered else EndKind.SENT)
             case Later(whole_channel=True):
-                await self._fails(outcome.why)
-                self._pause(outcome)
+                await self.condition.fails(outcome.why)
+                self.condition.pause(outcome.after_s)
                 self._returned.append(parcel)
                 self._woken.set()
             case Later():
-                await self._fails(outcome.why)
+                await self.condition.fails(outcome.why)
                 self._try_again(parcel, outcome)
             case NoLonger():
                 self.tally.suppressed += 1
                 self._end(parcel, EndKind.SUPPRESSED, why=outcome.why, reason=Reason.NO_GRANT)
             case Gone():
-                await self._give_up(outcome.why)
+                await self.condition.give_up(outcome.why)
                 self._end(parcel, EndKind.DEAD, why=outcome.why)
             case Refused():
                 self._end(parcel, EndKind.DEAD, why=outcome.why)
@@ -286,49 +290,6 @@ class ChannelWorker:
         due_at_ns = now_ns + int(pause_s * NS_PER_S)
         why = later.why[:WHY_MAX_CHARS]
         self._write(Ended(parcel=parcel, kind=EndKind.RETRY, at_ns=now_ns, why=why, due_at_ns=due_at_ns))
-
-    # How the channel is doing.
-
-    def _pause(self, later: Later) -> None:
-        self._pause_s = min(PAUSE_MAX_S, max(PAUSE_MIN_S, 2 * self._pause_s))
-        pause_s = max(self._pause_s, later.after_s or 0.0)
-        self._paused_until_ns = max(self._paused_until_ns, self._clock.now_ns() + int(pause_s * NS_PER_S))
-        self.tally.pauses += 1
-
-    async def _works(self) -> None:
-        self.trouble, self._pause_s = None, 0.0
-        if self.state.failing_since_ns is not None:
-            await self._note(EndpointState(channel=self.name))
-
-    async def _fails(self, why: str) -> None:
-        self.trouble = why
-        now_ns = self._clock.now_ns()
-        since_ns = self.state.failing_since_ns
-        if since_ns is None:
-            await self._note(EndpointState(channel=self.name, failing_since_ns=now_ns, why=why[:WHY_MAX_CHARS]))
-            return
-        limit_s = self._pace.give_up_after_s
-        if limit_s is not None and now_ns - since_ns >= limit_s * NS_PER_S:
-            await self._give_up(f"nothing has got through since {format_time_ns(since_ns)}; the last: {why}")
-
-    async def _give_up(self, why: str) -> None:
-        if self.state.disabled_at_ns is not None:
-            return
-        now_ns = self._clock.now_ns()
-        state = EndpointState(
-            channel=self.name,
-            failing_since_ns=self.state.failing_since_ns or now_ns,
-            disabled_at_ns=now_ns,
-            why=why[:WHY_MAX_CHARS],
-        )
-        _log.error("the channel %s is switched off: %s", self.name, why)
-        await self._note(state, self._alert(state))
-
-    async def _note(self, state: EndpointState, alert: Sequence[Waiting] = ()) -> None:
-        self.state = state
-        await self._store.do(lambda: write_endpoint(self._store.outbox.database, state, alert))
-        if alert:
-            self._said()
 
 
 def _message(parcel: Parcel, now_ns: int) -> Message:

@@ -11,6 +11,7 @@ from services.notifier.policy.quiet import quiet_text
 def notice_data(notice: Notice, notice_id: str, channel: str, as_of: int) -> NoticeData:
     """Return what every fact says of a notice; whoever makes the fact adds what became of it."""
     return NoticeData(
+        at_ns=0,
         notice=notice_id,
         decision=notice.decision,
         record=notice.record,
@@ -41,11 +42,11 @@ def _permission_text(verdict: Send) -> str | None:
 def fact(market: str, kind: NoticeType, data: NoticeData, count: int, at_ns: int) -> NoticeFact:
     """Return the `count`th fact of a notice."""
     assert count >= 1, "facts of a notice count from 1"
+    data.at_ns = at_ns
     return NoticeFact(
         type=kind,
         id=f"{data.notice}.{count}",
         source=f"/{PREFIX}/{market}/notifier",
         time=format_time_ns(at_ns),
-        at_ns=at_ns,
         data=data,
     )

@@ -63,7 +63,6 @@ class Reason(StrEnum):
     NOT_WANTED = "not_wanted"
     BLOCKED = "blocked"
     NO_ADDRESS = "no_address"
-    CHANNEL_GONE = "channel_gone"
     TRY_AGAIN = "try_again"
 
 
@@ -79,7 +78,6 @@ SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
     Reason.NOT_WANTED: ("The member does not want messages of this kind.", "会员不希望收到此类消息。"),
     Reason.BLOCKED: ("The member has blocked whoever is behind it.", "会员已屏蔽对方。"),
     Reason.NO_ADDRESS: ("No address of the member is known for this channel.", "该渠道没有会员的地址。"),
-    Reason.CHANNEL_GONE: ("The channel is no longer configured.", "该渠道已停用。"),
     Reason.TRY_AGAIN: ("The other side did not take it; it is tried again.", "对方未接收，稍后重试。"),
 }
 

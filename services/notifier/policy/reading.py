@@ -66,7 +66,7 @@ def notices_of(source: Source, known: KnownMarket) -> Iterator[Notice]:
             if decision.member is not None and decision.order not in told:
                 yield _refund(source, index, decision)
         else:
-            read = _OTHERS.get(type(decision))
+            read = _OTHERS.get(type(decision)) or _BY_TAG.get(str(decision.__struct_config__.tag))
             if read is not None:
                 yield from read(source, index, decision, known)
 
@@ -222,6 +222,17 @@ def _won(source: Source, index: int, decision: p.PlayWon, _: KnownMarket) -> Ite
     yield source.notice(index, decision.member, Kind.DRAW, fields, publisher=decision.publisher)
 
 
+def _disputed(source: Source, index: int, decision: Any, _: KnownMarket) -> Iterator[Notice]:
+    tag = str(decision.__struct_config__.tag)
+    fields = {
+        "dispute": decision.dispute,
+        "step": tag.removeprefix("dispute."),
+        "order": getattr(decision, "order", None),
+        "verdict": getattr(decision, "verdict", None),
+    }
+    yield source.notice(index, decision.member, Kind.DISPUTE, fields, publisher=getattr(decision, "publisher", None))
+
+
 Reader = Callable[[Source, int, Any, KnownMarket], Iterator[Notice]]
 _OTHERS: Final[dict[type, Reader]] = {
     m.InvitationAllowed: _invited,
@@ -230,3 +241,6 @@ _OTHERS: Final[dict[type, Reader]] = {
     p.PlayWon: _won,
 }
 """How decisions of other families are read, by their type."""
+_DISPUTE_STEPS: Final = ("opened", "answered", "resolved", "appealed", "overdue", "closed")
+_BY_TAG: Final[dict[str, Reader]] = {f"dispute.{step}": _disputed for step in _DISPUTE_STEPS}
+"""Steps of a dispute that its claimant is told of, by the kind of the decision: each has `dispute` and `member`."""

@@ -32,7 +32,7 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
         "currency": "CNY",
     },
     Kind.DRAW: {"play": "p-1", "prize": "sample-tea", "drawn": True},
-    Kind.DISPUTE: {"dispute": "d-1", "step": "resolved", "order": "o-1"},
+    Kind.DISPUTE: {"dispute": "d-1", "step": "resolved", "order": "o-1", "verdict": "upheld"},
     Kind.INVITED: {
         "inviter": "m-2",
         "offer": "sample-tea",
@@ -51,7 +51,7 @@ MAY_BE_NOTHING: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.FILLED: ("saved_minor",),
     Kind.INVITED: ("offer", "group", "play", "pool"),
     Kind.LIMIT_REACHED: ("currency",),
-    Kind.DISPUTE: ("order",),
+    Kind.DISPUTE: ("order", "verdict"),
 }
 """Of these names, those that may be None."""
 
