@@ -3,7 +3,8 @@
 from typing import Any
 
 from events.reasons import Reason
-from services.matcher.domain.standing.asking import standing_of
+from services.matcher.domain.standing.asking import may_invite, standing_of
+from services.matcher.domain.turn import Turn
 from tests.builders import (
     T0,
     S,
@@ -78,6 +79,12 @@ def test_a_banned_member_neither_orders_nor_helps_and_gets_its_money_back() -> N
     story.when(assist("b0", "m")).then_refused(Reason.MEMBER_BANNED)
     story.when(posted("o1", "m", payment=payment())).then_refused(Reason.MEMBER_BANNED, "refund.due")
     story.when(posted("o2", "other")).then("group.opened", "seat.held")
+
+
+def test_a_limited_member_may_not_invite_and_a_warned_one_may() -> None:
+    story = given_watched(sanctioned("m", "limited"), sanctioned("w", "warned"))
+    turn = Turn(story.engine.state, story.engine.tree, story.now_ns, 99, 0, "shop-a", None)
+    assert (may_invite(turn, "m"), may_invite(turn, "w"), may_invite(turn, "x")) == (False, True, True)
 
 
 def test_a_warning_keeps_nobody_from_anything() -> None:

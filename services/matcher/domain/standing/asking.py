@@ -1,14 +1,19 @@
 """What other rules ask of standing: may this member order, help, invite?"""
 
+from typing import TYPE_CHECKING
+
 from events.member_standing import Rung
 from events.reasons import Reason
 from services.matcher.domain.standing.ladder import BANNED, WORDS
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 
+if TYPE_CHECKING:
+    from services.matcher.domain.turn import Turn
+
 
 def standing_of(state: State, member: str, now_ns: int) -> Rung | None:
-    """Return the rung on which `member` stands at `now_ns`, or None; at the end of a sanction it is over."""
+    """Return the rung on which `member` stands at `now_ns`, or None; at its end a sanction is over."""
     record = state.standing.ledge.records.get(member)
     if record is None or not record.rung or record.until_ns <= now_ns:
         return None
@@ -26,3 +31,8 @@ def check_orders(state: State, member: str) -> None:
     """Raise Refusal when a member may not order: banned."""
     if state.standing.ledge.sanctioned.get(member) == BANNED:
         raise Refusal(Reason.MEMBER_BANNED)
+
+
+def may_invite(turn: "Turn", member: str) -> bool:
+    """Tell whether a member may invite: neither limited nor banned. For `members.invitations.MAY_INVITE`."""
+    return member not in turn.state.standing.ledge.sanctioned
