@@ -247,10 +247,15 @@ def appealed(dispute: str = "d-1", **fields: Any) -> JsonEvent:
 
 
 def play_market(**fields: Any) -> JsonEvent:
-    """Configure a market that has committed to the secret of its draws, and in which shops may open plays."""
+    """Configure a market that has committed to the secret of its draws, and in which shops may open plays.
+
+    It suspects nobody, whatever help looks like: tests of detection and of the ladder ask for `standing`.
+    """
     publishers = {SHOP: PLAY_FAMILIES, "shop-b": PLAY_FAMILIES}
     secret_commitment = fair.secret_commitment(fair.secret_of(MARKET_KEY))
-    return market(**{"publishers": publishers, "secret_commitment": secret_commitment, **fields})
+    unsuspecting = {"hold_points": 1_000_000, "refuse_points": 1_000_000}
+    defaults = {"publishers": publishers, "secret_commitment": secret_commitment, "standing": unsuspecting}
+    return market(**{**defaults, **fields})
 
 
 def bargain(play: str = "b1", member: str = "owner", **fields: Any) -> JsonEvent:

@@ -132,36 +132,30 @@ class Market:
 
     def feed(self, body: bytes) -> list[dict[str, Any]]:
         """Decide an event; return the decisions, those of due work included."""
+        return [decision for raw in self.feed_raw(body) for decision in msgspec.json.decode(raw)["decisions"]]
+
+    def feed_raw(self, body: bytes) -> list[bytes]:
+        """Decide an event; return the entries. The first one is preceded by a configuration, unless it is one."""
         head = _head(body)
         family = head.type.split(".")[1]
         if family == "market":
             # The secret behind draws is the benchmark's own, and the time of the events counts.
             document = json.loads(body)
-            document["data"] = {
-                **document["data"],
-                **{k: v for k, v in self.configuration.items() if k != "replay_window_s"},
-            }
+            own = {name: value for name, value in self.configuration.items() if name != "replay_window_s"}
+            document["data"] = {**document["data"], **own}
             body, self.is_configured = json.dumps(document).encode(), True
-        elif not self.is_configured:
-            at = json.loads(body)["time"]
-            document = {
-                "specversion": "1.0",
-                "type": "groupbuy.market.configured.v1",
-                "id": "market",
-                "source": "/bench",
-            }
-            self.is_configured = True
-            self._process("market", json.dumps({**document, "time": at, "data": self.configuration}).encode())
-        return self._process(family, body)
+        configured = [] if self.is_configured else self._configure(json.loads(body)["time"])
+        return configured + self._process(family, body)
 
-    def _process(self, family: str, body: bytes) -> list[dict[str, Any]]:
+    def _configure(self, at: str) -> list[bytes]:
+        self.is_configured = True
+        document = {"specversion": "1.0", "type": "groupbuy.market.configured.v1", "id": "market", "source": "/bench"}
+        return self._process("market", json.dumps({**document, "time": at, "data": self.configuration}).encode())
+
+    def _process(self, family: str, body: bytes) -> list[bytes]:
         self.seq += 1
         publisher = "operator" if family == "market" else PUBLISHER
-        message = Message(seq=self.seq, at=0, publisher=publisher, family=family, body=body)
-        found: list[dict[str, Any]] = []
-        for raw in self.engine.process(message):
-            found += msgspec.json.decode(raw)["decisions"]
-        return found
+        return self.engine.process(Message(seq=self.seq, at=0, publisher=publisher, family=family, body=body))
 
 
 def measure(events: Iterable[bytes], labels: dict[str, Label]) -> Score:

@@ -10,6 +10,9 @@ from typing import Final
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
+PLAY_TTL_S: Final = 3 * DAY_S
+START_S: Final = 1_800_000_000
+"""When every story begins."""
 
 
 def hashed(what: str) -> str:

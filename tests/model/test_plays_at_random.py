@@ -50,9 +50,10 @@ def judge(turn: Turn, play: Play, data: AssistGiven) -> Verdict:
 
 @pytest.fixture(autouse=True)
 def detecting() -> Iterator[None]:
-    DETECTION.append(Detection(judge, lambda *_: None))
+    own = DETECTION[:]
+    DETECTION[:] = [Detection(judge, lambda *_: None)]
     yield
-    DETECTION.clear()
+    DETECTION[:] = own
 
 
 class RandomPlays:

@@ -9,7 +9,7 @@ from services.matcher.domain.standing.book import Book
 from services.matcher.domain.standing.clusters import Clusters
 from services.matcher.domain.standing.helping import Helping, key_of
 from services.matcher.domain.standing.judging import RECALLS_MAX, judge, recalls
-from services.matcher.domain.standing.observing import WINDOW_S, learn
+from services.matcher.domain.standing.learning import WINDOW_S, learn
 from services.matcher.domain.standing.packed import Table
 from services.matcher.domain.standing.usual import HALVED_AT, Usual, upper_quartile
 from tests.builders import sha256_hex

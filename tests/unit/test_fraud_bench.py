@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.cli.main import main
 from deploy.cli.output import CommandError
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.facts import Facts
+from services.matcher.zones import pinned_zones
 from tests.bench import bench_fraud, fraud_events
 from tests.bench.fraud_events import Label
 from tests.bench.fraud_traffic import ATTACKS, HONEST, Given, Opened, generate
@@ -110,3 +114,17 @@ def test_events_without_labels_are_unusable_arguments(
 def test_real_records_that_are_absent_are_skipped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_fraud, "BEIBEI", Path("/nowhere/filled.txt.xz"))
     assert "not in ../shared/data/beibei" in bench_fraud.on_real_records()["skipped"]
+
+
+def test_a_follower_and_a_snapshot_lead_to_the_same_memory(made: list[Opened | Given]) -> None:
+    market = bench_fraud.Market()
+    follower = Engine("bench", Facts(bench_fraud.KEY), pinned_zones())
+    for place, body in enumerate(fraud_events.as_events(made)):
+        for raw in market.feed_raw(body):
+            follower.evolve(raw)
+        if place % 500 == 0:
+            market.engine = Engine.restore("bench", Facts(bench_fraud.KEY), market.engine.snapshot(), pinned_zones())
+    assert msgspec.msgpack.decode(follower.snapshot(), strict=False) == msgspec.msgpack.decode(
+        market.engine.snapshot(), strict=False
+    )
+    assert follower.state.standing.book.watches and follower.state.standing.ledge.records

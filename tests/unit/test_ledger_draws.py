@@ -45,9 +45,10 @@ def a_lottery() -> PlayJournal:
     terms = {"tickets_per_seat": 3, "tickets_per_assist": 2}
     journal = PlayJournal(offer(), lottery("p1", [("kettle", 1), ("tea", 40)], offer="tea", new_weight=2, terms=terms))
     held = Detection(lambda *_: Verdict("held", 60, ("burst",)), lambda *_: None)
-    DETECTION.append(held)
+    own = DETECTION[:]
+    DETECTION[:] = [held]
     journal.add(assist("p1", "late", via="s0", assist="late", signals=NEW))
-    DETECTION.clear()
+    DETECTION[:] = own
     for n in range(60):
         journal.add(assist("p1", f"h{n}", via=f"s{n % 50}", assist=f"a{n}", signals=NEW if n % 4 == 0 else None))
     journal.add(posted("o1", "m1", payment=payment()), joined("o2", "s7", payment=payment()))

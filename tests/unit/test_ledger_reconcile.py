@@ -14,7 +14,7 @@ from services.ledger.reconcile import reconcile
 from services.ledger.sharing import sharing_tree
 from services.ledger.store import LedgerStore
 from services.ledger.words import decision_in_words
-from tests.builders import assist, bargain, play_closed, reinstated, reported, sanctioned, signals, voided
+from tests.builders import assist, bargain, play_closed, play_market, reinstated, reported, sanctioned, signals, voided
 from tests.ledger_plays import PlayJournal
 from tests.ledger_records import MARKET
 
@@ -24,7 +24,8 @@ HOUR = 3_600
 def farmed() -> PlayJournal:
     """A bargain with honest help, and one that a device with many accounts helps; then a review, and a sanction."""
     terms = {"start_minor": 90_000, "floor_minor": 10_000}
-    journal = PlayJournal(*(bargain(play, f"of-{play}", helper_limit=100, terms=terms) for play in ("fair", "farmed")))
+    journal = PlayJournal(play_market(standing={}))
+    journal.add(*(bargain(play, f"of-{play}", helper_limit=100, terms=terms) for play in ("fair", "farmed")))
     for n in range(3):
         journal.wait(600).add(assist("fair", f"h{n}", via="of-fair"))
     for n in range(6):

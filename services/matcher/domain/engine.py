@@ -89,7 +89,6 @@ alarms.SOURCES.append(dispute_deadlines.alarms_of)
 alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
 plain.UNUSUAL.append(lambda state, _: state.members.watching)
 plain.UNUSUAL.append(lambda state, order: bool(state.standing.ledge.sanctioned) or order.signals is not None)
-invitations.MAY_INVITE.append(lambda turn, member: member not in turn.state.standing.ledge.sanctioned)
 
 
 class Engine:

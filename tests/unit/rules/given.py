@@ -42,6 +42,11 @@ def given_plays(*events: JsonEvent, **configuration: Any) -> "Scenario":
     return scenario
 
 
+def given_watched(*events: JsonEvent, **configuration: Any) -> "Scenario":
+    """Return a scenario of a market with plays in which detection works as it does by default."""
+    return given_plays(*events, **{"standing": {}, **configuration})
+
+
 def given(*events: JsonEvent, configured: bool = True, compared: bool = True, model: bool = True) -> "Scenario":
     """Return a scenario in which `events` have been decided at its beginning, one after the other.
 

@@ -8,7 +8,6 @@ import pytest
 from events.link import BadLink, Link, check_link, link_key, read_link, sign_link
 from events.reasons import Reason
 from events.times import parse_time_ns
-from services.matcher.domain.members import invitations
 from tests.builders import (
     T0,
     JsonEvent,
@@ -27,6 +26,8 @@ from tests.builders import (
     pool_blocked,
     posted,
     preferred,
+    reinstated,
+    sanctioned,
     withdrew,
 )
 from tests.model.both import MARKET_KEY
@@ -314,17 +315,11 @@ def test_who_keeps_being_refused_is_warned_then_limited_for_a_time() -> None:
 
 
 @covers(Reason.RESTRICTED)
-def test_another_rule_may_restrict_an_inviter_and_hears_of_one_who_keeps_being_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[str | None] = []
-    monkeypatch.setattr(invitations, "MAY_INVITE", [lambda _, member: member != "m9"])
-    monkeypatch.setattr(invitations, "ON_REFUSAL", [lambda _, refused: told.append(refused.consequence)])
-    story = given(_market(**NO_PAUSE, warn_after=2), consented("a"), compared=False)
+def test_who_is_limited_or_banned_may_not_invite_until_reinstated() -> None:
+    story = given(_market(**NO_PAUSE), consented("a"), sanctioned("m9"), compared=False)
     _then_refused(story.when(invited("m9", "a")), Reason.RESTRICTED)
     _then_allowed(story.when(invited("m1", "a")))
-    story.when(invited("m1", "x")).when(invited("m1", "y"))
-    assert told == ["warned"]
+    _then_allowed(story.when(reinstated("m9")).when(invited("m9", "a")))
 
 
 def test_refusals_of_long_ago_do_not_count_any_more() -> None:

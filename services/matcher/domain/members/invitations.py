@@ -1,7 +1,6 @@
 """Rules for invitations (RULES.md section 8.2): the invitee's word, then the inviter's standing, then the caps."""
 
-from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from events import decisions as d
 from events.invitation import InvitationRequested, InvitationRequestedEvent
@@ -17,6 +16,7 @@ from services.matcher.domain.members.invitation_changes import BROUGHT_ABOUT_BY_
 from services.matcher.domain.members.memory import Invited, Members
 from services.matcher.domain.plays import state as plays
 from services.matcher.domain.plays.hashed import NOTHING, helper_key
+from services.matcher.domain.standing.asking import may_invite
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
 
@@ -30,12 +30,6 @@ class Subject(NamedTuple):
     labels: tuple[str, ...] | None
     pool: str | None
     ends_ns: int | None
-
-
-MAY_INVITE: Final[list[Callable[[Turn, str], bool]]] = []
-"""Further conditions on an inviter's standing. Both are filled by `engine`, where the families are registered."""
-ON_REFUSAL: Final[list[Callable[[Turn, InvitationRefused], None]]] = []
-"""What else follows for an inviter who is warned or limited."""
 
 
 class _Refused(Exception):
@@ -154,7 +148,7 @@ def _check(turn: Turn, data: InvitationRequested, subject: Subject) -> int | Non
     """Return the one-time grant that the invitation takes, if any. Raises _Refused for the first reason against it."""
     state, members, now = turn.state, turn.state.members, turn.now
     rules = rules_of(state.market)
-    if members.limits.holds(data.inviter, now) or not all(may(turn, data.inviter) for may in MAY_INVITE):
+    if members.limits.holds(data.inviter, now) or not may_invite(state, data.inviter):
         raise _Refused(Reason.RESTRICTED)
     choices = members.of(data.invitee)
     if data.invitee in state.blocks.get(data.inviter, ()):
@@ -200,9 +194,6 @@ def _refuse(turn: Turn, data: InvitationRequested, refusal: _Refused) -> None:
         publisher=turn.publisher,
     )
     turn.emit(refused)
-    if consequence is not None:
-        for follow in ON_REFUSAL:
-            follow(turn, refused)
 
 
 def _refusals(members: Members, inviter: str, now_ns: int) -> int:

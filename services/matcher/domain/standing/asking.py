@@ -8,7 +8,7 @@ from services.matcher.domain.terms import Refusal
 
 
 def standing_of(state: State, member: str, now_ns: int) -> Rung | None:
-    """Return the rung on which `member` stands at `now_ns`, or None; at the end of a sanction it is over."""
+    """Return the rung on which `member` stands at `now_ns`, or None; at its end a sanction is over."""
     record = state.standing.ledge.records.get(member)
     if record is None or not record.rung or record.until_ns <= now_ns:
         return None
@@ -26,3 +26,8 @@ def check_orders(state: State, member: str) -> None:
     """Raise Refusal when a member may not order: banned."""
     if state.standing.ledge.sanctioned.get(member) == BANNED:
         raise Refusal(Reason.MEMBER_BANNED)
+
+
+def may_invite(state: State, member: str) -> bool:
+    """Tell whether a member may invite: neither limited nor banned."""
+    return member not in state.standing.ledge.sanctioned

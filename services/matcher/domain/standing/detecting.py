@@ -18,7 +18,8 @@ from services.matcher.domain.standing.asking import check_helps
 from services.matcher.domain.standing.book import Watch
 from services.matcher.domain.standing.helping import Helping
 from services.matcher.domain.standing.ladder import DOUBTS, ladder_of
-from services.matcher.domain.standing.observing import Sight, learn, observe
+from services.matcher.domain.standing.learning import learn
+from services.matcher.domain.standing.observing import Sight, observe
 from services.matcher.domain.standing.state import Doubt, Doubts
 from services.matcher.domain.standing.striking import strike, take_back
 from services.matcher.domain.standing.weighing import Evidence
