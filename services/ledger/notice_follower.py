@@ -12,7 +12,6 @@ from nats.js.errors import NotFoundError
 from events import subjects
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
-from services.bus.journal_consumer import parse_reply
 from services.bus.journal_stream import AWAY, describe
 from services.ledger.archiver import Archiver
 from services.ledger.faults import LedgerError
@@ -116,7 +115,7 @@ class NoticeFollower:
         try:
             while not self._ending:
                 messages = await reader.fetch(FETCH_MESSAGES, timeout=FETCH_TIMEOUT_S)
-                arrived = [Arrived(parse_reply(message.reply.encode())[0], message.data) for message in messages]
+                arrived = [Arrived(message.metadata.sequence.stream, message.data) for message in messages]
                 fresh = [each for each in arrived if each.seq > known]
                 if fresh:
                     done = await self._archiver.in_store(partial(_archive, identity, fresh))

@@ -187,6 +187,18 @@ def why_told(facts: Sequence[NoticeFact]) -> list[str]:
     return [cause, *(f"{format_time_ns(fact.at_ns)}: {notice_in_words(fact)}" for fact in facts)]
 
 
+def why_of_entry(store: Archive, entry: str, member: str | None = None) -> list[str]:
+    """Return why members (or one) were told of an entry or were not, notice by notice, for `ledger why`."""
+    notices: dict[str, list[NoticeFact]] = {}
+    for found in notices_of_entry(store, entry):
+        fact = decode_fact(bytes(found.fact))
+        if member is None or fact.data.member == member:
+            notices.setdefault(fact.data.notice, []).append(fact)
+    if not notices:
+        return why_told([])
+    return [sentence for facts in notices.values() for sentence in why_told(facts)]
+
+
 def _reason(reason: str | None, why: str | None) -> str:
     words = _REASONS.get(reason or "", reason or "for no reason that is known")
     return f"{words} ({why})" if why is not None else words

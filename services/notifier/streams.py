@@ -21,7 +21,6 @@ from nats.js.errors import NotFoundError
 
 from events import subjects
 from services.bus.connect import ServiceBroker
-from services.bus.journal_consumer import parse_reply
 from services.bus.journal_stream import AWAY, describe
 
 QUEUE_MAX: Final = 64
@@ -230,7 +229,8 @@ class ResultStreams:
         self._heard_at_s = time.monotonic()
         if message.headers is not None and _STATUS in message.headers:
             return
-        seq, consumer_seq, _, _ = parse_reply(message.reply.encode())
+        sequence = message.metadata.sequence
+        seq, consumer_seq = sequence.stream, sequence.consumer
         if consumer_seq != self._consumer_seq + 1:
             self._hole.set()
             return

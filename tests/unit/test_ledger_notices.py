@@ -21,6 +21,7 @@ from services.ledger.notices import (
     notices_of_entry,
     notices_of_member,
     sent_invitations,
+    why_of_entry,
     why_told,
 )
 from services.ledger.store import LedgerStore
@@ -201,6 +202,21 @@ def test_why_a_member_was_told_has_an_answer() -> None:
     assert answer[0] == "it is about decision 3.0.0/0 in record 3, an invitation by m1"
     assert "was put off" in answer[1] and "was sent" in answer[2]
     assert why_told([]) == ["nothing was to be sent: no decision concerned this member, or no channel was chosen"]
+
+
+def test_why_of_an_entry_is_answered_for_each_member_and_notice(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        archived(
+            store,
+            fact(DEFERRED, 1, reason="quiet_hours", until_ns=NOON),
+            fact(SUPPRESSED, 1, notice="b" * 32, member="m3", reason="blocked"),
+            fact(SENT, 2),
+        )
+        assert len(why_of_entry(store, "3.0.0")) == 5
+        (cause, sentence) = why_of_entry(store, "3.0.0", "m3")
+        nothing = why_of_entry(store, "3.0.0", "m4")
+    assert cause.startswith("it is about decision 3.0.0/0") and "had blocked" in sentence
+    assert nothing == why_told([])
 
 
 def test_a_fact_is_archived_once_and_what_is_none_keeps_its_place_only(tmp_path: Path) -> None:
