@@ -140,8 +140,6 @@ class LedgerStore(Archive):
 
     def close(self) -> None:
         """Close the connections to the database."""
-        if self.tree is not None:
-            self.tree.hasher.close()
         self._application.close()
 
     @property
@@ -287,9 +285,6 @@ class LedgerStore(Archive):
 
     def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange, Growth | None]:
         tip = self._tip
-        bodies = [(each.seq, each.body) for each in arrivals]
-        if self.tree is not None:
-            self.tree.hasher.begin(bodies)
         summaries: list[Summary] = []
         pairs: list[bytes] = []
         for arrival in arrivals:
@@ -304,7 +299,7 @@ class LedgerStore(Archive):
             summaries.append(Summary(arrival.seq, own_hash, size_bytes, first_leaf, count, *place, tip.at_ns))
             pairs += pairs_of(arrival.seq, record.entries)
         assert tip is not None, "there is at least one record"
-        growth = None if self.tree is None else self.tree.growth(bodies)
+        growth = None if self.tree is None else self.tree.growth([(each.seq, each.body) for each in arrivals])
         return tip, self._index(summaries, pairs, growth), growth
 
     def _index(self, summaries: list[Summary], pairs: list[bytes], growth: Growth | None) -> IndexChange:

@@ -12,8 +12,8 @@ import msgspec
 from events.leaf import key_commitment
 from services.ledger.archive import Archive
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
-from services.ledger.leaf_hasher import LeafHasher, hashes_of
 from services.ledger.leaves import LeafMaker
+from services.ledger.merkle import leaf_hash
 from services.ledger.tiles import Edge, Tile
 
 MARKET_KEY_META: Final = "market_key"
@@ -38,7 +38,6 @@ class GrowingTree:
     def __init__(self, archive: Archive, maker: LeafMaker) -> None:
         self._archive = archive
         self.maker = maker
-        self.hasher = LeafHasher(maker)
         self.edge = Edge()
         self.reload()
 
@@ -53,7 +52,7 @@ class GrowingTree:
 
     def growth(self, records: Sequence[tuple[int, bytes]]) -> Growth:
         """Return what records, as (sequence, body), bring about; the tree takes it once it has been written."""
-        return Growth(*self.edge.grown(self.hasher.finish(records)))
+        return Growth(*self.edge.grown(self._hashes_of(records)))
 
     def take(self, growth: Growth) -> None:
         """Go on from a growth that has been written."""
@@ -66,12 +65,15 @@ class GrowingTree:
             raise LedgerBroken(f"leaf {self.size}", "no record of the archive holds it: run `groupbuy ledger verify`")
         hashes: list[bytes] = []
         for record in self._archive.records(first.record - 1):
-            hashes += hashes_of(self.maker, [(record.seq, record.body)])
+            hashes += self._hashes_of([(record.seq, record.body)])
             if len(hashes) >= BUILD_STEP_LEAVES:
                 break
         growth = Growth(*self.edge.grown(hashes[self.size - first.first_leaf :]))
         self._archive.tiles.put(growth.tiles)
         self.take(growth)
+
+    def _hashes_of(self, records: Sequence[tuple[int, bytes]]) -> list[bytes]:
+        return [leaf_hash(leaf) for seq, body in records for leaf in self.maker.leaves_of(seq, body)]
 
 
 def has_tree(archive: Archive) -> bool:

@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,7 +26,6 @@ ENTRIES_PER_RECORD: Final = 40
 RECORDS_PER_APPEND: Final = 5
 KEPT_AT: Final = 0.8
 """At this share of the ledger somebody outside kept a checkpoint."""
-SERVER_RESTART_S: Final = 5.0
 TABLES: Final = {
     "events": ("stored_events", "ledger_events"),
     "tracking": ("tracking", "ledger_tracking"),
@@ -217,14 +215,6 @@ class PostgresLedgers:
             self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _run(self, statement: str) -> None:
-        """Run a statement of the server's own, once more where the server restarts: seen once in 1,000 drops."""
-        try:
-            self._execute(statement)
-        except psycopg.OperationalError:
-            time.sleep(SERVER_RESTART_S)
-            self._execute(statement)
-
-    def _execute(self, statement: str) -> None:
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             connection.execute(statement.encode())
 

@@ -3,6 +3,7 @@
 import random
 import re
 import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,7 +68,11 @@ def ledgers(database: str, folder: Path, entries: int) -> Iterator[Ledgers]:
         return
     from tests.ledger_postgres import postgres_server
 
-    with postgres_server(folder / "server") as url:
+    # Not under pytest's folder: where the server is another user's, a second session of pytest would shut it out.
+    with (
+        tempfile.TemporaryDirectory(prefix="tampering-server-") as server,
+        postgres_server(Path(server) / "data") as url,
+    ):
         yield PostgresLedgers(folder, entries, url)
 
 

@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ledger.faults import LedgerBroken
-from services.ledger.leaf_hasher import LeafHasher, hashes_of
-from services.ledger.leaves import LeafMaker
 from services.ledger.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -37,7 +35,6 @@ from services.ledger.tiles import (
     tile_path,
     width_of,
 )
-from tests.ledger_market import decided_records
 
 # Just over two levels: the third holds one hash.
 LEAVES = 256 * 256 + 300
@@ -276,56 +273,3 @@ def test_the_entries_of_a_bundle_are_found_again(leaves: list[bytes]) -> None:
 
 def test_a_bundle_is_length_prefixed_big_endian() -> None:
     assert encode_bundle([b"a", b"", b"x" * 258]) == b"\x00\x01a\x00\x00\x01\x02" + b"x" * 258
-
-
-# Hashing elsewhere
-
-
-def test_another_process_gives_the_same_hashes() -> None:
-    records = [(record.seq, record.body) for record in decided_records(12, 120)]
-    maker = LeafMaker(bytes(range(32)))
-    hasher = LeafHasher(maker, many_bytes=1)
-    try:
-        for batch in (records[:20], records[20:21], records[21:]):
-            hasher.begin(batch)
-            assert hasher.finish(batch) == hashes_of(maker, batch)
-    finally:
-        hasher.close()
-
-
-def test_without_another_process_the_hashes_are_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [(record.seq, record.body) for record in decided_records(12, 120)]
-    maker = LeafMaker(bytes(range(32)))
-    hasher = LeafHasher(maker, many_bytes=1)
-    hasher.begin(records)
-    assert hasher._process is not None
-    hasher._process.kill()
-    hasher._process.wait()
-    assert hasher.finish(records) == hashes_of(maker, records)
-    hasher.begin(records)
-    assert hasher.finish(records) == hashes_of(maker, records)
-    hasher.close()
-
-
-def test_a_batch_that_is_given_up_does_not_spoil_the_next() -> None:
-    records = [(record.seq, record.body) for record in decided_records(12, 120)]
-    maker = LeafMaker(bytes(range(32)))
-    hasher = LeafHasher(maker, many_bytes=1)
-    try:
-        later = records[20:]
-        hasher.begin(records[:20])
-        hasher.begin(later)
-        assert hasher.finish(later) == hashes_of(maker, later)
-    finally:
-        hasher.close()
-
-
-def test_a_record_that_is_none_is_told_wherever_it_is_hashed() -> None:
-    hasher = LeafHasher(LeafMaker(bytes(32)), many_bytes=1)
-    records = [(7, b"no record")]
-    try:
-        hasher.begin(records)
-        with pytest.raises(LedgerBroken, match="record 7"):
-            hasher.finish(records)
-    finally:
-        hasher.close()
