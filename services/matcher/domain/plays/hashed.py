@@ -12,6 +12,8 @@ _RECORDS_PER_SHARD: Final = 20
 """On average; a shard stays below 512 bytes, which Python's own allocator serves without leaving holes."""
 _ADDRESS_BYTES: Final = 4
 _KEYS_REMEMBERED: Final = 64
+_hash: Final = hashlib.blake2b(digest_size=KEY_BYTES)
+"""Copied for each key: to begin a hash anew costs more."""
 NOTHING: Final = -1
 
 
@@ -21,7 +23,9 @@ def key_of(text: str) -> bytes:
 
     A rule asks for a key, and then what the decision changes does: the last ones are remembered.
     """
-    return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).digest()
+    key = _hash.copy()
+    key.update(text.encode())
+    return key.digest()
 
 
 def helper_key(member: str) -> bytes:
