@@ -41,7 +41,7 @@ from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, REFUSALS, identity_key, remember
 from services.matcher.domain.index import Index
-from services.matcher.domain.members import choosing, invitations
+from services.matcher.domain.members import choosing, invitation_changes, invitations
 from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import assisting
@@ -49,6 +49,7 @@ from services.matcher.domain.plays import family as plays
 from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.plays.judging import DETECTION
 from services.matcher.domain.standing import family as standing
+from services.matcher.domain.standing.detecting import NOTIFIED
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -86,6 +87,7 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
 alarms.SOURCES.extend((plays.ALARMS, standing.ALARMS))
 alarms.RULES.update({**plays.ALARM_RULES, **standing.ALARM_RULES})
 DETECTION.append(standing.DETECTION)
+NOTIFIED.append(invitation_changes.is_invited)
 
 alarms.SOURCES.append(dispute_deadlines.alarms_of)
 alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
@@ -222,8 +224,8 @@ class Engine:
         publisher = wrapped_for or gate.publisher_of(message, event)
         kind = type(event)
         if kind is OrderPostedEvent or kind is OrderJoinedEvent or kind is AssistGivenEvent:
-            decided = self._decide_plainly(message, index, raw, publisher, event, claimed_at, entries)  # type: ignore[arg-type]
-            if decided:
+            assert isinstance(event, OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent)
+            if self._decide_plainly(message, index, raw, publisher, event, claimed_at, entries):
                 return
         self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
 
@@ -237,7 +239,7 @@ class Engine:
         claimed_at: int,
         entries: list[bytes],
     ) -> bool:
-        """Decide an order or an assist about which nothing is unusual; of any other return False, and nothing has changed."""
+        """Decide an order or assist about which nothing is unusual; of any other return False: nothing has changed."""
         state, tree, market = self.state, self.tree, self.state.market
         if market is None:
             return False
@@ -252,7 +254,7 @@ class Engine:
             return False
         seq = message.seq
         kind: type[Decision]
-        if type(event) is AssistGivenEvent:
+        if isinstance(event, AssistGivenEvent):
             found = assisting.find_plain(state, tree, market, now, event.data)
             if found is None:
                 return False

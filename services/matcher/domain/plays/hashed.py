@@ -22,7 +22,8 @@ def key_of(text: str) -> bytes:
     """Return the 6-byte key of a name, the one under which detection knows a member as well.
 
     A name has the key of one of ten million others with a probability of 4 in a hundred million, and is then taken
-    for it; of the few thousand in a play, with one of 1 in a hundred thousand million. A rule asks for a key, and then what the decision changes does: the last ones are remembered.
+    for it; of the few thousand in a play, with one of 1 in a hundred thousand million. A rule
+    asks for a key, and then what the decision changes does: the last ones are remembered.
     """
     key = _hash.copy()
     key.update(text.encode())
@@ -113,7 +114,7 @@ class Table(msgspec.Struct, gc=False):
 
 
 def _find_whole(shard: bytes, key: bytes, at: int) -> int:
-    """Return where the record of `key` begins, from a last match back; a match across records is none; -1 if nowhere."""
+    """Return where the record of `key` begins, from a last match back, or -1: a match across two records is none."""
     while at >= 0 and at % _RECORD_BYTES:
         at = shard.rfind(key, 0, at + KEY_BYTES - 1)
     return at
