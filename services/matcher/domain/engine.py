@@ -5,7 +5,7 @@ clock, a file or a broker.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -224,8 +224,8 @@ class Engine:
         publisher = wrapped_for or gate.publisher_of(message, event)
         kind = type(event)
         if kind is OrderPostedEvent or kind is OrderJoinedEvent or kind is AssistGivenEvent:
-            assert isinstance(event, OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent)
-            if self._decide_plainly(message, index, raw, publisher, event, claimed_at, entries):
+            order_or_assist = cast("OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent", event)
+            if self._decide_plainly(message, index, raw, publisher, order_or_assist, claimed_at, entries):
                 return
         self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
 

@@ -64,7 +64,8 @@ def allowed(moment: Moment, decision: InvitationAllowed) -> None:
 
 def is_invited(state: State, play: str, member: str) -> bool:
     """Tell whether an invitation of `member` to an open play is known to have been allowed."""
-    return state.members.invited_to_plays.holds(pair_of(play, member), state.now)
+    known = state.members.invited_to_plays
+    return bool(known.until_ns) and known.holds(pair_of(play, member), state.now)
 
 
 def _know_in_play(state: State, now: int, play_id: str, invitee: str) -> None:

@@ -30,9 +30,8 @@ def key_of(text: str) -> bytes:
     return key.digest()[:KEY_BYTES]
 
 
-def helper_key(member: str) -> bytes:
-    """Return the key under which a play keeps the place of a helper, and the market how often it helped today."""
-    return key_of(member)
+helper_key: Final = key_of
+"""Return the key under which a play keeps the place of a helper, and the market how often it helped today."""
 
 
 def assist_key(assist: str) -> bytes:
