@@ -223,6 +223,8 @@ def accepted_events_count_once(world: "World", journal: Journal) -> None:
         elif kind != "refused":
             _must(identity not in first, f"{identity} was decided twice")
             first[identity] = bytes(entry.event)
+        elif entry.decisions[0].reason == "id_reused":
+            _must(first.get(identity, b"") not in (b"", bytes(entry.event)), f"{identity} is refused as nobody's reuse")
         elif entry.decisions[0].reason not in _FORGOTTEN:
             first.setdefault(identity, bytes(entry.event))
 
