@@ -202,7 +202,7 @@ def test_why_a_member_was_told_has_an_answer() -> None:
     assert answer[0] == "it is about decision 3.0.0/0 in record 3, an invitation by m1"
     assert "was put off" in answer[1] and "was sent" in answer[2]
     assert why_told([]) == [
-        "nothing was to be sent: it is no news of this kind for the member, or there is no channel for it"
+        "nothing was to be sent: it is no news that goes further than the own subject, or no channel takes it"
     ]
 
 

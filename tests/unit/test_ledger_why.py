@@ -239,6 +239,7 @@ def test_an_entry_is_explained_at_the_command_line(run: Run) -> None:
     status, out, _ = run("7")
     assert status == 0
     assert "rule 6, order.cancelled:" in out
+    assert "notices\n  nothing was to be sent" in out
     assert "To member bob:" in out
     status, out, _ = run("7", "--letter", "--lang", "zh")
     assert out.startswith("团 g3-0 中的订单 o2 已取消。")
