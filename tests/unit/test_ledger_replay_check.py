@@ -238,7 +238,7 @@ def test_without_the_secrets_what_follows_from_them_is_not_checked_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = list(decided_records(3, 330))
-    monkeypatch.setattr(redoing, "SECRET_KINDS", [b'"kind":"group.filled"'])
+    monkeypatch.setattr(redoing, "SECRET_KINDS", [*redoing.SECRET_KINDS, b'"kind":"group.filled"'])
     secret = {
         (entry.seq, entry.index)
         for record in records
@@ -255,7 +255,7 @@ def test_without_the_secrets_what_follows_from_them_is_not_checked_and_counted(
 
 def test_without_the_secrets_everything_else_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = list(decided_records(3, 330))
-    monkeypatch.setattr(redoing, "SECRET_KINDS", [b'"kind":"group.filled"'])
+    monkeypatch.setattr(redoing, "SECRET_KINDS", [*redoing.SECRET_KINDS, b'"kind":"group.filled"'])
     number = _seat_records(records)[6]
     report = checked(tmp_path, rewritten(records, number, _other_seat), facts=None)
     assert report.difference is not None
