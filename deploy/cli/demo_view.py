@@ -46,7 +46,7 @@ def live_line(tally: Tally) -> str:
         f"{moment(max(tally.at_ns, OPENS_NS))[:16]}: {tally.events:,} events",
         f"{counts['group.filled']:,} groups filled",
         f"{counts['group.expired']:,} expired",
-        f"{counts['refund.closed']:,} of {counts['refund.due']:,} refunds answered",
+        f"{counts['refund.due']:,} refunds due, {counts['refund.closed']:,} payouts tried",
     )
     return ", ".join(words)
 

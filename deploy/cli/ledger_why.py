@@ -28,7 +28,7 @@ def add_why_command(app: typer.Typer, access: LedgerAccess) -> None:
         market: MarketOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Explain an entry: the rule, the facts, what led to it, and a letter that can be sent to the member."""
+        """Explain an entry: the rule, the facts, what led to it, its notices, and a letter for the member."""
         try:
             position = parse_entry_id(entry)
         except ValueError as error:
@@ -56,6 +56,9 @@ def _print_why(found: Why, letter: str) -> None:
         print_line("led to by")
     for each in found.led_by:
         print_line(f"  {each.entry}  {format_time_ns(each.at_ns)}  ({each.about}) {each.in_words}")
+    print_line("notices")
+    for sentence in found.notices:
+        print_line(f"  {sentence}")
     print_line("")
     print_line(f"To member {found.member}:" if found.member is not None else "To whom it concerns:")
     print_line(letter)

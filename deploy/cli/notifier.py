@@ -21,7 +21,7 @@ from deploy.cli.output import (
 from deploy.stack_files import read_address
 from events.times import format_time_ns
 from services.bus.timezones import names
-from services.notifier.addresses import AddressBook, BadAddress, address_file
+from services.notifier.addresses import ADDRESS_MAX_CHARS, AddressBook, BadAddress, address_file
 from services.notifier.dispatch.database import Database, OutboxError, outbox_file
 from services.notifier.dispatch.dead_letters import (
     LISTED_MAX,
@@ -175,13 +175,18 @@ def address_set(
     as_json: JsonOption = False,
 ) -> None:
     """Note where a member is reached by a channel."""
-    text = typer.get_text_stream("stdin").readline().rstrip("\n") if address == "-" else address
+    text = _from_standard_input() if address == "-" else address
     with _addresses(data, market) as book:
         book.set(member, channel, text)
     if as_json:
         print_json({"member": member, "channel": channel})
     else:
         typer.echo(f"{member} is reached by {channel}.")
+
+
+def _from_standard_input() -> str:
+    # What stands after the first line is no part of an address, and is refused with it.
+    return typer.get_text_stream("stdin").read(ADDRESS_MAX_CHARS + 2).rstrip("\n")
 
 
 @address_app.command("remove")

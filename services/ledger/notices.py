@@ -179,7 +179,7 @@ def notice_in_words(fact: NoticeFact) -> str:
 def why_told(facts: Sequence[NoticeFact]) -> list[str]:
     """Return the answer to "why did I get this?" or "why did I not?" from all facts about one notice, in order."""
     if not facts:
-        return ["nothing was to be sent: no decision concerned this member, or no channel was chosen"]
+        return ["nothing was to be sent: it is no news that goes further than the own subject, or no channel takes it"]
     first = facts[0].data
     cause = f"it is about decision {first.decision} in record {first.record}"
     if first.inviter is not None:

@@ -18,6 +18,7 @@ from services.ledger.explaining.words import LANGUAGES, Language
 from services.ledger.faults import NotFound
 from services.ledger.history import FoundEntry, Until, entries_in, entries_of, event_of
 from services.ledger.lean import EntityKind, EntryPosition, name_of
+from services.ledger.notices import why_of_entry
 from services.ledger.store import LedgerStore
 from services.ledger.words import decision_in_words, source_in_words
 
@@ -60,7 +61,10 @@ class Earlier(msgspec.Struct, kw_only=True):
 
 
 class Why(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Why an entry is as it is. `letter` is by language; everything else is for the operator."""
+    """Why an entry is as it is. `letter` is by language; everything else is for the operator.
+
+    `notices` says what became of each message about it, and why: to the member asked about, otherwise to everybody.
+    """
 
     entry: str
     market: str
@@ -74,6 +78,7 @@ class Why(msgspec.Struct, kw_only=True, omit_defaults=True):
     member: str | None = None
     decisions: list[Explained]
     led_by: list[Earlier]
+    notices: list[str]
     letter: dict[Language, str]
 
 
@@ -100,6 +105,7 @@ def why(store: LedgerStore, position: EntryPosition, member: str | None = None) 
         member=whom,
         decisions=[_explained(decision, decision in written) for decision in found.entry.decisions],
         led_by=list(_led_by(store, found, event)),
+        notices=why_of_entry(store, found.name, member),
         letter={language: _letter(store, found, claimed_ns, rule, written, language) for language in LANGUAGES},
     )
 

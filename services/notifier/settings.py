@@ -19,6 +19,15 @@ from services.notifier.policy.quiet import QuietHours, parse_quiet_hours
 FILE_NAME: Final = "notifier.toml"
 SECRET_MAX_BYTES: Final = 4_096
 URL_MAX_CHARS: Final = 2_048
+_CLOSED_LISTS: Final[dict[str, tuple[str, ...]]] = {
+    "purposes": tuple(Purpose),
+    "useful_for_s": tuple(Purpose),
+    "urgent": tuple(Kind),
+    "templates": tuple(Kind),
+    "language": ("en", "zh"),
+    "tls": ("starttls", "tls", "none"),
+}
+"""The names that a field knows, for whoever has written another."""
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,253}").fullmatch
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
@@ -164,10 +173,17 @@ def load_settings(data_dir: Path, zones: frozenset[str]) -> Settings | None:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}{_expected(str(error))}") from None
     folder = found.market.templates
     market = found.market if folder is None else msgspec.structs.replace(found.market, templates=path.parent / folder)
     return msgspec.structs.replace(found, folder=path.parent, market=market)
+
+
+def _expected(error: str) -> str:
+    """Return which names there are, where an error is about one that there is not."""
+    what, _, where = error.partition(" - at ")
+    names = next((names for table, names in _CLOSED_LISTS.items() if f".{table}" in where), ())
+    return f": expected one of {', '.join(names)}" if names and what.startswith("Invalid enum value") else ""
 
 
 def check_url(url: str, what: str) -> None:

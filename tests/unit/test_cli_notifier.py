@@ -120,6 +120,8 @@ def test_addresses_are_noted_and_forgotten_and_never_shown(data: Path) -> None:
         assert book.get("ann", "wechat") == "o" * 28
     with pytest.raises(CommandError, match="injected"):
         run(data, "address", "set", "ann", "email", "ann@example.com\nBcc: b@c.de")
+    with pytest.raises(CommandError, match="injected"):
+        run(data, "address", "set", "ann", "email", "-", stdin="ann@example.com\nBcc: b@c.de\n")
     assert facts(data, "address", "remove", "ann") == {"member": "ann", "removed": 2}
     run(data, "address", "remove", "ann", status=1)
 

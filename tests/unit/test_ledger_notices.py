@@ -201,7 +201,9 @@ def test_why_a_member_was_told_has_an_answer() -> None:
     answer = why_told([fact(DEFERRED, 1, reason="quiet_hours", until_ns=NOON), fact(SENT, 2)])
     assert answer[0] == "it is about decision 3.0.0/0 in record 3, an invitation by m1"
     assert "was put off" in answer[1] and "was sent" in answer[2]
-    assert why_told([]) == ["nothing was to be sent: no decision concerned this member, or no channel was chosen"]
+    assert why_told([]) == [
+        "nothing was to be sent: it is no news that goes further than the own subject, or no channel takes it"
+    ]
 
 
 def test_why_of_an_entry_is_answered_for_each_member_and_notice(tmp_path: Path) -> None:

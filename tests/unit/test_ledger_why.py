@@ -10,12 +10,14 @@ import pytest
 
 from deploy.cli.main import main
 from events.decisions import AnyDecision
+from events.notice import SUPPRESSED, NoticeData, NoticeFact, encode_fact
 from events.reasons import Fault, Reason
 from events.record import parse_entry_id
 from events.times import format_time_ns
 from services.ledger.explaining.table import DECISIONS, REASONS, explanation_of
 from services.ledger.explaining.words import LANGUAGES, Explanation, money
 from services.ledger.faults import NotFound
+from services.ledger.notices import Arrived, archive_notices
 from services.ledger.why import Why, why
 from tests.builders import T0, S, blocked, cancelled, joined, offer, paid, posted, ticked
 from tests.contract.example_records import DECISIONS as EXAMPLES
@@ -118,6 +120,40 @@ def filled() -> Story:
     return story.at(30).tell(cancelled("o2"))
 
 
+def test_an_entry_says_who_was_told_of_it_and_who_was_not_and_why(tmp_path: Path) -> None:
+    facts = [
+        NoticeFact(
+            type=SUPPRESSED,
+            id=f"{digit * 32}.1",
+            source="/groupbuy/main/notifier",
+            time="2026-03-02T12:00:00Z",
+            data=NoticeData(
+                at_ns=1,
+                notice=digit * 32,
+                decision="6.0.0/1",
+                record=1,
+                as_of=1,
+                member=member,
+                purpose="result",
+                kind="filled",
+                channel="email",
+                reason="no_address",
+            ),
+        )
+        for digit, member in (("a", "ann"), ("b", "bob"))
+    ]
+    with open_store(tmp_path) as store:
+        store.append(filled().records())
+        archive_notices(store, "S", [Arrived(at + 1, encode_fact(fact)) for at, fact in enumerate(facts)])
+        everybody = why(store, parse_entry_id("6.0.0")).notices
+        of_ann = why(store, parse_entry_id("6.0.0"), "ann").notices
+        of_another = why(store, parse_entry_id("7.0.0")).notices
+    assert sum("no address of the member was known" in sentence for sentence in everybody) == 2
+    assert any("to ann by email was not sent" in sentence for sentence in of_ann)
+    assert not any("bob" in sentence for sentence in of_ann)
+    assert len(of_another) == 1 and of_another[0].startswith("nothing was to be sent")
+
+
 def test_an_entry_names_rule_facts_and_what_led_to_it(tmp_path: Path) -> None:
     found = asked(tmp_path, filled(), "7.0.0")
     assert [(each.kind, each.rule) for each in found.decisions] == [
@@ -203,6 +239,7 @@ def test_an_entry_is_explained_at_the_command_line(run: Run) -> None:
     status, out, _ = run("7")
     assert status == 0
     assert "rule 6, order.cancelled:" in out
+    assert "notices\n  nothing was to be sent" in out
     assert "To member bob:" in out
     status, out, _ = run("7", "--letter", "--lang", "zh")
     assert out.startswith("团 g3-0 中的订单 o2 已取消。")

@@ -10,6 +10,7 @@ from events.record import Entry
 from services.notifier.policy.known import KnownMarket
 from services.notifier.policy.purposes import Kind, Notice
 from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
+from services.notifier.texts.texts import Texts
 from tests.dispatch_setting import configured, entry, filled, invited, listed, opened, refund
 from tests.notifier_journal import AT_NS, SHOP
 
@@ -141,6 +142,39 @@ def test_a_cut_price_and_a_won_prize_are_results() -> None:
     one, two = read(entry(1, cut, won, nobody))
     assert (one.kind, one.fields["cut_minor"], one.fields["remains_minor"]) == (Kind.PRICE_CUT, 5, 95)
     assert (two.kind, two.member, two.fields["prize"]) == (Kind.DRAW, "bob", "tea")
+
+
+def test_a_group_whose_winners_are_drawn_tells_each_member_whether_it_has_won_and_what_goes_back() -> None:
+    winner = d.SeatRef(order="o-1", member="ann", publisher=SHOP, price_minor=8_000, won=True)
+    loser = d.SeatRef(order="o-2", member="bob", publisher=SHOP, won=False)
+    closing = d.GroupFilled(group="g-1", offer="tea", cause="target", size=2, seats=[winner, loser], seed="00")
+    due = d.RefundDue(
+        refund="r-1",
+        order="o-2",
+        payment="p-2",
+        amount_minor=8_000,
+        currency="CNY",
+        cause="not_drawn",
+        publisher=SHOP,
+        member="bob",
+    )
+    one, two = read(configured(1), listed(2, solo_minor=10_000), opened(3), entry(4, closing, due))
+    assert (one.kind, one.fields["won"], one.fields["prize"], one.fields["price_minor"]) == (
+        Kind.DRAW,
+        True,
+        "tea",
+        8_000,
+    )
+    assert (two.kind, two.fields["won"], two.fields["prize"], two.fields["refund_minor"]) == (
+        Kind.DRAW,
+        False,
+        None,
+        8_000,
+    )
+    told = Texts().render(two.kind, two.fields, two.member, "en")
+    assert "not won" in told.title
+    assert "80.00 CNY of what you paid goes back" in told.body
+    assert "saved" not in told.body
 
 
 def test_a_reminder_is_of_use_until_its_week_ends() -> None:

@@ -102,8 +102,18 @@ def _filled(source: Source, index: int, decision: d.GroupFilled, known: KnownMar
             "refund_minor": sum(r.amount_minor for r in _refunds(source.entry, [seat.order for seat in seats])),
             **_money(seats, decision.size, prices, leader),
         }
+        kind = Kind.FILLED
+        if any(seat.won is not None for seat in seats):
+            kind, fields = Kind.DRAW, _drawn_seats(decision, seats, fields)
         publisher = seats[0].publisher
-        yield source.notice(index, member, Kind.FILLED, fields, group=decision.group, publisher=publisher)
+        yield source.notice(index, member, kind, fields, group=decision.group, publisher=publisher)
+
+
+def _drawn_seats(decision: d.GroupFilled, seats: list[d.SeatRef], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what a member is told whose seats were in a draw; nobody saves by what was not won."""
+    won = any(seat.won for seat in seats)
+    told = {name: fields[name] for name in ("group", "offer", "orders", "price_minor", "refund_minor", "currency")}
+    return {**told, "play": None, "prize": decision.offer if won else None, "drawn": True, "won": won}
 
 
 def _money(seats: list[d.SeatRef], size: int, prices: Prices | None, leader: str | None) -> dict[str, int | None]:
@@ -215,10 +225,27 @@ def _price_cut(source: Source, index: int, decision: p.PriceCut, _: KnownMarket)
     yield source.notice(index, decision.member, Kind.PRICE_CUT, fields, publisher=decision.publisher)
 
 
+_NO_GROUP: Final[dict[str, Any]] = {
+    "group": None,
+    "offer": None,
+    "orders": None,
+    "price_minor": 0,
+    "refund_minor": 0,
+    "currency": None,
+}
+"""What a draw says of a group, where it is the draw of a play."""
+
+
 def _won(source: Source, index: int, decision: p.PlayWon, _: KnownMarket) -> Iterator[Notice]:
     if decision.member is None:
         return
-    fields = {"play": decision.play, "prize": decision.prize, "drawn": decision.draw is not None}
+    fields = {
+        **_NO_GROUP,
+        "play": decision.play,
+        "prize": decision.prize,
+        "drawn": decision.draw is not None,
+        "won": True,
+    }
     yield source.notice(index, decision.member, Kind.DRAW, fields, publisher=decision.publisher)
 
 

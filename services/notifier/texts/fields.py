@@ -31,7 +31,18 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
         "helpers_left": 5,
         "currency": "CNY",
     },
-    Kind.DRAW: {"play": "p-1", "prize": "sample-tea", "drawn": True},
+    Kind.DRAW: {
+        "play": "p-1",
+        "prize": "sample-tea",
+        "drawn": True,
+        "won": True,
+        "group": "g3-0",
+        "offer": "sample-tea",
+        "orders": ["o-1"],
+        "price_minor": 8_000,
+        "refund_minor": 8_000,
+        "currency": "CNY",
+    },
     Kind.DISPUTE: {"dispute": "d-1", "step": "resolved", "order": "o-1", "verdict": "upheld"},
     Kind.INVITED: {
         "inviter": "m-2",
@@ -52,6 +63,7 @@ MAY_BE_NOTHING: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.INVITED: ("offer", "group", "play", "pool"),
     Kind.LIMIT_REACHED: ("currency",),
     Kind.DISPUTE: ("order", "verdict"),
+    Kind.DRAW: ("play", "prize", "group", "offer", "orders"),
 }
 """Of these names, those that may be None."""
 
