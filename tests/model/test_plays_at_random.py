@@ -193,7 +193,7 @@ def test_the_random_markets_show_everything_that_can_be_decided_about_plays() ->
 def test_what_is_decided_of_a_plain_assist_is_what_the_general_rules_decide(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs, caps = RandomPlays(seed), {"per_helper_day": 20, "per_pair_week": 9}
+    inputs, caps = RandomPlays(seed), {"per_helper_day": 12, "per_pair_week": 2}
     events = [b.play_market(assist_caps=caps), b.offer(size=3, group_ttl_s=50)]
     events += [inputs.event() for _ in range(MESSAGES)]
     told = [(b.family_of(event), T0 + n * S, b.encode(event, T0 + n * S)) for n, event in enumerate(events)]
