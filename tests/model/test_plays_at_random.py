@@ -26,6 +26,9 @@ from events.record import (
 )
 from services.ledger.audit import audit
 from services.ledger.check_draw import check_draw, entries_in_ledger
+from services.matcher.domain.engine import Engine
+from services.matcher.domain.message import Message
+from services.matcher.domain.plays import assisting
 from services.matcher.domain.plays.forms import FORMS
 from services.matcher.domain.plays.judging import DETECTION, Detection, Verdict
 from services.matcher.domain.plays.state import CLOSED, Play
@@ -33,7 +36,7 @@ from services.matcher.domain.turn import Turn
 from tests import builders as b
 from tests.builders import SHOP, T0, JsonEvent, S
 from tests.ledger_records import INTAKE, MARKET, BuiltRecord, open_store
-from tests.model.both import Both
+from tests.model.both import ALL_ZONES, FACTS, Both
 
 MESSAGES: Final = 250
 SEEDS: Final = range(12)
@@ -184,3 +187,26 @@ def test_the_random_markets_show_everything_that_can_be_decided_about_plays() ->
     for form in FORMS:
         assert shown["play.closed", form] > 9 and shown["play.corrected", form] > 2, shown
     assert shown["play.won", "lottery"] > 9 and shown["play.claimed", "lottery"] > 0, shown
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_decided_of_a_plain_assist_is_what_the_general_rules_decide(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, caps = RandomPlays(seed), {"per_helper_day": 12, "per_pair_week": 2}
+    events = [b.play_market(assist_caps=caps), b.offer(size=3, group_ttl_s=50)]
+    events += [inputs.event() for _ in range(MESSAGES)]
+    told = [(b.family_of(event), T0 + n * S, b.encode(event, T0 + n * S)) for n, event in enumerate(events)]
+
+    def decided() -> list[bytes]:
+        engine = Engine(MARKET, FACTS, ALL_ZONES)
+        return [
+            entry
+            for seq, (family, at_ns, body) in enumerate(told, 1)
+            for entry in engine.process(Message(seq, at_ns, "operator" if family == "market" else SHOP, family, body))
+        ]
+
+    plainly = decided()
+    monkeypatch.setattr(assisting, "find_plain", lambda *_: None)
+    assert decided() == plainly
+    assert sum(b'"kind":"assist.counted"' in entry for entry in plainly) > 10
