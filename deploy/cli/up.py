@@ -11,6 +11,7 @@ import typer
 
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, say
 from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
+from deploy.permissions import LEDGER
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import Address, is_port_free, read_token
 from services.ledger.faults import LedgerError
@@ -116,6 +117,7 @@ The market {address.market} is open.
   broker     {address.nats_url}
   gateway    {address.http_url}/markets/{address.market}/events
   health     {address.http_url}/healthz      metrics  {address.http_url}/metrics
+  log        {address.services[LEDGER]}/ledger/{address.market}/checkpoint      signed; its tiles stand beside it
   publisher  {PUBLISHER}
     nkey     {stack.data / "keys" / f"{PUBLISHER}.nk"}
     token    {token}
