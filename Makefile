@@ -10,13 +10,14 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 WORKERS ?= 2
 
-.PHONY: help demo test test-fast lint format lock venv clean
+.PHONY: help demo test test-fast simulate lint format lock venv clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       the whole service on this machine, with a lively market, in about two minutes"
 	@echo "make test       linters, types and all tests"
 	@echo "make test-fast  the same without the tests that need a broker or a database"
+	@echo "make simulate   the whole service in a deterministic simulation: SEEDS=1..1000"
 	@echo "make lint       linters and types only"
 	@echo "make format     lay the source out as the linter wants it"
 	@echo "make lock       choose and pin new versions of the dependencies"
@@ -30,6 +31,10 @@ test: $(TESTING)
 
 test-fast: $(TESTING)
 	@$(PYTEST) -m "not slow" tests/unit tests/contract
+
+SEEDS ?= 1..1000
+simulate: $(TESTING)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 lint: $(TESTING)
 	@$(BIN)/ruff check .

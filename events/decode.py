@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from events.assist import AssistGivenEvent
 from events.faults import NamesAPerson, Unreadable
 from events.ids import ID_LINES, NUMBER_MIN_CHARS, is_currency, is_source, names_a_person, text_names_a_person
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS, EVENT_MAX_BYTES, SOURCE_MAX_CHARS
@@ -93,6 +94,8 @@ def decode_event(raw: bytes) -> tuple[AnyEvent, int]:
             _look_at_currency(raw, payment.currency)
         if len(_encoded) == len(raw) and _is_plain(raw, event):
             return event, _parse_time(event, event.time)
+    elif type(event) is AssistGivenEvent and len(_encoded) == len(raw) and _is_plain_assist(raw, event):
+        return event, _parse_time(event, event.time)
     return event, _look_at(raw, event, has_length_of_its_own=len(_encoded) != len(raw))
 
 
@@ -117,6 +120,23 @@ def _is_plain(raw: bytes, event: OrderPostedEvent | OrderJoinedEvent) -> bool:
         or (len(member) >= NUMBER_MIN_CHARS and names_a_person(member))
         or data.via is not None
         or (data.payment is not None and data.payment.paid_at is not None)
+        or event.publisher is not UNSET
+        or event.subject is not UNSET
+        or event.dataschema is not UNSET
+        or _look_at_source(event.source) != _GOOD_SOURCE
+    )
+
+
+def _is_plain_assist(raw: bytes, event: AssistGivenEvent) -> bool:
+    """Tell the same of an assist."""
+    data = event.data
+    member, via = data.member, data.via
+    return not (
+        f"{event.id}\n{data.ids()}".encode().translate(None, ID_LINES)
+        or _BACKSLASH in raw
+        or "." in member
+        or (len(member) >= NUMBER_MIN_CHARS and names_a_person(member))
+        or (via is not None and ("." in via or (len(via) >= NUMBER_MIN_CHARS and names_a_person(via))))
         or event.publisher is not UNSET
         or event.subject is not UNSET
         or event.dataschema is not UNSET

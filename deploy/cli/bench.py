@@ -57,6 +57,24 @@ def plays(as_json: JsonOption = False) -> None:
     _run("plays", as_json)
 
 
+@bench_app.command()
+def pipeline(as_json: JsonOption = False) -> None:
+    """Rates and latencies under many loads, and the rate that the whole stack keeps up with; ten minutes."""
+    _run("pipeline", as_json)
+
+
+@bench_app.command()
+def peers(as_json: JsonOption = False) -> None:
+    """The join transaction in what a shop would use instead: PostgreSQL, Redis, a straightforward service."""
+    _run("peers", as_json)
+
+
+@bench_app.command()
+def matching(as_json: JsonOption = False) -> None:
+    """How many members get their group, by way of matching, beside the best that anybody could have done."""
+    _run("matching", as_json)
+
+
 def _run(name: str, as_json: bool, **options: Any) -> None:
     try:
         module = importlib.import_module(f"tests.bench.bench_{name}")

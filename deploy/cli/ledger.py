@@ -159,7 +159,7 @@ def reconcile_command(
 
 def _print_play(play: PlayAgainstNotices) -> bool:
     _print(
-        f"play {play.play}: {play.counts} assists count, {play.notices} notices were sent, "
+        f"play {play.play}: {play.counts} assists count, {play.notices} notices were {play.notices_are}, "
         f"{play.shared} name who shared it; {play.excess} more than notices"
     )
     for day in play.days:

@@ -1,15 +1,20 @@
-"""Counted assists against notices sent, per play and day: help that nobody was told of is where to look first."""
+"""Counted assists against notices sent, per play and day: help that nobody was told of is where to look first.
+
+Where the archive holds what became of messages, the notices are the invitations that were sent, on the day on which
+they were; where it holds none that was, those that were allowed.
+"""
 
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from events.times import NS_PER_S
 from services.ledger.history import FoundEntry, scan
+from services.ledger.notices import entry_of, sent_invitations
 from services.ledger.scratch import scratch_database
 from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
@@ -19,6 +24,8 @@ _NEEDLES: Final = (b'"kind":"assist.', b'"kind":"invitation.allowed"', b'"kind":
 _COUNTED: Final = "assist.counted"
 _TAKEN_BACK: Final = ("assist.voided", "assist.doubted")
 _NOTICE: Final = "invitation.allowed"
+
+NoticesAre = Literal["sent", "allowed"]
 
 
 class Day(msgspec.Struct, frozen=True):
@@ -36,7 +43,10 @@ class Day(msgspec.Struct, frozen=True):
 
 
 class PlayAgainstNotices(msgspec.Struct, frozen=True):
-    """A play: what counts in it, what was sent for it, and by how much the one outruns the other."""
+    """A play: what counts in it, what was sent for it, and by how much the one outruns the other.
+
+    `notices_are`: whether its notices are invitations that were sent, or only that were allowed.
+    """
 
     play: str
     counts: int
@@ -44,6 +54,7 @@ class PlayAgainstNotices(msgspec.Struct, frozen=True):
     shared: int
     excess: int
     days: list[Day]
+    notices_are: NoticesAre = "allowed"
 
 
 class _Told(msgspec.Struct):
@@ -86,16 +97,43 @@ def reconcile(store: LedgerStore, progress: Progress | None = None) -> Iterator[
     )
     try:
         zone: tzinfo = UTC
+        notices_are = _collect_sent(store, scratch)
         for found in _entries(store, progress):
             entry = _decode(found.raw)
             for told in entry.decisions:
                 if told.kind == "market.set" and entry.event is not None:
                     zone = _zone(entry.event.data.timezone)
+                elif told.kind == _NOTICE and notices_are == "sent":
+                    _count_sent(scratch, found.name, told, zone)
                 elif told.play is not None:
-                    _count(scratch, entry, told, zone)
-        yield from _ranked(scratch)
+                    _count(scratch, told, _day(entry.at, zone) if told.day is None else told.day, _is_shared(entry))
+        yield from _ranked(scratch, notices_are)
     finally:
         scratch.close()
+
+
+def _collect_sent(store: LedgerStore, scratch: sqlite3.Connection) -> NoticesAre:
+    """Note when the invitation of each entry was first sent; tell whether there is any."""
+    scratch.execute("CREATE TABLE sent (entry TEXT PRIMARY KEY, at_ns INT) WITHOUT ROWID")
+    scratch.executemany(
+        "INSERT INTO sent VALUES (?, ?) ON CONFLICT DO UPDATE SET at_ns = MIN(at_ns, excluded.at_ns)",
+        ((entry_of(fact), fact.at_ns) for fact in sent_invitations(store)),
+    )
+    return "allowed" if scratch.execute("SELECT 1 FROM sent LIMIT 1").fetchone() is None else "sent"
+
+
+def _count_sent(scratch: sqlite3.Connection, entry: str, told: _Told, zone: tzinfo) -> None:
+    sent = scratch.execute("SELECT at_ns FROM sent WHERE entry = ?", (entry,)).fetchone()
+    if sent is not None and told.play is not None:
+        _count(scratch, told, _day(sent[0], zone), shared=False)
+
+
+def _day(at_ns: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at_ns // NS_PER_S, zone).date().isoformat()
+
+
+def _is_shared(entry: _Entry) -> bool:
+    return entry.event is not None and entry.event.data.via is not None
 
 
 def _entries(store: LedgerStore, progress: Progress | None) -> Iterator[FoundEntry]:
@@ -114,23 +152,21 @@ def _zone(name: str) -> tzinfo:
         return UTC
 
 
-def _count(scratch: sqlite3.Connection, entry: _Entry, told: _Told, zone: tzinfo) -> None:
+def _count(scratch: sqlite3.Connection, told: _Told, day: str, shared: bool) -> None:
     counted = told.kind == _COUNTED
     taken_back = told.kind in _TAKEN_BACK and told.was != "held" and not told.over
     notice = told.kind == _NOTICE
     if not (counted or taken_back or notice):
         return
-    shared = counted and entry.event is not None and entry.event.data.via is not None
-    day = told.day or datetime.fromtimestamp(entry.at // NS_PER_S, zone).date().isoformat()
     scratch.execute(
         "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET counted = counted + excluded.counted, "
         "taken_back = taken_back + excluded.taken_back, notices = notices + excluded.notices, "
         "shared = shared + excluded.shared",
-        (told.play, day, counted, taken_back, notice, shared),
+        (told.play, day, counted, taken_back, notice, counted and shared),
     )
 
 
-def _ranked(scratch: sqlite3.Connection) -> Iterator[PlayAgainstNotices]:
+def _ranked(scratch: sqlite3.Connection, notices_are: NoticesAre) -> Iterator[PlayAgainstNotices]:
     sums = scratch.execute(
         "SELECT play, SUM(counted - taken_back), SUM(notices), SUM(shared) FROM days GROUP BY play "
         "ORDER BY SUM(counted - taken_back - notices) DESC, play"
@@ -139,4 +175,6 @@ def _ranked(scratch: sqlite3.Connection) -> Iterator[PlayAgainstNotices]:
         days = scratch.execute(
             "SELECT day, counted, taken_back, notices, shared FROM days WHERE play = ? ORDER BY day", (play,)
         )
-        yield PlayAgainstNotices(play, counts, notices, shared, counts - notices, [Day(*row) for row in days])
+        yield PlayAgainstNotices(
+            play, counts, notices, shared, counts - notices, [Day(*row) for row in days], notices_are
+        )

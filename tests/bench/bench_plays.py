@@ -35,25 +35,32 @@ GROWN: Final = 1_000_000
 
 def run() -> dict[str, Any]:
     """Measure everything and return it under the names that the project's issues use."""
-    joins, assists = rates()
+    joins, with_signals, assists = rates()
     grown, remembered = (_in_child(f"_grow({GROWN}, {plays})") for plays in (GROWN // HELPERS_PER_PLAY, 0))
     return {
         "assists_per_s_offline": round(assists),
         "joins_per_s_offline": round(joins),
+        "joins_with_signals_per_s_offline": round(with_signals),
         "assists_to_joins": round(assists / joins, 2),
+        "assists_to_joins_with_signals": round(assists / with_signals, 2),
         "bytes_per_assist": grown - remembered,
         "bytes_per_assist_with_identity": grown,
         "gib_for_10m_assists": round((grown - remembered) * 10_000_000 / 2**30, 2),
     }
 
 
-def rates() -> tuple[float, float]:
-    """Return (joins, assists) decided a second of processor time, the median of some turns of each."""
-    joins, assists = [], []
+def rates() -> tuple[float, float, float]:
+    """Return joins, joins with signals, and assists decided a second of processor time: medians of some turns each.
+
+    Assists carry signals for detection; so do joins where detection is on for groups as well.
+    """
+    joins, with_signals, assists = [], [], []
     for turn in range(TURNS):
         joins.append(_rate(_with_offers(), "order", traffic.orders(EVENTS, seed=turn, prefix=f"o{turn}")))
+        signalled = list(map(_with_signals, traffic.orders(EVENTS, seed=turn, prefix=f"o{turn}")))
+        with_signals.append(_rate(_with_offers(), "order", signalled))
         assists.append(_rate(_with_plays(PLAYS), "assist", given(EVENTS, PLAYS)))
-    return statistics.median(joins), statistics.median(assists)
+    return statistics.median(joins), statistics.median(with_signals), statistics.median(assists)
 
 
 class Market:
@@ -81,14 +88,24 @@ def _assist(i: int, plays: int, chance: random.Random, at: str) -> bytes:
         "assist": f"a-{i:09d}",
         "member": f"m-{i * 7_919 % 10**9:09d}",
         "via": f"s-{chance.randrange(10**6):07d}",
-        "signals": {
-            "device": f"{chance.getrandbits(256):064x}",
-            "network": f"{chance.getrandbits(256):064x}",
-            "account_age_days": chance.randrange(1_000),
-            "channel": "app",
-        },
+        "signals": _signals(chance),
     }
     return traffic.event("assist.given", f"0193f5e2-7c1a-7cc0-a-{i:012d}", data, at)
+
+
+def _signals(chance: random.Random) -> dict[str, Any]:
+    return {
+        "device": f"{chance.getrandbits(256):064x}",
+        "network": f"{chance.getrandbits(256):064x}",
+        "account_age_days": chance.randrange(1_000),
+        "channel": "app",
+    }
+
+
+def _with_signals(order: bytes) -> bytes:
+    event = json.loads(order)
+    event["data"]["signals"] = _signals(random.Random(event["id"]))
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 def _opened(i: int) -> bytes:

@@ -58,8 +58,10 @@ def orders(
     seed: int = 1,
     prefix: str = "o",
     at: str | None = None,
+    offers: int = OFFERS,
+    pays: bool = True,
 ) -> list[bytes]:
-    """Return paid orders of a million members that take a seat where there is one, else open a group."""
+    """Return orders of a million members that take a seat where there is one, else open a group; paid beforehand."""
     chance, at = random.Random(seed), at or now_text()
     return [
         event(
@@ -68,14 +70,19 @@ def orders(
             {
                 "order": f"{prefix}-{i:09d}",
                 "member": f"m-{chance.randrange(10**6):07d}",
-                "offer": f"tea-{chance.randrange(OFFERS)}",
+                "offer": f"tea-{chance.randrange(offers)}",
                 "lead": lead,
-                "payment": {"payment": f"p-{prefix}-{i:09d}", "amount_minor": PRICE_MINOR, "currency": "CNY"},
+                **({"payment": payment(prefix, i)} if pays else {}),
             },
             at,
         )
         for i in range(count)
     ]
+
+
+def payment(prefix: str, place: int) -> dict[str, Any]:
+    """Return what pays for the order `place` of a run of orders."""
+    return {"payment": f"p-{prefix}-{place:09d}", "amount_minor": PRICE_MINOR, "currency": "CNY"}
 
 
 def plays(count: int) -> list[bytes]:

@@ -6,6 +6,8 @@ from typing import Final
 from tests.builders import (
     answered,
     appealed,
+    assist,
+    bargain,
     blocked,
     cancelled,
     claimed,
@@ -14,17 +16,27 @@ from tests.builders import (
     invited,
     joined,
     limited_self,
+    lottery,
     market,
     market_restored,
     offer,
     paid,
+    payment,
+    play_closed,
+    play_market,
     pool_blocked,
     posted,
     preferred,
     refund_settled,
     registered,
+    reinstated,
+    reported,
     resolved,
+    sanctioned,
+    signals,
     ticked,
+    unlock,
+    voided,
     withdrew,
 )
 from tests.ledger_market import Story
@@ -87,9 +99,55 @@ def disputes() -> Story:
     return story
 
 
+def plays() -> Story:
+    """Bargains, lotteries and unlocks that are helped to their end, bought, corrected, and claimed for afterwards."""
+    story = Story(play_market(), offer(), offer("drawn", winners=1, hold_s=0))
+    for round_ in range(1, 9):
+        day_s = round_ * 3 * DAY_S
+        cut, draw, coupon = f"cut-{round_}", f"draw-{round_}", f"coupon-{round_}"
+        story.at(day_s).tell(bargain(cut, helper_limit=6), unlock(coupon), lottery(draw, ttl_s=DAY_S, offer="tea"))
+        for number in range(6):
+            helper, sharer = f"h{round_}-{number}", f"h{round_}-{number - 1}" if number else "owner"
+            story.at(day_s + 60 * number).tell(assist(cut, helper, assist=f"a{number}", via=sharer))
+            story.tell(assist(draw, helper, assist=f"b{number}", via=sharer if number else "ann"))
+            story.tell(assist(coupon, helper, assist=f"c{number}"))
+            if number == 3:
+                story.tell(*(voided(play, f"{a}1", f"h{round_}-1") for play, a in ((cut, "a"), (draw, "b"))))
+        story.tell(voided(coupon, "c0", f"h{round_}-0"), play_closed(cut, "bought", order=f"order-{round_}"))
+        story.tell(posted(f"o{round_}", "ann", payment=payment()), joined(f"j{round_}", "bob", payment=payment()))
+        story.tell(posted(None, "cem", offer="drawn"), joined(None, "dan", offer="drawn"))
+        story.at(day_s + 2 * DAY_S).tell(
+            ticked(), voided(draw, "b2", f"h{round_}-2"), voided(cut, "a2", f"h{round_}-2")
+        )
+    return story
+
+
+def standing() -> Story:
+    """A device farm, complaints, and members who climb the ladder and are taken down again."""
+    ladder = {"warn_at": 5, "limit_at": 10, "ban_at": 15, "warn_s": DAY_S, "limit_s": 2 * DAY_S, "ban_s": 3 * DAY_S}
+    story = Story(play_market(standing=ladder), offer())
+    terms = {"start_minor": 900_000, "floor_minor": 10_000}
+    for round_ in range(1, 6):
+        day_s = round_ * 6 * DAY_S
+        named = [f"b{round_}-{number}" for number in range(4)]
+        story.at(day_s).tell(*(bargain(b, f"o-{b}", helper_limit=500, ttl_s=20 * DAY_S, terms=terms) for b in named))
+        for number in range(20):
+            farmed = assist(named[0], f"farm{round_}-{number}", via=f"o-{named[0]}", signals=signals("phone", None, 9))
+            story.at(day_s + 3_600 * (number + 1)).tell(farmed)
+        member = f"m{round_}"
+        for play in named[1:]:
+            story.tell(assist(play, member, assist="a1"), voided(play, "a1", member))
+        story.tell(posted(None, member), reported(member, "ann"), reported(member, "bob", "abuse"))
+        story.tell(reinstated(member), sanctioned(member), sanctioned(member, "banned"), assist(named[1], member))
+        story.at(day_s + 5 * DAY_S).tell(ticked(), posted(None, member))
+    return story
+
+
 SCRIPTS: Final[dict[str, Callable[[], Story]]] = {
     "rule-1-restored": restored,
     "rule-1-members": members,
     "rule-1-disputes": disputes,
+    "rule-1-plays": plays,
+    "rule-1-standing": standing,
 }
 """By the name of the history."""

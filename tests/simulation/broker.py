@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+from collections.abc import Callable
 from typing import Final
 
 from tests.simulation.loop import BEGIN_NS, SimulationLoop
@@ -118,8 +119,12 @@ class SimulatedBroker:
         self.is_up = False
         self.drop_acks = 0
         """How many of the next acknowledgements of stored messages are lost, with their connection."""
+        self.kills_at_store = 0
+        """How many of the next messages cost their sender its life the moment they are stored."""
         self.repeat_deliveries = 0
         self.delivered = 0
+        self.mortals: tuple[str, ...] = ()
+        self.kill: Callable[[str], None] = lambda _: None
 
     def now_ns(self) -> int:
         """Return the broker's wall clock."""
@@ -184,6 +189,9 @@ class SimulatedBroker:
         else:
             if "batch" not in ack and ack and not ack.get("duplicate"):
                 self.send(subject, head, body, reply)
+        if self.kills_at_store and ack.get("seq") and sender is not None and sender.link.node.name in self.mortals:
+            self.kills_at_store -= 1
+            self.kill(sender.link.node.name)
         self._when_synced(reply, json.dumps(ack).encode() if ack else b"", bool(ack.get("seq")), sender)
 
     def _when_synced(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:

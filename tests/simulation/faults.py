@@ -39,7 +39,7 @@ class Faults:
         world = self._world
         self.full_disks.clear()
         world.network.slow = 1.0
-        world.broker.drop_acks = world.broker.repeat_deliveries = 0
+        world.broker.drop_acks = world.broker.repeat_deliveries = world.broker.kills_at_store = 0
         world.broker.skew_ns = 0
         for node in world.nodes.values():
             node.clock_skew_ns = 0
@@ -61,6 +61,12 @@ class Faults:
     def kill(self) -> None:
         """Kill -9 of one service; its supervisor starts it again."""
         self._world.kill(self._chance.choice(self._world.service_names()))
+
+    def kill_at_store(self) -> None:
+        """Kill a service between the store of what it published and the acknowledgement, several times in a row."""
+        broker = self._world.broker
+        broker.mortals = (self._chance.choice(SERVICES),)
+        broker.kills_at_store += self._chance.randrange(1, 5)
 
     def kill_at_disk(self) -> None:
         """Kill a service, and lose what its disk took in its last moments."""
@@ -176,6 +182,7 @@ def damage(path: Path, place: int, *, cut: bool) -> None:
 
 KINDS: Final[dict[str, Callable[[Faults], None]]] = {
     "kill": Faults.kill,
+    "kill_at_store": Faults.kill_at_store,
     "kill_at_disk": Faults.kill_at_disk,
     "pause": Faults.pause,
     "second_matcher": Faults.second_matcher,

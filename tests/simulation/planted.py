@@ -121,8 +121,8 @@ BUGS: Final = (
     Bug(
         "seat_at_the_deadline",
         "services/matcher/domain/due.py",
-        "if tree.deadlines and tree.deadlines[0].deadline <= now:",
-        "if tree.deadlines and tree.deadlines[0].deadline < now:",
+        "    tree.due_from = first\n    return first <= now",
+        "    tree.due_from = first + 1\n    return first < now",
     ),
     Bug(
         "owe_a_payment_back_twice",
@@ -152,8 +152,8 @@ BUGS: Final = (
     Bug(
         "give_stock_back_twice",
         "services/matcher/domain/holdings.py",
-        "offer.stock[key] = left = offer.stock[key] + sign * order.quantity",
-        "offer.stock[key] = left = offer.stock[key] + (2 if sign > 0 else -1) * order.quantity",
+        "stock[key] = left = stock[key] + delta",
+        "stock[key] = left = stock[key] + delta * (2 if delta > 0 else 1)",
     ),
 )
 

@@ -132,7 +132,7 @@ async def publish_story(client: GroupBuyClient, story: Story, promises: Promises
     chance = story._chance
     sent = 0
     while sent < events:
-        batch = [story.next() for _ in range(chance.choice((1, 1, 1, 2, 7)))]
+        batch = [story.next() for _ in range(chance.choice((1, 1, 1, 2, 7, 20)))]
         families: dict[str, list[Event]] = {}
         for event in batch:
             families.setdefault(make.family_of(event), []).append(event)

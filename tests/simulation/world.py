@@ -76,6 +76,7 @@ class World:
         """What killed processes held: it must not be collected, which would run their `finally`, before the end."""
         self.running: dict[str, Any] = {}
         self.faults = Faults(self)
+        self.broker.kill = self.kill
         self.lost: str | None = None
         """What the broker lost although it had acknowledged it, in the seeds where it does."""
         self.promises = Promises()
@@ -223,7 +224,7 @@ mended lasts longer."""
 _SMALL: Final = (
     (loop, "SNAPSHOT_IDLE_ENTRIES", 5),
     (loop, "SNAPSHOT_IDLE_S", 2.0),
-    (records, "RECORD_MAX_BYTES", 6 * 1024),
+    (records, "RECORD_MAX_BYTES", 4 * 1024),
     (shift, "AHEAD_MAX_BYTES", 12 * 1024),
     (intake, "TAKE_MESSAGES", 3),
     (journal, "BATCH_MAX_RECORDS", 3),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.main import main
+from events.notice import SENT, NoticeData, NoticeFact
 from services.ledger.audit import audit
 from services.ledger.check_draw import check_draw, entries_in_ledger
 from services.ledger.history import FoundEntry, scan
@@ -78,6 +79,33 @@ def test_counted_assists_are_set_against_notices(store: LedgerStore, monkeypatch
     assert sum(day.taken_back for day in found["farmed"].days) == 3
 
 
+def test_where_it_is_known_what_was_sent_an_invitation_that_was_only_allowed_is_no_notice(
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = list(scan(store))
+    notice = {"kind": "invitation.allowed", "play": "fair", "invitee": "h0"}
+    raw = json.dumps({"at": farmed().at_ns, "decisions": [notice]}, separators=(",", ":")).encode()
+    allowed = [FoundEntry(99, raw, real[n].entry) for n in (0, 1)]
+    day_later_ns = farmed().at_ns + 86_400 * 10**9
+    data = NoticeData(
+        at_ns=day_later_ns,
+        notice="n",
+        decision=f"{allowed[1].name}/0",
+        record=1,
+        as_of=1,
+        member="h0",
+        purpose="invitation",
+        kind="invitation",
+        channel="push",
+    )
+    sent = NoticeFact(type=SENT, id="1", source="/notifier", time="2026-01-01T00:00:00Z", data=data)
+    monkeypatch.setattr("services.ledger.reconcile.scan", lambda _: iter(real + allowed))
+    monkeypatch.setattr("services.ledger.reconcile.sent_invitations", lambda _: iter([sent, sent]))
+    found = next(play for play in reconcile(store) if play.play == "fair")
+    assert (found.notices, found.excess, found.notices_are) == (1, 2, "sent")
+    assert [(day.counted, day.notices) for day in found.days] == [(3, 0), (0, 1)], "on the day on which it was sent"
+
+
 def test_a_play_whose_count_outruns_its_notices_comes_first(store: LedgerStore) -> None:
     assert [play.play for play in reconcile(store)] == ["fair", "farmed"]
 
@@ -95,4 +123,4 @@ def test_reconcile_prints_facts(
         return capsys.readouterr().out
 
     assert [play["play"] for play in json.loads(run("--json"))["plays"]] == ["fair", "farmed"]
-    assert "play fair: 3 assists count, 0 notices were sent, 3 name who shared it; 3 more" in run()
+    assert "play fair: 3 assists count, 0 notices were allowed, 3 name who shared it; 3 more" in run()

@@ -6,12 +6,13 @@ clock, a file or a broker.
 
 from collections.abc import Callable
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from events import clock, group, invitation, member, offer, order, refund
 from events import decisions as d
+from events.assist import AssistGivenEvent
 from events.decision import Decision
 from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
 from events.envelope import Event
@@ -41,13 +42,15 @@ from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
 from services.matcher.domain.identities import FORGETTABLE, REFUSALS, identity_key, remember
 from services.matcher.domain.index import Index
-from services.matcher.domain.members import choosing, invitations
+from services.matcher.domain.members import choosing, invitation_changes, invitations
 from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import assisting
 from services.matcher.domain.plays import family as plays
 from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.plays.judging import DETECTION
 from services.matcher.domain.standing import family as standing
+from services.matcher.domain.standing.detecting import NOTIFIED
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -85,6 +88,7 @@ _RULES: Final[dict[type[Event], Callable[[Turn, Any], None]]] = {
 alarms.SOURCES.extend((plays.ALARMS, standing.ALARMS))
 alarms.RULES.update({**plays.ALARM_RULES, **standing.ALARM_RULES})
 DETECTION.append(standing.DETECTION)
+NOTIFIED.append(invitation_changes.is_invited)
 
 alarms.SOURCES.append(dispute_deadlines.alarms_of)
 alarms.RULES[dispute_deadlines.DISPUTE] = dispute_deadlines.RULE
@@ -225,10 +229,11 @@ class Engine:
             self._decide_personal(message, index, raw, publisher, person, entries)
             return
         publisher = wrapped_for or gate.publisher_of(message, event)
-        if (type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent) and self._decide_plainly(
-            message, index, raw, publisher, event, claimed_at, entries
-        ):
-            return
+        kind = type(event)
+        if kind is OrderPostedEvent or kind is OrderJoinedEvent or kind is AssistGivenEvent:
+            order_or_assist = cast("OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent", event)
+            if self._decide_plainly(message, index, raw, publisher, order_or_assist, claimed_at, entries):
+                return
         self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
 
     def _decide_plainly(
@@ -237,11 +242,11 @@ class Engine:
         index: int,
         raw: bytes,
         publisher: str,
-        event: OrderPostedEvent | OrderJoinedEvent,
+        event: OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent,
         claimed_at: int,
         entries: list[bytes],
     ) -> bool:
-        """Decide an order about which nothing is unusual; of any other return False, and nothing has changed."""
+        """Decide an order or assist about which nothing is unusual; of any other return False: nothing has changed."""
         state, tree, market = self.state, self.tree, self.state.market
         if market is None:
             return False
@@ -250,20 +255,31 @@ class Engine:
             now = state.now
         if now >= tree.due_from:
             return False
-        key = plain.admit(state, market, message, publisher, event, now, claimed_at)
+        family = "assist" if type(event) is AssistGivenEvent else "order"
+        key = plain.admit(state, market, message, publisher, event, family, now, claimed_at)
         if key is None:
             return False
-        data = event.data
-        place = plain.find_place(state, tree, now, data)
-        if place is None:
-            return False
         seq = message.seq
-        turn = self._turn(now, seq, index, publisher, event)
-        offer, group, terms, payable_minor = place
-        seated = seating.sit_down(turn, data, offer, group, terms, payable_minor)
+        kind: type[Decision]
+        if isinstance(event, AssistGivenEvent):
+            found = assisting.find_plain(state, tree, market, now, event.data)
+            if found is None:
+                return False
+            turn = self._turn(now, seq, index, publisher, event)
+            play, rules, helped, is_new, day = found
+            assisting.decide(turn, play, rules, event.data, helped, is_new=is_new, day=day)
+            kind = type(turn.decisions[0])
+        else:
+            data = event.data
+            place = plain.find_place(state, tree, now, data)
+            if place is None:
+                return False
+            turn = self._turn(now, seq, index, publisher, event)
+            offer, group, terms, payable_minor = place
+            kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
-        self.tally[seated] = self.tally.get(seated, 0) + 1
-        remember(state, key, raw, seated, None)
+        self.tally[kind] = self.tally.get(kind, 0) + 1
+        remember(state, key, raw, kind, None)
         self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:
             self._drain(now, message.seq, index, entries)

@@ -9,6 +9,7 @@ beginning: they alone refuse, and they alone say why. What is decided, and what 
 from collections.abc import Callable
 from typing import Final
 
+from events.assist import AssistGivenEvent
 from events.market import MarketConfigured
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms
 from events.subjects import GATEWAY, MIXED
@@ -25,7 +26,6 @@ UNUSUAL: Final[list[Callable[[State, OrderTerms], bool]]] = []
 """What else makes an order unusual: a family with rules of its own about who may take a seat adds a question here that
 costs little and is answered with True for every order which those rules might not let through, or change."""
 
-_FAMILY: Final = "order"
 _IN_OPEN_GROUPS: Final = (1 << s.WEIGHT_BITS) - 1
 
 
@@ -38,17 +38,18 @@ def admit(
     market: MarketConfigured,
     message: Message,
     publisher: str,
-    event: OrderPostedEvent | OrderJoinedEvent,
+    event: OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent,
+    family: str,
     now: int,
     claimed_at: int,
 ) -> bytes | None:
-    """Return the key of an order event that `publisher` may publish, that is in time and new; else None.
+    """Return the key of an event of `family` that `publisher` may publish, that is in time and new; else None.
 
     `now` is its accepted time in ns, `claimed_at` its own.
     """
-    if message.family != _FAMILY and not (message.family == MIXED and message.publisher == GATEWAY):
+    if message.family != family and not (message.family == MIXED and message.publisher == GATEWAY):
         return None
-    if _FAMILY not in market.publishers.get(publisher, ()):
+    if family not in market.publishers.get(publisher, ()):
         return None
     if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
         return None

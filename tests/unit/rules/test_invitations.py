@@ -8,6 +8,7 @@ import pytest
 from events.link import BadLink, Link, check_link, link_key, read_link, sign_link
 from events.reasons import Reason
 from events.times import parse_time_ns
+from services.matcher.domain.standing.flags import UNCALLED
 from tests.builders import (
     T0,
     JsonEvent,
@@ -379,6 +380,14 @@ def _playing(*more: JsonEvent) -> Scenario:
 def test_an_invitation_to_a_play_is_useful_until_the_play_ends() -> None:
     allowed = _then_allowed(_playing().when(invited("m1", "m2", play="p1"), at=60))
     assert allowed["play"] == "p1" and allowed["useful_until"] == T0 + 3_600 * S
+
+
+def test_detection_knows_who_was_invited_to_a_play_and_who_came_uncalled() -> None:
+    story = _playing().when(invited("m1", "m2", play="p1"), at=60)
+    story.when([assist("p1", "m2"), assist("p1", "m3")], at=90)
+    watches = story.engine.state.standing.book.watches.values()
+    flags = [watch.flags_at(row) & UNCALLED for watch in watches for row in range(watch.assists)]
+    assert flags == [0, UNCALLED]
 
 
 @covers(Reason.PLAY_UNKNOWN, Reason.PLAY_OVER, Reason.SELF_HELP, Reason.ALREADY_HELPED)

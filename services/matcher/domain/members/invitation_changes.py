@@ -12,7 +12,7 @@ from events.times import NS_PER_S
 from services.matcher.domain import state as s
 from services.matcher.domain.calendar import day_end_ns
 from services.matcher.domain.members.choices import after_grant
-from services.matcher.domain.members.memory import Invited, Refusals, forget
+from services.matcher.domain.members.memory import INVITED_TO_PLAYS_MAX, Invited, Refusals, forget
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import State
 
@@ -57,7 +57,22 @@ def allowed(moment: Moment, decision: InvitationAllowed) -> None:
     if decision.grant is not None:
         choices = after_grant(members.of(decision.invitee), decision.channel, decision.grant)
         members.choices[decision.invitee] = choices
+    if decision.play is not None:
+        _know_in_play(state, now, decision.play, decision.invitee)
     _remember(state, now, decision, digest_of(data, decision.publisher))
+
+
+def is_invited(state: State, play: str, member: str) -> bool:
+    """Tell whether an invitation of `member` to an open play is known to have been allowed."""
+    known = state.members.invited_to_plays
+    return bool(known.until_ns) and known.holds(pair_of(play, member), state.now)
+
+
+def _know_in_play(state: State, now: int, play_id: str, invitee: str) -> None:
+    play, known, key = state.plays.plays.get(play_id), state.members.invited_to_plays, pair_of(play_id, invitee)
+    forget(known.ends, known.until_ns, lambda end_ns: end_ns, now)
+    if play is not None and len(known.until_ns) < INVITED_TO_PLAYS_MAX and not known.holds(key, now):
+        known.set(key, now, play.ends_ns)
 
 
 def refused(moment: Moment, decision: InvitationRefused) -> None:

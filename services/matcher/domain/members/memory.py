@@ -9,6 +9,8 @@ import msgspec
 from events.member_decisions import Choices
 from services.matcher.domain.fifo import Fifo
 
+INVITED_TO_PLAYS_MAX: Final = 200_000
+"""Invitations to plays that are known at once. Of what is allowed beyond, detection knows nothing."""
 AT_ONCE: Final = 4
 """How many of a kind are forgotten each time that one is added: more than is added."""
 
@@ -124,6 +126,8 @@ class Members(msgspec.Struct, kw_only=True):
     """Whether anybody has a limit, or the market one for all: else orders count nothing."""
     invited: dict[str, Invited] = {}
     invited_queue: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
+    invited_to_plays: Marks = msgspec.field(default_factory=Marks)
+    """Play and invitee, one a line -> until when it is known that an invitation to the play was allowed: its end."""
     by_inviter: Counters = msgspec.field(default_factory=Counters)
     by_invitee: Counters = msgspec.field(default_factory=Counters)
     by_pool: Counters = msgspec.field(default_factory=Counters)

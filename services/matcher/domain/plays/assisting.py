@@ -2,7 +2,9 @@
 
 from events import play_decisions as p
 from events.assist import AssistGiven, AssistGivenEvent
+from events.market import MarketConfigured
 from events.reasons import Reason
+from services.matcher.domain.index import Index
 from services.matcher.domain.members import limits
 from services.matcher.domain.plays import ending
 from services.matcher.domain.plays import state as ps
@@ -12,8 +14,12 @@ from services.matcher.domain.plays.hashed import NOTHING, assist_key, helper_key
 from services.matcher.domain.plays.judging import Verdict, judge
 from services.matcher.domain.plays.rules import Rules
 from services.matcher.domain.plays.state import Play
+from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
+
+Plain = tuple[Play, Rules, str | None, bool, str]
+"""What `decide` needs: (play, rules, whom the assist helps, whether the helper is new, day)."""
 
 
 def give(turn: Turn, event: AssistGivenEvent) -> None:
@@ -37,6 +43,47 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
     _check_caps(turn, rules.common, data.member, helped, day)
     if turn.state.members.watching and limits.refuses_assist(turn, data.member):
         return
+    decide(turn, play, rules, data, helped, is_new=is_new, day=day)
+
+
+def find_plain(state: State, tree: Index, market: MarketConfigured, now: int, data: AssistGiven) -> Plain | None:
+    """Return what `decide` needs of an assist that no rule refuses at `now` (ns); None where a rule might.
+
+    In one pass and without an exception, as `domain.plain` does it for orders: then `give` looks, and says why.
+    """
+    plays, member = state.plays, data.member
+    play = plays.plays.get(data.play)
+    if play is None or play.status != ps.OPEN or play.counted >= play.helper_limit or play.member is None:
+        return None
+    if member == play.member or member == data.via or plays.assists >= market.assist_capacity:
+        return None
+    if state.members.watching or state.standing.ledge.sanctioned:
+        return None
+    rules, keys, helper = tree.plays.rules(play), play.keys, helper_key(member)
+    if keys.get(helper) != NOTHING or keys.get(assist_key(data.assist)) != NOTHING:
+        return None
+    common, signals = rules.common, data.signals
+    age_days = None if signals is None else signals.account_age_days
+    is_new = age_days is not None and age_days < common.new_within_days
+    if common.new_only and not is_new:
+        return None
+    day = tree.plays.day(plays, market.timezone, now)
+    helped = rules.form.helped(play, rules.terms, data)
+    per_day, per_week = common.per_helper_day, common.per_pair_week
+    if day == plays.day:
+        if per_day is not None and plays.by_helper.get(helper) >= per_day:
+            return None
+        if per_week is not None and helped is not None and plays.by_pair.get(pair_key(member, helped)) >= per_week:
+            return None
+    elif per_day is not None or per_week is not None:
+        return None
+    return play, rules, helped, is_new, day
+
+
+def decide(
+    turn: Turn, play: Play, rules: Rules, data: AssistGiven, helped: str | None, *, is_new: bool, day: str
+) -> None:
+    """Decide an assist that no rule refuses, as detection judges it."""
     verdict = judge(turn, play, data)
     if verdict.verdict == "counted":
         count(turn, play, rules, data.assist, data.member, helped, place=play.given, is_new=is_new, day=day)

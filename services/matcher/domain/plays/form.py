@@ -29,7 +29,7 @@ class Opening(NamedTuple):
     told: Told
 
 
-class Help(NamedTuple):
+class Help(msgspec.Struct, frozen=True, gc=False):
     """One assist that counts from now on."""
 
     place: int
@@ -41,7 +41,7 @@ class Help(NamedTuple):
     seed: bytes
 
 
-class Effect(NamedTuple):
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """What an assist brings about: what `assist.counted` tells of it, and what is decided next."""
 
     told: Told

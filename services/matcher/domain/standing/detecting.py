@@ -106,7 +106,10 @@ def _called(state: State, play: Play, data: AssistGiven) -> tuple[bool, bool]:
             return True, False
         if play.keys.get(helper_key(via)) != NOTHING:
             return True, True
-    return bool(NOTIFIED) and any(knows(state, data.play, data.member) for knows in NOTIFIED), False
+    for knows in NOTIFIED:
+        if knows(state, data.play, data.member):
+            return True, False
+    return False, False
 
 
 def _set_dropped(moment: Moment, play: Play, place: int, *, dropped: bool) -> None:

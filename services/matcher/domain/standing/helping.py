@@ -4,8 +4,10 @@ from typing import Final
 
 import msgspec
 
-from services.matcher.domain.plays.hashed import key_of as hash_of
+from services.matcher.domain.plays.hashed import key_of
 from services.matcher.domain.standing.packed import KEY_BYTES, Key
+
+__all__ = ["UNKNOWN_MARK", "Helping", "key_of", "mark_of"]
 
 UNKNOWN_MARK: Final = bytes(KEY_BYTES)
 """Stands for a device or network that was not given."""
@@ -31,11 +33,6 @@ class Helping(msgspec.Struct, gc=False):
     """Whether a notice, an invitation or a share by somebody in the play reached the helper."""
     was_spread: bool = False
     """Whether it was a share by somebody who had helped the play."""
-
-
-def key_of(name: str) -> Key:
-    """Return the key of a member: 48 bits of a hash that nobody chooses."""
-    return hash_of(name)[:KEY_BYTES]
 
 
 def mark_of(hashed: str) -> Key:
