@@ -56,8 +56,8 @@ def _print_why(found: Why, letter: str) -> None:
         print_line("led to by")
     for each in found.led_by:
         print_line(f"  {each.entry}  {format_time_ns(each.at_ns)}  ({each.about}) {each.in_words}")
-    print_line("notices")
-    for sentence in found.notices:
+    print_line("why somebody was told, or was not")
+    for sentence in found.told:
         print_line(f"  {sentence}")
     print_line("")
     print_line(f"To member {found.member}:" if found.member is not None else "To whom it concerns:")

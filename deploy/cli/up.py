@@ -5,20 +5,25 @@ import shlex
 import signal
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, say
 from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
+from deploy.permissions import LEDGER
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import Address, is_port_free, read_token
+from services.ledger.checkpoint import origin_of
 from services.ledger.faults import LedgerError
+from services.ledger.log_key import log_key_file, read_log_key
 from services.ledger.witness.ask import WitnessPlace
 
 PUBLISHER: Final = "local"
 NATS_PORT: Final = 4222
 HTTP_PORT: Final = 8080
+LOG_HOST: Final = "localhost"
 
 
 def up(
@@ -34,8 +39,13 @@ def up(
         str | None, typer.Option("--nats", metavar="URL", help="Use this broker instead of an embedded one.")
     ] = None,
     log_host: Annotated[
-        str, typer.Option("--log-host", metavar="HOST", help="The ledger signs as HOST/groupbuy/MARKET, for ever.")
-    ] = "localhost",
+        str | None,
+        typer.Option(
+            "--log-host",
+            metavar="HOST",
+            help="The ledger signs as HOST/groupbuy/MARKET, for ever; as it did before, or localhost, when absent.",
+        ),
+    ] = None,
     witness: Annotated[
         list[str] | None,
         typer.Option("--witness", metavar="URL,VKEY", help="Ask this witness to cosign; again for another one."),
@@ -55,7 +65,7 @@ def up(
         http_port=http_port or _usual(HTTP_PORT),
         nats_url=nats,
         may_provision=provision,
-        log_host=log_host,
+        log_host=log_host or _log_host(data, market),
         witnesses=tuple(map(_witness, witness or ())),
     )
     asyncio.run(_run(plan))
@@ -68,6 +78,15 @@ def _witness(text: str) -> tuple[str, str]:
         return url, WitnessPlace.parse(url, key).key.text()
     except LedgerError as error:
         raise CommandError(f"--witness {text[:200]}: {error}; expected URL,VKEY as the witness prints them") from None
+
+
+def _log_host(data: Path, market: str) -> str:
+    """Return the host that this market's log has signed as from its first run on."""
+    file = log_key_file(data, market)
+    try:
+        return read_log_key(file).name.removesuffix(origin_of("", market)) if file.exists() else LOG_HOST
+    except LedgerError as error:
+        raise CommandError(str(error)) from None
 
 
 def _usual(port: int) -> int | None:
@@ -116,6 +135,7 @@ The market {address.market} is open.
   broker     {address.nats_url}
   gateway    {address.http_url}/markets/{address.market}/events
   health     {address.http_url}/healthz      metrics  {address.http_url}/metrics
+  log        {address.services[LEDGER]}/ledger/{address.market}/checkpoint      signed; its tiles stand beside it
   publisher  {PUBLISHER}
     nkey     {stack.data / "keys" / f"{PUBLISHER}.nk"}
     token    {token}

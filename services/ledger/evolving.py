@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from events.record import decode_record
+from services.bus import timezones
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import Until
@@ -14,7 +15,7 @@ from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
 from services.matcher.domain import state as s
 from services.matcher.domain.engine import Engine
-from services.matcher.domain.facts import Facts
+from services.matcher.domain.facts import Facts, ZoneOffsets, Zones
 from services.matcher.domain.fifo import Fifo
 
 PictureKey = tuple[str, str]
@@ -85,8 +86,13 @@ class Change(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def new_engine(market: str) -> Engine:
-    """Return an engine without a history. Applying entries takes no secrets."""
-    return Engine(market, Facts(market_key=bytes(32)))
+    """Return an engine without a history. Applying entries takes no secrets, but days end by the time zones."""
+    zones = Zones(timezones.VERSION, timezones.names(), timezones.file, _offsets)
+    return Engine(market, Facts(market_key=bytes(32)), zones)
+
+
+def _offsets(name: str) -> ZoneOffsets:
+    return ZoneOffsets(*timezones.offsets(name))
 
 
 def entries_after(store: LedgerStore, after_record: int = 0) -> Iterator[ArchivedEntry]:

@@ -31,10 +31,10 @@ UNKEPT_REASONS: Final = frozenset(
 )
 """Why an event may be refused whose bytes are not kept: it names a person, or had no right to be heard at all."""
 SECRET_KINDS: Final[list[bytes]] = [
-    *(b'"seed_sha256":"', b'"seed":"', b'"cut_minor":', b'"kind":"play.won"', b'"winners":'),
+    *(b'"seed_sha256":"', b'"seed":"', b'"cut_minor":', b'"kind":"play.won"', b'"winners":', b'"link":"'),
     f'"reason":"{Reason.DRAWS_NOT_COMMITTED}"'.encode(),
 ]
-"""What stands in entries that follow from the market's secret: seeds, what is drawn by them, commitments refused."""
+"""What stands in entries that follow from the market's secret: seeds, draws, share links, commitments refused."""
 
 _ASTRAY: Final = f'"reason":"{Reason.WRONG_FAMILY}"'.encode()
 _MARKET_SET: Final = b'"kind":"market.set"'
@@ -231,7 +231,8 @@ class Redoing:
     def _is_astray(self, entry: EntryBytes) -> bool:
         """Tell whether an event was refused for the subject that it came on, which is not archived."""
         is_astray = _ASTRAY in bytes(entry.decisions[0])
-        self._as_recorded["subject"] += is_astray
+        if is_astray:
+            self._as_recorded["subject"] += 1
         return is_astray
 
     def _retake(self, entry: EntryBytes, record: int) -> None:

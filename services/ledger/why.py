@@ -10,10 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events.member_decisions import InvitationRefused
 from events.record import decode_record, entry_id, parse_entry_id
 from events.registry import AnyEvent
 from events.times import format_time_ns, parse_time_ns
-from services.ledger.explaining.table import explanation_of
+from services.ledger.explaining.members import INVITATION_REASONS
+from services.ledger.explaining.table import REASONS, explanation_of
 from services.ledger.explaining.words import LANGUAGES, Language
 from services.ledger.faults import NotFound
 from services.ledger.history import FoundEntry, Until, entries_in, entries_of, event_of
@@ -78,7 +80,8 @@ class Why(msgspec.Struct, kw_only=True, omit_defaults=True):
     member: str | None = None
     decisions: list[Explained]
     led_by: list[Earlier]
-    notices: list[str]
+    told: list[str]
+    """What became of messages about it, to everybody or to the member who was asked for: why one came, or did not."""
     letter: dict[Language, str]
 
 
@@ -105,7 +108,7 @@ def why(store: LedgerStore, position: EntryPosition, member: str | None = None) 
         member=whom,
         decisions=[_explained(decision, decision in written) for decision in found.entry.decisions],
         led_by=list(_led_by(store, found, event)),
-        notices=why_of_entry(store, found.name, member),
+        told=why_of_entry(store, found.name, member),
         letter={language: _letter(store, found, claimed_ns, rule, written, language) for language in LANGUAGES},
     )
 
@@ -156,12 +159,18 @@ def _letter(
 
 def _sentence(decision: d.AnyDecision, language: Language) -> str:
     fields: dict[str, Any] = msgspec.structs.asdict(decision)
-    return explanation_of(decision).text(language, fields)
+    sentence = explanation_of(decision).text(language, fields)
+    if not isinstance(decision, InvitationRefused):
+        return sentence
+    reason = str(decision.reason)
+    why_not = INVITATION_REASONS.get(reason) or REASONS.get(reason)
+    return sentence if why_not is None else f"{sentence} {why_not.text(language, fields)}"
 
 
 def _member_of(found: FoundEntry, event: AnyEvent | None) -> str | None:
-    """Return whom an entry answers: the member of its event, else the only one that its decisions name."""
-    member = getattr(getattr(event, "data", None), "member", None)
+    """Return whom an entry answers: the member or inviter of its event, else the only one that its decisions name."""
+    data = getattr(event, "data", None)
+    member = getattr(data, "member", None) or getattr(data, "inviter", None)
     if isinstance(member, str):
         return member
     named = {getattr(decision, "member", None) for decision in found.entry.decisions} - {None}

@@ -19,12 +19,13 @@ from services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.check import verify_dossier
 from services.ledger.dossier.contents import Audience
+from services.ledger.dossier.gather import DossierRequest, concerned
 from services.ledger.dossier.opening import Reader, parts_for
 from services.ledger.dossier.plainzip import BadZip, build_zip, read_zip
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry
 from services.ledger.note import COSIGNATURE, SigningKey
-from tests.builders import T0, assist, bargain, claimed, encode, play_market, posted
+from tests.builders import T0, assist, bargain, claimed, consented, encode, invited, play_market, posted
 from tests.dispute_market import decided, signed_ledger
 from tests.dossier_tampering import TAMPERINGS, disputed_ledger, foreign_zips, made, resealed_dossiers
 from tests.ledger_records import MARKET, open_store
@@ -41,6 +42,17 @@ def log_key(tmp_path: Path) -> SigningKey:
 
 
 # What is in it
+
+
+def test_a_dossier_of_a_dispute_about_an_invitation_holds_the_invitation(tmp_path: Path) -> None:
+    invitation = invited("m-1", "m-2", invitation="i-1")
+    other = invited("m-3", "m-2", invitation="i-2")
+    dispute = claimed("i-1", "m-2", about="invitation")
+    with open_store(tmp_path) as store:
+        store.append(decided(consented("m-2"), invitation, other, dispute))
+        asked = DossierRequest(kind="dispute", name="d-1", audience="auditor", made_at_ns=T0)
+        found = concerned(store, asked)
+    assert [entry.name for entry in found] == ["3.0.0", "5.0.0"]
 
 
 def test_a_dossier_proves_itself_with_nothing_but_the_logs_key(tmp_path: Path, log_key: SigningKey) -> None:

@@ -17,8 +17,9 @@ from services.ledger.replay_check import ReplayReport
 from services.ledger.replay_part import Place, Source
 from services.matcher.domain.facts import Facts
 from services.matcher.domain.terms import RULE_VERSIONS
+from tests.builders import consented, invited
 from tests.histories import histories, read_history, rule_version_of
-from tests.ledger_market import decided_records
+from tests.ledger_market import Story, decided_records
 from tests.ledger_records import MARKET, BuiltRecord, open_store
 from tests.model.both import FACTS, ZONES
 
@@ -251,6 +252,13 @@ def test_without_the_secrets_what_follows_from_them_is_not_checked_and_counted(
     assert not report.is_same
     assert report.not_checked >= len(secret) > 0
     assert checked(tmp_path, records).is_same
+
+
+def test_without_the_secrets_a_share_link_is_not_checked_and_is_no_difference(tmp_path: Path) -> None:
+    records = Story(consented("erin"), invited("dora", "erin")).records()
+    assert any(b'"kind":"invitation.allowed"' in record.body for record in records)
+    report = checked(tmp_path, records, facts=None)
+    assert (report.difference, report.not_checked, report.is_same) == (None, 1, False)
 
 
 def test_without_the_secrets_everything_else_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,21 @@ from services.ledger.history import parse_until
 from services.ledger.replay_states import replay_member, replay_named, replay_order
 from services.ledger.store import LedgerStore
 from services.ledger.what_if import WhatIf, what_if
-from tests.builders import T0, S, blocked, cancelled, joined, offer, paid, posted, ticked, withdrawn
+from tests.builders import (
+    T0,
+    S,
+    blocked,
+    cancelled,
+    consented,
+    invited,
+    joined,
+    offer,
+    paid,
+    posted,
+    preferred,
+    ticked,
+    withdrawn,
+)
 from tests.ledger_market import Story
 from tests.ledger_records import open_store
 from tests.model.both import FACTS, ZONES
@@ -226,3 +240,10 @@ def test_a_history_that_cannot_be_applied_is_a_finding_and_no_traceback(
         for ask in (lambda: diff(store, parse_until("1"), parse_until("6")), lambda: asked(store, "4")):
             with pytest.raises(LedgerBroken, match=r"entry 1\.0\.0: it cannot follow .*KeyError"):
                 ask()
+
+
+def test_states_go_past_a_member_who_lives_in_another_time_zone(tmp_path: Path) -> None:
+    story = Story(consented("erin"), preferred("erin", timezone="Asia/Shanghai"), invited("dora", "erin"))
+    with archived(tmp_path, story) as store:
+        found = diff(store, parse_until("1"), parse_until("4"))
+    assert "erin" in {change.name for change in found.changes()}

@@ -145,9 +145,9 @@ def test_an_entry_says_who_was_told_of_it_and_who_was_not_and_why(tmp_path: Path
     with open_store(tmp_path) as store:
         store.append(filled().records())
         archive_notices(store, "S", [Arrived(at + 1, encode_fact(fact)) for at, fact in enumerate(facts)])
-        everybody = why(store, parse_entry_id("6.0.0")).notices
-        of_ann = why(store, parse_entry_id("6.0.0"), "ann").notices
-        of_another = why(store, parse_entry_id("7.0.0")).notices
+        everybody = why(store, parse_entry_id("6.0.0")).told
+        of_ann = why(store, parse_entry_id("6.0.0"), "ann").told
+        of_another = why(store, parse_entry_id("7.0.0")).told
     assert sum("no address of the member was known" in sentence for sentence in everybody) == 2
     assert any("to ann by email was not sent" in sentence for sentence in of_ann)
     assert not any("bob" in sentence for sentence in of_ann)
@@ -239,7 +239,7 @@ def test_an_entry_is_explained_at_the_command_line(run: Run) -> None:
     status, out, _ = run("7")
     assert status == 0
     assert "rule 6, order.cancelled:" in out
-    assert "notices\n  nothing was to be sent" in out
+    assert "why somebody was told, or was not\n  nothing was to be sent" in out
     assert "To member bob:" in out
     status, out, _ = run("7", "--letter", "--lang", "zh")
     assert out.startswith("团 g3-0 中的订单 o2 已取消。")

@@ -1,7 +1,7 @@
 """What a dossier is asked to be about, which entries concern that, and whose it is."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from services.ledger.faults import BadQuestion, NotFound
 from services.ledger.history import FoundEntry, entries_of
 from services.ledger.store import LedgerStore
 
+_SANCTIONS: Final = frozenset({"member.warned", "member.limited", "member.banned", "member.reinstated"})
 Kind = Literal["dispute", "order", "group"]
 
 
@@ -36,6 +37,7 @@ def concerned(store: LedgerStore, request: DossierRequest) -> list[FoundEntry]:
             found |= {entry.position: entry for entry in entries_of(store, "order", order)}
         for opened in _openings(found.values()):
             found |= {entry.position: entry for entry in _of_play(store, opened)}
+            found |= {entry.position: entry for entry in _of_member(store, opened)}
     if request.kind != "group":
         for group in _named(found.values(), "group"):
             found |= {entry.position: entry for entry in entries_of(store, "group", group)}
@@ -57,6 +59,19 @@ def _of_play(store: LedgerStore, opened: dd.DisputeOpened) -> Iterator[FoundEntr
         is_whole = opened.about == "play" or any(isinstance(each, p.PlayOpened | p.PlayClosed) for each in decisions)
         if is_whole or any(getattr(each, "assist", None) == opened.disputed for each in decisions):
             yield found
+
+
+def _of_member(store: LedgerStore, opened: dd.DisputeOpened) -> Iterator[FoundEntry]:
+    """Yield the entries of the invitation or of the sanctions that a dispute is about; no index has them by name."""
+    if opened.about not in ("invitation", "sanction"):
+        return
+    for found in entries_of(store, "member", opened.member):
+        for each in found.entry.decisions:
+            is_invitation = getattr(each, "invitation", None) == opened.disputed
+            is_sanction = str(each.__struct_config__.tag) in _SANCTIONS and getattr(each, "member", "") == opened.member
+            if is_invitation if opened.about == "invitation" else is_sanction:
+                yield found
+                break
 
 
 def _named(entries: Iterable[FoundEntry], field: str, kind: type = object) -> list[str]:

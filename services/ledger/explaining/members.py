@@ -58,3 +58,8 @@ REASONS: Final = {
     "restricted": Told("8", "The member may not do this at present.", "该成员目前不可进行此操作。"),
 }
 """By reason of a refusal."""
+
+INVITATION_REASONS: Final = {
+    "blocked": Told("8", "The other gets no such invitations.", "对方不接收此类邀请。"),
+}
+"""By reason of a refused invitation, where it is told otherwise than of an order: nobody learns who keeps apart."""

@@ -5,6 +5,7 @@ clock, a file or a broker.
 """
 
 from collections.abc import Callable
+from sys import intern
 from typing import Any, Final, cast
 
 import msgspec
@@ -160,12 +161,12 @@ class Engine:
         The subject is not archived. Unless `is_astray`, it was one on which the publisher may send what it sent.
         """
         assert entry.event is not None and entry.publisher is not None, "only what is kept can be decided again"
-        raw, family, publisher = bytes(entry.event), "", entry.publisher
-        if not is_astray:
-            # As the gateway wraps it, which may send every family for everybody.
-            raw, family, publisher = b'{"publisher":"%b",%b' % (publisher.encode(), raw[1:]), MIXED, GATEWAY
+        publisher = intern(entry.publisher)
+        # As the gateway sends it, once unwrapped: that may send every family for everybody.
+        sender, family = (publisher, "") if is_astray else (GATEWAY, MIXED)
         entries: list[bytes] = []
-        self._decide_raw(Message(entry.seq, entry.at, publisher, family, b""), entry.index, raw, entries)
+        message = Message(entry.seq, entry.at, sender, family, b"")
+        self._decide_own(message, entry.index, bytes(entry.event), publisher, entries)
         return entries
 
     def retake(self, entry: Entry) -> list[bytes]:
@@ -212,6 +213,12 @@ class Engine:
         wrapped_for = None
         if message.family == MIXED:
             wrapped_for, raw = gate.unwrap(message, raw)
+        self._decide_own(message, index, raw, wrapped_for, entries)
+
+    def _decide_own(
+        self, message: Message, index: int, raw: bytes, wrapped_for: str | None, entries: list[bytes]
+    ) -> None:
+        """Decide an event by its own bytes, which the gateway had wrapped for `wrapped_for` or not at all (None)."""
         try:
             event, claimed_at = decode_event(raw)
         except Unreadable as fault:
