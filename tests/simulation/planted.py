@@ -91,8 +91,8 @@ BUGS: Final = (
     Bug(
         "resume_by_sequence_alone",
         "services/matcher/intake.py",
-        "        through = standing.through\n        if through is None:\n            return",
-        "        return\n        through = standing.through\n        assert through is not None",
+        "        if through is None:\n            return identity\n",
+        "        if through is None or standing.seq:\n            return identity\n",
     ),
     Bug(
         "read_past_a_gap",

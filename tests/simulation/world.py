@@ -228,7 +228,7 @@ _SMALL: Final = (
     (shift, "AHEAD_MAX_BYTES", 12 * 1024),
     (intake, "TAKE_MESSAGES", 3),
     (journal, "BATCH_MAX_RECORDS", 3),
-    (journal_consumer, "WINDOW_MESSAGES", 4),
+    (journal_consumer, "WINDOW_MESSAGES", 12),
 )
 """Limits that a simulation of a hundred events would else never meet."""
 
