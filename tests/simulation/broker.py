@@ -122,7 +122,6 @@ class SimulatedBroker:
         self.kills_at_store = 0
         """How many of the next messages cost their sender its life the moment they are stored."""
         self.repeat_deliveries = 0
-        self.delivered = 0
         self.mortals: tuple[str, ...] = ()
         self.kill: Callable[[str], None] = lambda _: None
 
@@ -252,7 +251,6 @@ class SimulatedBroker:
             if not consumer.deliver_subject or not self._has_interest(consumer.deliver_subject):
                 continue
             for reply, message in consumer.due():
-                self.delivered += 1
                 times = 1
                 if self.repeat_deliveries:
                     self.repeat_deliveries -= 1

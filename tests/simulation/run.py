@@ -32,7 +32,6 @@ LOSSY_EVERY: Final = 8
 HEARTBEAT_S: Final = 3.0
 QUIET_S: Final = 120.0
 GIVE_UP_S: Final = 1_800.0
-DISK_KEPT_EVERY_S: Final = 7.0
 
 
 class Result(NamedTuple):

@@ -19,7 +19,6 @@ MAX_BYTES: Final = 10077
 STREAM_NOT_FOUND: Final = 10059
 NO_MESSAGE: Final = 10037
 CONSUMER_NOT_FOUND: Final = 10014
-BEFORE_FIRST: Final = 10078
 _UNLIMITED: Final = (
     "max_memory",
     "max_storage",

@@ -22,7 +22,7 @@ class Story:
         self.publisher = publisher
         # Orders and payments are unique; ids of events are only so within a publisher, and that must be enough.
         self._name, self._part = publisher + part, part
-        self._chance = chance
+        self.chance = chance
         self._loop = loop
         self._orders: list[str] = []
         self._groups: list[str] = []
@@ -40,7 +40,7 @@ class Story:
 
     def offers(self) -> list[Event]:
         """Return the offers that this publisher lists."""
-        chance = self._chance
+        chance = self.chance
         return [
             self._event(
                 make.offer(
@@ -62,7 +62,7 @@ class Story:
 
     def next(self) -> Event:
         """Return the next event: sometimes one that was sent before, sometimes other bytes under its id."""
-        chance = self._chance
+        chance = self.chance
         if self._sent and chance.random() < 0.06:
             again = chance.choice(self._sent)
             return {**again, "subject": "changed"} if chance.random() < 0.2 else again
@@ -75,7 +75,7 @@ class Story:
         return {**event, "id": f"e{self._part}-{self._made}", "time": format_time_ns(self._loop.now_ns())}
 
     def _plain(self) -> Event:
-        chance = self._chance
+        chance = self.chance
         kind = chance.random()
         if kind < 0.55 or not self._orders:
             return self._order()
@@ -97,7 +97,7 @@ class Story:
         return make.event("order.posted", order="o 1", member=self._member(), offer=self._offer())
 
     def _order(self) -> Event:
-        chance = self._chance
+        chance = self.chance
         order = f"o-{self._name}-{self._made}"
         self._orders.append(order)
         fields: dict[str, Any] = {"offer": self._offer(), "merge": chance.random() < 0.7}
@@ -110,10 +110,10 @@ class Story:
         return make.posted(order, self._member(), lead=chance.choice(("always", "if_needed")), **fields)
 
     def _offer(self) -> str:
-        return f"{self._chance.choice(('shop-a', 'shop-b'))}-{self._chance.randrange(OFFERS)}"
+        return f"{self.chance.choice(('shop-a', 'shop-b'))}-{self.chance.randrange(OFFERS)}"
 
     def _member(self) -> str:
-        return f"m-{self._chance.randrange(MEMBERS)}"
+        return f"m-{self.chance.randrange(MEMBERS)}"
 
 
 class Promises:
@@ -129,7 +129,7 @@ class Promises:
 
 async def publish_story(client: GroupBuyClient, story: Story, promises: Promises, events: int, pause_s: float) -> None:
     """Publish and submit `events` events, a little apart, and write down every promise."""
-    chance = story._chance
+    chance = story.chance
     sent = 0
     while sent < events:
         batch = [story.next() for _ in range(chance.choice((1, 1, 1, 2, 7, 20)))]

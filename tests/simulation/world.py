@@ -56,8 +56,6 @@ async def _no_health(*_: Any, **__: Any) -> _NoServer:
 
 
 RESTART_S: Final = 0.5
-LOST_DISK_S: Final = 5.0
-"""How far back a disk falls that had not written what it was given."""
 
 
 class World:

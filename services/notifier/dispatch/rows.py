@@ -4,7 +4,6 @@ from enum import StrEnum
 
 import msgspec
 
-from events.notice import NoticeData, NoticeType
 from services.notifier.policy.choices import Permission
 from services.notifier.policy.judge import Send
 from services.notifier.policy.purposes import Notice, Reason
@@ -92,15 +91,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason | None = None
     due_at_ns: int | None = None
     used: Permission | None = None
-
-
-class Said(msgspec.Struct, frozen=True):
-    """A fact to be made of a row."""
-
-    row: Waiting
-    kind: NoticeType
-    data: NoticeData
-    at_ns: int
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
