@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deploy.cli.ledger_backup import add_backup_command
 from deploy.cli.ledger_disputes import add_dispute_commands
 from deploy.cli.ledger_dossier import add_dossier_commands
 from deploy.cli.ledger_log import (
@@ -320,4 +321,5 @@ _ACCESS = LedgerAccess(open_ledger, _url, _progress)
 add_replay_commands(ledger_app, _ACCESS)
 add_why_command(ledger_app, _ACCESS)
 add_rebuild_command(ledger_app, _ACCESS)
+add_backup_command(ledger_app, _ACCESS)
 add_restore_command(ledger_app, _ACCESS)
