@@ -28,6 +28,8 @@ class Backup(msgspec.Struct, kw_only=True):
     last_hash: str
     size_bytes: int
     acts: int
+    verified: bool = False
+    fault: str | None = None
 
 
 def back_up(data_dir: Path, market: str, out: Path, progress: Callable[[int, int], None]) -> Backup:
