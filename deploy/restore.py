@@ -28,6 +28,7 @@ from events.decode import decode_archived
 from events.market import MarketRestored, MarketRestoredEvent
 from events.record import decode_entry, decode_record, entry_id
 from events.times import format_time_ns
+from events.undecodable import UNDECODABLE
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, tip_after
 from services.ledger.faults import LedgerBroken
@@ -132,7 +133,7 @@ class Restoration:
     def _is_own_act(self, identity: str, body: bytes) -> bool:
         try:
             event = decode_archived(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNDECODABLE:
             return False
         if not isinstance(event, MarketRestoredEvent):
             return False

@@ -15,6 +15,7 @@ import msgspec
 from deploy.broker_config import HOST
 from deploy.identity import keys_directory
 from events.link import link_key
+from events.undecodable import UNDECODABLE
 from services.bus.config import ServiceConfig
 from services.matcher.gateway.tokens import hash_token
 
@@ -97,7 +98,7 @@ def read_address(data: Path) -> Address | None:
     """Return where the stack of a data directory is reached, None when none has said so."""
     try:
         return msgspec.json.decode((config_directory(data) / "stack.json").read_bytes(), type=Address)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return None
 
 

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from events.undecodable import UNDECODABLE
+
 NoticeType = Literal[
     "groupbuy.notice.sent.v1",
     "groupbuy.notice.delivered.v1",
@@ -93,5 +95,5 @@ def decode_fact(body: bytes) -> NoticeFact:
     """Return the fact in `body`. Raises ValueError when there is none."""
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ValueError(f"not a notice: {error}") from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from events.decisions import AnyDecision
+from events.undecodable import UNDECODABLE
 
 if TYPE_CHECKING:
     _OptionalRaw = msgspec.Raw | None
@@ -97,7 +98,7 @@ def decode_record(body: bytes) -> Record:
     """Return the record in `body`. Raises BadRecord when there is none of a format known here."""
     try:
         record = _record_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BadRecord(f"not a record: {error}") from None
     if record.v != RECORD_FORMAT:
         raise BadRecord(f"record format {record.v} is not known here, only {RECORD_FORMAT}")
@@ -110,7 +111,7 @@ def decode_entry(raw: bytes | msgspec.Raw) -> Entry:
     """Return the entry in `raw`. Raises BadRecord when there is none."""
     try:
         return _entry_decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BadRecord(f"not an entry: {error}") from None
 
 
@@ -118,7 +119,7 @@ def decode_entry_bytes(raw: bytes | msgspec.Raw) -> EntryBytes:
     """Return the entry in `raw` with its decisions as bytes. Raises BadRecord when there is none."""
     try:
         return _entry_bytes_decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BadRecord(f"not an entry: {error}") from None
 
 

@@ -18,6 +18,7 @@ from nats.js.errors import APIError
 from deploy.cli.output import CommandError
 from deploy.reach import close_quietly, connect_as
 from events import subjects
+from events.undecodable import UNDECODABLE
 
 ATTEMPT_TIMEOUT_S: Final = 10.0
 GIVE_UP_AFTER_S: Final = 60.0
@@ -136,5 +137,5 @@ async def session(
 def _read_answer(body: bytes) -> _Answer:
     try:
         return _answer_decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise CommandError(f"the gateway answered something else than outcomes: {error}") from None

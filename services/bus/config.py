@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from events.ids import is_name
+from events.undecodable import UNDECODABLE
 
 
 class ConfigError(ValueError):
@@ -53,7 +54,7 @@ def load_config(path: Path) -> ServiceConfig:
         config = msgspec.json.decode(path.read_bytes(), type=ServiceConfig, dec_hook=_path_from_text)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise ConfigError(f"the configuration {path} is not usable: {error}") from None
     if not is_name(config.market):
         raise ConfigError(f"market {config.market!r} in {path}: expected 1 to 64 of A-Z a-z 0-9 _ -")

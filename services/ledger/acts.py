@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from events.times import format_time_ns
+from events.undecodable import UNDECODABLE
 from services.ledger.faults import LedgerBroken, LedgerError
 
 LINE_MAX_BYTES: Final = 64 * 1024
@@ -78,7 +79,7 @@ def _check(path: Path, no: int, line: bytes, prev: str) -> Act:
     place = f"act {no} in {path.name}"
     try:
         act = _decoder.decode(line) if len(line) <= LINE_MAX_BYTES and line.endswith(b"\n") else None
-    except (msgspec.DecodeError, RecursionError):
+    except UNDECODABLE:
         act = None
     if act is None:
         raise LedgerBroken(place, "this is no act: it was cut or changed")

@@ -8,6 +8,7 @@ import msgspec
 from events.decode import decode_archived
 from events.record import decode_record
 from events.registry import AnyEvent
+from events.undecodable import UNDECODABLE
 from services.ledger.audit_accounts import Check, CheckResult, Recount, Totals
 from services.ledger.audit_fold import SeatRecount
 from services.ledger.audit_inputs import InputRecount
@@ -131,6 +132,6 @@ def _event_of(found: FoundEntry) -> AnyEvent | None:
         return None
     try:
         return decode_archived(found.entry.event)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         place = f"entry {name_of(found.position)} in {place_of_record(found.record)}"
         raise LedgerBroken(place, f"its event cannot be read: {error}; run `verify`") from None

@@ -10,6 +10,7 @@ from events import play_decisions as p
 from events.decode import decode_archived
 from events.play import PlayOpened, PlayOpenedEvent
 from events.record import BadRecord, Entry, decode_entry, entry_id
+from events.undecodable import UNDECODABLE
 from services.ledger.check_cuts import BargainCheck, FormCheck, LotteryCheck, OtherCheck, UnlockCheck
 from services.ledger.draw_rules import TicketList, sha256_hex
 from services.ledger.faults import BadQuestion, NotFound
@@ -74,7 +75,7 @@ def read_file(content: bytes) -> tuple[str, str, Entries]:
     try:
         file = msgspec.json.decode(content, type=DrawFile)
         entries = [decode_entry(raw) for raw in file.entries]
-    except (msgspec.DecodeError, BadRecord, RecursionError) as error:
+    except (*UNDECODABLE, BadRecord) as error:
         raise BadQuestion(f"this is no file that `check-draw --export` has written: {error}") from None
     if file.format != FORMAT:
         raise BadQuestion(f"the file has the format {file.format[:40]!r}, expected {FORMAT!r}")

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from events.record import decode_record
+from events.undecodable import UNDECODABLE
 from services.bus import timezones
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken
@@ -101,7 +102,7 @@ def entries_after(store: LedgerStore, after_record: int = 0) -> Iterator[Archive
         try:
             places = _places.decode(record.body).entries
             raws = decode_record(record.body).entries
-        except (msgspec.DecodeError, ValueError) as error:
+        except (*UNDECODABLE, ValueError) as error:
             raise LedgerBroken(place_of_record(record.seq), f"it cannot be read: {error}; run `verify`") from None
         for place, raw in zip(places, raws, strict=True):
             yield ArchivedEntry(place.position, place.at, bytes(raw), record.seq)

@@ -10,6 +10,7 @@ from events.ids import are_ids, is_name
 from events.record import BadRecord, Entry, decode_entry, decode_record, parse_entry_id
 from events.registry import AnyEvent
 from events.times import format_time_ns, parse_time_ns
+from events.undecodable import UNDECODABLE
 from services.ledger.chain import place_of_record
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
 from services.ledger.lean import EntityKind, EntryPosition, decode_lean_entry, entities_of, name_of
@@ -63,7 +64,7 @@ def event_of(found: FoundEntry) -> AnyEvent | None:
         return None
     try:
         return decode_archived(bytes(found.entry.event))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise LedgerBroken(f"entry {found.name}", f"its event cannot be read: {error}; run `verify`") from None
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from events.record import RECORD_FORMAT, Through, entry_id
+from events.undecodable import UNDECODABLE
 from services.ledger.faults import LedgerBroken
 
 EntityKind = Literal["group", "order", "member", "offer", "play", "dispute"]
@@ -100,7 +101,7 @@ def decode_lean_record(body: bytes, place: str) -> LeanRecord:
     """Return the record in `body`. Raises LedgerBroken at `place` when there is none that can be kept."""
     try:
         record = _record_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise LedgerBroken(place, f"this is no record: {error}") from None
     if record.v != RECORD_FORMAT:
         raise LedgerBroken(place, f"record format {record.v} is not known here, only {RECORD_FORMAT}")
@@ -113,7 +114,7 @@ def decode_lean_entry(raw: bytes | msgspec.Raw) -> LeanEntry:
     """Return the entry in `raw`. Raises LedgerBroken when there is none."""
     try:
         return _entry_decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise LedgerBroken("an entry", f"it cannot be read: {error}") from None
 
 

@@ -10,6 +10,7 @@ import msgspec
 from events.leaf import parts
 from events.limits import LEAF_MAX_BYTES
 from events.record import EntryBytes
+from events.undecodable import UNDECODABLE
 from services.ledger.archive import Archive
 from services.ledger.chain import place_of_record
 from services.ledger.faults import LedgerBroken, LedgerError
@@ -54,7 +55,7 @@ class LeafMaker:
         try:
             record = _decoder.decode(body)
             return [self.leaf(entry, record.rule) for entry in record.entries]
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise LedgerBroken(place_of_record(seq), f"no leaves can be made of it: {error}") from None
 
     def leaf(self, entry: EntryBytes, rule_version: int) -> bytes:

@@ -17,6 +17,7 @@ import msgspec
 from events import decisions as d
 from events.reasons import Reason
 from events.record import EntryBytes, decode_entry, decode_record, entry_id
+from events.undecodable import UNDECODABLE
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import place_of_record
 from services.ledger.evolving import cannot_apply
@@ -157,7 +158,7 @@ class Redoing:
     def _read(self, record: StoredRecord) -> _Inputs:
         try:
             inputs = _decoder.decode(record.body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise LedgerBroken(place_of_record(record.seq), f"it cannot be read: {error}; run `verify`") from None
         if inputs.rule not in RULE_VERSIONS:
             raise LedgerBroken(

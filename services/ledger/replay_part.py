@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from events.record import BadRecord, decode_entry, entry_id
+from events.undecodable import UNDECODABLE
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.lean import EntryPosition
 from services.ledger.redoing import Differs, Redoing, Redone
@@ -133,7 +134,7 @@ class PartElsewhere:
         answered, _ = self._process.communicate()
         try:
             answer = msgspec.msgpack.decode(answered, type=Answer)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             raise LedgerError(
                 f"the process for the second part ended with status {self._process.returncode} and no answer: "
                 "try again with `--jobs 1`"

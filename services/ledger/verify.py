@@ -7,6 +7,7 @@ import msgspec
 
 from events.decode import decode_archived
 from events.record import BadRecord, decode_entry, decode_record, hash_bytes
+from events.undecodable import UNDECODABLE
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, place_of_record, tip_after
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
@@ -239,7 +240,7 @@ def _check_readable(body: bytes, place: str) -> None:
             entry = decode_entry(raw)
             if entry.event is not None:
                 decode_archived(entry.event)
-        except (BadRecord, msgspec.DecodeError, RecursionError) as error:
+        except (*UNDECODABLE, BadRecord) as error:
             raise LedgerBroken(place, f"its entry {number} cannot be read: {error}") from None
 
 

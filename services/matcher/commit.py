@@ -4,13 +4,13 @@ import asyncio
 import logging
 from typing import Final
 
-import msgspec
 import nats.errors
 from nats.js import api
 from nats.js.errors import NotFoundError
 
 from events import subjects
 from events.record import hash_bytes
+from events.undecodable import UNDECODABLE
 from services.bus.asking import asker_of, decode_ack
 from services.bus.connect import ServiceBroker
 from services.bus.wire import header_block, wire_of
@@ -56,7 +56,7 @@ class JournalWriter:
                 # Before the rules go on, which would hold it up for milliseconds.
                 wire_of(self._broker.client).flush()
                 ack = decode_ack(await answer)
-            except (*_AWAY, msgspec.DecodeError) as error:
+            except (*_AWAY, *UNDECODABLE) as error:
                 # The record may be in the journal, or on its way, or lost: the same bytes under the same fence
                 # are published again, and at most one of them gets in.
                 _log.warning("no answer to a commit: %s", str(error) or type(error).__name__)

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from events.undecodable import UNDECODABLE
 from services.matcher.log import Standing
 
 STATE_SCHEMA: Final = 5
@@ -135,6 +136,6 @@ class SnapshotStore:
             return None
         try:
             return msgspec.msgpack.decode(body, type=Snapshot)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             _log.warning("the snapshot %s has another form; going on without it", path.name)
             return None

@@ -21,11 +21,11 @@ import secrets
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import msgspec
 import nats.errors
 from nats.aio.client import Client
 
 from events import subjects
+from events.undecodable import UNDECODABLE
 from services.bus.asking import Ack, Asker, asker_of, decode_ack
 from services.bus.wire import header_block, wire_of
 
@@ -88,7 +88,7 @@ async def end_of_stream(answer: "asyncio.Future[bytes]", messages: Sequence[Outg
         ack = decode_ack(await answer)
     except nats.errors.NoRespondersError:
         raise PublishFailed(f"no stream takes {messages[-1].subject}") from None
-    except (nats.errors.Error, TimeoutError, OSError, msgspec.DecodeError) as error:
+    except (nats.errors.Error, TimeoutError, OSError, *UNDECODABLE) as error:
         raise PublishFailed(_unconfirmed(messages, error)) from error
     return _end_of_stream(ack, last_seq + len(messages))
 

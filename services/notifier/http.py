@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from events.ids import is_name
+from events.undecodable import UNDECODABLE
 from services.bus.http import HttpServer
 from services.bus.journal_stream import AWAY
 from services.notifier.addresses import AddressBook, BadAddress
@@ -164,7 +165,7 @@ async def _read_address(request: Request) -> str:
             raise _Refused(413, f"the body is longer than {BODY_MAX_BYTES} bytes")
     try:
         return msgspec.json.decode(body, type=_Address).address
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise _Refused(400, f'expected {{"address": "..."}}: {error}') from None
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from events.ids import is_name
 from events.times import parse_time_ns
+from events.undecodable import UNDECODABLE
 from services.bus.config import ConfigError
 from services.notifier.policy.purposes import Kind, Purpose
 from services.notifier.policy.quiet import QuietHours, parse_quiet_hours
@@ -172,7 +173,7 @@ def load_settings(data_dir: Path, zones: frozenset[str]) -> Settings | None:
         _check(found, zones)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, ValueError) as error:
+    except (*UNDECODABLE, ValueError) as error:
         raise ConfigError(f"{path}: {error}{_expected(str(error))}") from None
     folder = found.market.templates
     market = found.market if folder is None else msgspec.structs.replace(found.market, templates=path.parent / folder)

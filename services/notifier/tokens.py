@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from events.ids import is_name
+from events.undecodable import UNDECODABLE
 from services.bus.config import ConfigError
 from services.notifier.dispatch.database import DIRECTORY_MODE, FILE_MODE
 
@@ -93,7 +94,7 @@ def check_token(key: bytes, token: str, market: str, scope: Scope, now_s: float,
         raise BadToken("this token was not signed here, or was changed")
     try:
         claims = _decoder.decode(body)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         raise BadToken("this token was signed here in another form: ask for a new one") from None
     if claims.market != market or claims.scope != scope:
         raise BadToken(f"this token is for {claims.scope} of market {claims.market}")

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from events.record import entry_id
+from events.undecodable import UNDECODABLE
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.plainzip import BadZip, read_zip
@@ -225,7 +226,7 @@ def _check_leaf(name: str, entry: str, leaf: bytes) -> list[bytes]:
 def _decode(name: str, raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise DossierFault(name, f"it cannot be read: {error}") from None
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from events.undecodable import UNDECODABLE
 from services.ledger.faults import LedgerError
 
 STATE_MAX_BYTES: Final = 1_000_000
@@ -59,7 +60,7 @@ class WitnessMemory:
             return None
         try:
             return msgspec.json.decode(raw, type=Alarm)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise LedgerError(f"the alarm {self.alarm_file(origin)} is damaged: {error}; look into it") from None
 
     def raise_alarm(self, alarm: Alarm) -> None:

@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 import nats.errors
 
 from events import subjects
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS
+from events.undecodable import UNDECODABLE
 from services.bus.asking import Ack, Asker, asker_of, decode_ack
 from services.bus.connect import ServiceBroker
 from services.bus.journal import FollowedRecord
@@ -185,7 +185,7 @@ class Gatherer:
             raise unavailable("the market has no intake stream") from None
         except (nats.errors.ConnectionClosedError, nats.errors.ConnectionReconnectingError) as error:
             raise unavailable(f"there is no connection to the broker ({error})") from None
-        except (nats.errors.Error, TimeoutError, OSError, msgspec.DecodeError) as error:
+        except (nats.errors.Error, TimeoutError, OSError, *UNDECODABLE) as error:
             _log.warning("no acknowledgement of an intake message: %s", str(error) or type(error).__name__)
             raise pending(None) from None
         if ack.error is None:

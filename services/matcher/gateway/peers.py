@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from events.undecodable import UNDECODABLE
 from services.bus.health import Check, HealthReport, Status, worst
 
 PEER_TIMEOUT_S: Final = 1.0
@@ -44,7 +45,7 @@ class Peers:
         try:
             _, body = await asyncio.to_thread(_get, f"{url}{_HEALTH_PATH}")
             report = msgspec.json.decode(body, type=HealthReport)
-        except (PeerError, msgspec.DecodeError) as error:
+        except (PeerError, *UNDECODABLE) as error:
             check = Check(Status.UNHEALTHY, f"{name} does not tell how it is: {error}")
             return HealthReport(name, Status.UNHEALTHY, {"answer": check})
         report.service = name

@@ -15,6 +15,7 @@ from events.decode import Unreadable, split_message
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS, EVENT_MAX_BYTES
 from events.reasons import Fault
 from events.registry import FAMILIES
+from events.undecodable import UNDECODABLE
 from services.matcher.gateway.answers import batch_too_large, event_too_large, too_many_events, wrong_family
 
 _SPACE: Final = b" \t\r\n"
@@ -88,7 +89,7 @@ def _prepare_event(raw: bytes, publisher: str, family: str | None, index: int | 
         envelope = _envelope_decoder.decode(raw)
     except msgspec.ValidationError:
         return _prepare_strange(raw, publisher)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return Item(raw, alone=True)
     if family is not None and _has_other_family(envelope.type, family):
         raise wrong_family(envelope.type, family, index)
@@ -101,7 +102,7 @@ def _prepare_strange(raw: bytes, publisher: str) -> Item:
     """Prepare JSON that is no event: what cannot carry the attribute goes as it is."""
     try:
         _value_decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except UNDECODABLE:
         return Item(raw, alone=True)
     if raw[:1] != b"{":
         return Item(raw)

@@ -9,6 +9,7 @@ import msgspec
 
 from events.ids import is_name
 from events.subjects import GATEWAY, MATCHER
+from events.undecodable import UNDECODABLE
 from services.bus.config import ConfigError
 
 FILE_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -74,7 +75,7 @@ def read_tokens(path: Path) -> dict[str, str]:
         found = msgspec.json.decode(content, type=dict[str, str])
     except OSError as error:
         raise TokenError(f"cannot read the tokens {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise TokenError(
             f"the tokens {path} are not usable: {error}; expected a JSON object of "
             f'{{"<SHA-256 of a token in hexadecimal>": "<publisher>"}}'

@@ -12,6 +12,7 @@ import httpx2
 import msgspec
 
 from events.times import NS_PER_S
+from events.undecodable import UNDECODABLE
 from services.notifier.addresses import check_address
 from services.notifier.channels.guard import ForbiddenAddress, GuardedTransport
 from services.notifier.dispatch.courier import RETRY_S, Later, Message, NoLonger, Outcome, Refused, Taken
@@ -89,7 +90,7 @@ class WechatCourier:
             return Refused(str(forbidden))
         except (httpx2.HTTPError, OSError) as error:
             return Later(f"WeChat cannot be reached: {str(error) or type(error).__name__}", whole_channel=True)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             return Later("WeChat did not answer in JSON", whole_channel=True)
         return _outcome(answer)
 
