@@ -50,6 +50,7 @@ from services.ledger.refunds import RefundState, refunds
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
+from services.ledger.verify_notices import NoticeReport
 from services.ledger.verify_tree import TreeReport
 from services.ledger.words import money_in_words
 
@@ -83,6 +84,7 @@ def verify_command(
         _print(f"{report.records} records with {report.entries} entries are what they were when they were archived.")
         _print(f"The last is record {report.last_record or 'none'}, {report.last_hash or 'no hash'}.")
         _print_tree(report.tree)
+        _print_notices(report.notices)
     else:
         _print(f"{report.fault.place}: {report.fault.sentence}")
         _print(f"Up to there {report.records} records with {report.entries} entries are sound.")
@@ -295,6 +297,21 @@ def _print_tree(tree: TreeReport | None) -> None:
         _print("There is no tree over them yet: it is built when the ledger is next started.")
     else:
         _print(f"The tree over them has the root {tree.root}; {tree.signed_leaves} of {tree.leaves} leaves are signed.")
+
+
+def _print_notices(notices: NoticeReport | None) -> None:
+    if notices is None:
+        return
+    chained = notices.archived - notices.unchecked
+    if chained or not notices.unchecked:
+        _print(f"{chained} notices are what they were when they were archived.")
+    if notices.adopted:
+        _print(f"The first {notices.adopted} of them are as they were found when the chain over notices began.")
+    if notices.unchecked:
+        _print(
+            f"{notices.unchecked} notices were archived by an older program and are NOT checked: "
+            "they are chained when the ledger is next started."
+        )
 
 
 def _print_audit(report: AuditReport) -> None:

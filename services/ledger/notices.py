@@ -13,13 +13,11 @@ from events.notice import DEFERRED, DELIVERED, FAILED, SENT, SUPPRESSED, NoticeF
 from events.times import format_time_ns
 from services.ledger.archive import Archive, as_bytes
 from services.ledger.faults import LedgerUnavailable
+from services.ledger.notice_chaining import ROWS_AT_A_TIME
 from services.ledger.recorders import Row
 from services.ledger.store import LedgerStore
 
-ROWS_AT_A_TIME: Final = 200
 PAGE: Final = 500
-_COLUMNS: Final = "stream, seq, at, as_of, member, entry, kind, body"
-_PLACES: Final = "(?, ?, ?, ?, ?, ?, ?, ?)"
 _WHAT: Final = {
     "result": "a result",
     "invitation": "an invitation",
@@ -74,10 +72,7 @@ def archive_notices(store: LedgerStore, stream: str, arrived: Sequence[Arrived])
     """
     rows = [_row(stream, message) for message in arrived]
     for first in range(0, len(rows), ROWS_AT_A_TIME):
-        part = rows[first : first + ROWS_AT_A_TIME]
-        # One statement is one transaction: all of it or nothing.
-        statement = f"INSERT INTO @notices ({_COLUMNS}) VALUES {', '.join([_PLACES] * len(part))}"  # noqa: S608
-        store.execute(statement, tuple(value for row in part for value in row))
+        store.put_notices(rows[first : first + ROWS_AT_A_TIME])
     strays = sum(1 for row in rows if row[6] == "")
     return len(rows) - strays, strays
 

@@ -6,7 +6,7 @@ them. The application's tracking, the summaries and the index stand in the same 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from services.ledger.chain import Tip, place_of_record, tip_after, tip_of
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.leaves import LeafMaker
 from services.ledger.meta import check_meta
+from services.ledger.notice_chaining import NoticeChain, insert_notices
 from services.ledger.postings import (
     Run,
     absorbed_by,
@@ -43,6 +44,9 @@ from services.ledger.tree import (
 INDEX_STEP_RECORDS: Final = 64
 DERIVED_TABLES: Final = ("pages", "runs", "records", "tiles")
 _ATTEMPTS: Final = 3
+_NOTE: Final = (
+    "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
 
 
 class _Archived(NamedTuple):
@@ -92,6 +96,7 @@ class LedgerStore(Archive):
         self._tip: Tip | None = None
         self._runs: list[Run] = []
         self.tree: GrowingTree | None = None
+        self.notices: NoticeChain | None = None
         self._load()
 
     @classmethod
@@ -122,6 +127,7 @@ class LedgerStore(Archive):
                 store.build_index()
                 store.check_tracking()
                 store.keep_tree(market_key)
+                store.keep_notices(market_key)
         except PersistenceError as error:
             application.close()
             raise LedgerUnavailable(f"the ledger of market {market} cannot be read: {error}") from None
@@ -252,18 +258,28 @@ class LedgerStore(Archive):
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take the checkpoint: {error}") from error
 
-    def execute(self, statement: str, parameters: Row) -> None:
-        """Run one statement in a transaction of its own. Raises LedgerUnavailable when that does not work."""
+    def keep_notices(self, market_key: bytes | None) -> None:
+        """Keep the chain over the notices from now on, if there is a key, and chain those that stand in none."""
+        if market_key is not None:
+            self.notices = NoticeChain(self, market_key, self._write)
+            self.notices.begin()
+
+    def put_notices(self, rows: Sequence[Row]) -> None:
+        """Archive rows of the notices, all or none. Raises LedgerUnavailable when the database does not take them."""
+        if self.notices is not None:
+            self.notices.add(rows)
+        else:
+            self._write([insert_notices([(*row, None, None) for row in rows])], {})
+
+    def _write(self, statements: Sequence[tuple[str, Row]], notes: Mapping[str, str]) -> None:
+        noting = [(_NOTE, (name, value)) for name, value in notes.items()]
         try:
-            self._application.recorder_in_use.execute(statement, parameters)
+            self._application.recorder_in_use.execute_all([*statements, *noting])
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take it: {error}") from error
 
     def _note(self, name: str, value: str) -> None:
-        self._application.recorder_in_use.execute(
-            "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
+        self._application.recorder_in_use.execute(_NOTE, (name, value))
 
     def _not_archived(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         tip_seq, _ = self.position
@@ -355,5 +371,17 @@ class LedgerStore(Archive):
     def _tip_at(self, seq: int) -> Tip:
         summary, record = self.summary(seq), self.record(seq)
         if summary is None or record is None:
-            raise LedgerBroken(place_of_record(seq), "the index names it, but it is not in the archive: run `verify`")
+            raise self._cut_off(seq)
         return tip_of(seq, summary.first_leaf, record.body)
+
+    def _cut_off(self, last: int) -> LedgerBroken:
+        """Return what is wrong when the last record of the index is not in the archive: where that ends."""
+        newest = self.query("SELECT max(originator_version) FROM @events WHERE originator_id = ?", (self.originator_key,))
+        end = min(int(newest[0][0] or 0), last - 1)
+        first, count = self.query("SELECT min(record), count(*) FROM @records WHERE record > ?", (end,))[0]
+        others = f", nor are the {count - 1} after it up to record {last}" if count > 1 else ""
+        return LedgerBroken(
+            place_of_record(first),
+            f"the index knows it, but it is not in the archive{others}: the end of the stored records was cut off; the "
+            f"last one there is {place_of_record(end) if end else 'none'}",
+        )
