@@ -82,13 +82,15 @@ class Checkpointer:
         self.latest = resume_checkpoint(store, self._key)
 
     def is_due(self, store: LedgerStore) -> bool:
-        """Tell whether tree or notices have grown since the last checkpoint; before the first entry nothing is signed."""
+        """Tell whether tree or notices have grown since the last checkpoint; an empty tree is not signed."""
         if store.tree is None or store.notices is None or store.tree_lag > 0 or store.tree.size == 0:
             return False
         if self.latest is None:
             return True
         signed = signed_head(self.latest.checkpoint)
-        return store.tree.size > self.latest.checkpoint.size or signed is None or store.notices.head.count > signed.count
+        return (
+            store.tree.size > self.latest.checkpoint.size or signed is None or store.notices.head.count > signed.count
+        )
 
     def make(self, store: LedgerStore) -> None:
         """Sign the tree as it is and keep the checkpoint; what cannot be kept is not shown, and signed again later."""

@@ -54,8 +54,8 @@ def _check_nothing_is_missing(recorder: LedgerRecorder, meta: Mapping[str, str])
     missing = ", ".join(repr(name) for name in wanted if name not in meta)
     raise LedgerBroken(
         PLACE,
-        f"{missing} missing, although {count} records are archived{f', the last is record {last}' if count else ''}: the "
-        "notes were deleted behind the ledger's back; put back that table from a copy (the records are still there)",
+        f"{missing} missing, although {count} records are archived{f', the last is record {last}' if count else ''}: "
+        "the notes were deleted behind the ledger's back; put that table back from a copy, the records are still there",
     )
 
 

@@ -1,13 +1,13 @@
 """The chain over archived notices: none can be changed, put in, taken out or moved by whoever lacks the market's key.
 
-A notice is in no leaf of the tree, since it is no input of the market. Instead each row carries its number, counted from 1,
-and a MAC under the market's key over itself and the MAC before it:
+A notice is in no leaf of the tree, since it is no input of the market. Instead each row carries its number, counted
+from 1, and a MAC under the market's key over itself and the MAC before it:
 
     mac_n = HMAC-SHA256(key, "groupbuy-notice-v1\\n" | mac_(n-1) | n 8 | columns, each as type 1 | length 4 | text)
 
-with mac_0 of 32 zero bytes. How many there are stands among the ledger's notes, sealed with the same key and written in one
-transaction with the rows, so that the end cannot be cut off; and every checkpoint names count and MAC in a line of its
-own, so that a chain put back to an older state contradicts whoever holds a later checkpoint.
+with mac_0 of 32 zero bytes. How many there are stands among the ledger's notes, sealed with the same key and written in
+one transaction with the rows, so that the end cannot be cut off; and every checkpoint names count and MAC in a line of
+its own, so that a chain put back to an older state contradicts whoever holds a later checkpoint.
 """
 
 import base64
@@ -90,7 +90,8 @@ def check_against_notices(archive: Archive, checkpoint: Checkpoint) -> None:
     rows = archive.query("SELECT mac FROM @notices WHERE no = ?", (signed.count,))
     if not rows:
         raise LedgerBroken(
-            "the checkpoint", f"{signed.count} notices were signed, but there is no notice {signed.count}: the end misses"
+            "the checkpoint",
+            f"{signed.count} notices were signed, but there is no notice {signed.count}: the end misses",
         )
     if as_bytes(rows[0][0]) != signed.mac:
         raise LedgerBroken("the checkpoint", f"the first {signed.count} notices are not those that were signed")

@@ -63,7 +63,7 @@ class NoticeChain:
         if not rows:
             raise LedgerBroken(
                 f"notice {self.head.count + 1}",
-                f"of {self.head.adopted} notices without a chain only {self.head.count} were chained, and the rest is gone",
+                f"of {self.head.adopted} notices to be chained only {self.head.count} are here: the rest is gone",
             )
         links, head = self._linked(rows)
         self._take([(_LINK, (*link, *row[:2])) for row, link in zip(rows, links, strict=True)], head)

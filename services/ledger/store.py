@@ -44,9 +44,7 @@ from services.ledger.tree import (
 INDEX_STEP_RECORDS: Final = 64
 DERIVED_TABLES: Final = ("pages", "runs", "records", "tiles")
 _ATTEMPTS: Final = 3
-_NOTE: Final = (
-    "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
+_NOTE: Final = "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 class _Archived(NamedTuple):
@@ -376,7 +374,9 @@ class LedgerStore(Archive):
 
     def _cut_off(self, last: int) -> LedgerBroken:
         """Return what is wrong when the last record of the index is not in the archive: where that ends."""
-        newest = self.query("SELECT max(originator_version) FROM @events WHERE originator_id = ?", (self.originator_key,))
+        newest = self.query(
+            "SELECT max(originator_version) FROM @events WHERE originator_id = ?", (self.originator_key,)
+        )
         end = min(int(newest[0][0] or 0), last - 1)
         first, count = self.query("SELECT min(record), count(*) FROM @records WHERE record > ?", (end,))[0]
         others = f", nor are the {count - 1} after it up to record {last}" if count > 1 else ""

@@ -1,4 +1,4 @@
-"""What `ledger verify` says of archived notices: each against its MAC and the one before, and the end against its note."""
+"""What `ledger verify` says of archived notices: each against its MAC and the one before, the end against its note."""
 
 from typing import Final
 
@@ -13,9 +13,7 @@ from services.ledger.store import LedgerStore
 
 _PAGE: Final = 512
 _BEFORE_ALL: Final = -(2**62)
-_NUMBERED: Final = (
-    f"SELECT no, mac, {', '.join(NOTICE_COLUMNS)} FROM @notices WHERE no > ? ORDER BY no LIMIT ?"  # noqa: S608
-)
+_NUMBERED: Final = f"SELECT no, mac, {', '.join(NOTICE_COLUMNS)} FROM @notices WHERE no > ? ORDER BY no LIMIT ?"  # noqa: S608
 _NOT_NUMBERED: Final = "SELECT stream, seq FROM @notices WHERE no IS NULL ORDER BY stream, seq LIMIT 1"
 
 
@@ -74,7 +72,7 @@ class _ChainCheck:
             if int(count) > self.end.count:
                 raise LedgerBroken(
                     f"notice {self.end.count + 1}",
-                    f"it is missing: {count} notices were archived, and the last one here is {self.end.count or 'none'}",
+                    f"it is missing: {count} notices were archived, the last one here is {self.end.count or 'none'}",
                 )
         head = noted_head(self._store, self._market_key)
         if head is None:
