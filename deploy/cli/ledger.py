@@ -38,6 +38,7 @@ from deploy.cli.output import (
     say,
 )
 from deploy.stack_files import config_directory, read_address
+from events.money import amount
 from events.times import format_time_ns
 from services.bus.config import ConfigError, load_config
 from services.ledger.audit import AuditReport, audit
@@ -52,7 +53,6 @@ from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
 from services.ledger.verify_notices import NoticeReport
 from services.ledger.verify_tree import TreeReport
-from services.ledger.words import money_in_words
 
 DEFAULT_MARKET = "main"
 
@@ -284,9 +284,9 @@ def _print_entry(entry: ShownEntry) -> bool:
 
 
 def _print_refund(refund: RefundState) -> bool:
-    amount = money_in_words(refund.amount_minor, refund.currency)
+    owed = amount(refund.amount_minor, refund.currency)
     _print(
-        f"{refund.refund}  {refund.status}  order {refund.order}, payment {refund.payment}: {amount}, "
+        f"{refund.refund}  {refund.status}  order {refund.order}, payment {refund.payment}: {owed}, "
         f"{refund.cause}, due {format_time_ns(refund.due_at_ns)} (entry {refund.due_entry})"
     )
     return True

@@ -12,10 +12,11 @@ from deploy.cli.ledger_log import OpenLedger
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption, say
 from deploy.stack_files import write_private
 from events.ids import are_ids
+from events.money import amount
 from events.times import format_time_ns, parse_time_ns
 from services.ledger.disputes import DisputeState, dispute_queue
 from services.ledger.incident import IncidentQuestion, IncidentReport, TouchedOrder, find_incident, remedies
-from services.ledger.words import money_in_words, remedy_in_words
+from services.ledger.words import remedy_in_words
 
 
 def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
@@ -121,7 +122,8 @@ def _print_report(report: IncidentReport) -> None:
 def _order_line(order: TouchedOrder) -> str:
     money = ""
     if order.payment is not None and order.currency is not None:
-        money = f", paid {money_in_words(order.paid_minor, order.currency)}, {order.refunded_minor} of it due back"
+        paid, due = (amount(each, order.currency) for each in (order.paid_minor, order.refunded_minor))
+        money = f", paid {paid}, {due} of it due back"
     return f"order {order.order} of member {order.member}, group {order.group}: {order.seat}{money}; {order.remedy}"
 
 

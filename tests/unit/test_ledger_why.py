@@ -10,12 +10,13 @@ import pytest
 
 from deploy.cli.main import main
 from events.decisions import AnyDecision
+from events.money import amount
 from events.notice import SUPPRESSED, NoticeData, NoticeFact, encode_fact
 from events.reasons import Fault, Reason
 from events.record import parse_entry_id
 from events.times import format_time_ns
 from services.ledger.explaining.table import DECISIONS, REASONS, explanation_of
-from services.ledger.explaining.words import LANGUAGES, Explanation, money
+from services.ledger.explaining.words import LANGUAGES, Explanation
 from services.ledger.faults import NotFound
 from services.ledger.notices import Arrived, archive_notices
 from services.ledger.why import Why, why
@@ -97,7 +98,7 @@ def test_words_that_stand_in_a_decision_are_told_in_the_letters_language() -> No
 
 
 def test_money_is_told_as_people_read_it() -> None:
-    assert (money(8_000, "CNY"), money(5, "CNY"), money(80, "JPY")) == ("80.00 CNY", "0.05 CNY", "80 JPY (minor units)")
+    assert (amount(8_000, "CNY"), amount(5, "CNY"), amount(80, "JPY")) == ("80.00 CNY", "0.05 CNY", "80 JPY")
 
 
 def _fields(template: str) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from events.money import amount
 from events.times import format_time_ns
 
 Language = Literal["en", "zh"]
@@ -13,8 +14,6 @@ _TIMES: Final = frozenset(
     {"deadline", "hold_until", "at", "until", "week_ends", "answer_until", "resolve_until", "appeal_until"}
 )
 _MONEY: Final = frozenset({"payable_minor", "amount_minor", "price_minor"})
-_CENTS: Final = frozenset({"CNY", "USD", "EUR", "HKD", "GBP", "SGD", "TWD", "MYR", "THB"})
-"""Currencies of which a hundred minor units are one; of others the amount is told in minor units."""
 _CHINESE: Final = {"open": "在售", "withdrawn": "已下架", "settled": "已退款", "failed": "退款失败"}
 """How the few words that stand in a decision as they are read in Chinese."""
 
@@ -47,12 +46,5 @@ class _Filled(dict[str, str]):
         if name in _TIMES and isinstance(value, int):
             return format_time_ns(value)
         if name in _MONEY and isinstance(value, int):
-            return money(value, str(self._fields.get("currency", "")))
+            return amount(value, str(self._fields.get("currency", "")))
         return _CHINESE.get(str(value), str(value)) if self._language == "zh" and name == "status" else str(value)
-
-
-def money(amount_minor: int, currency: str) -> str:
-    """Return an amount as people read it."""
-    if currency in _CENTS:
-        return f"{amount_minor // 100}.{amount_minor % 100:02d} {currency}"
-    return f"{amount_minor} {currency} (minor units)".replace("  ", " ")
