@@ -105,6 +105,13 @@ def notices_of_entry(store: Archive, entry: str) -> Iterator[ShownNotice]:
     return _shown(store, "entry = ?", (entry,))
 
 
+def facts_to_member(store: Archive, member: str) -> Iterator[tuple[bytes, NoticeFact]]:
+    """Yield the facts of notices to a member, in order of time: each as its exact bytes and read."""
+    for shown_notice in notices_of_member(store, member):
+        raw = bytes(shown_notice.fact)
+        yield raw, decode_fact(raw)
+
+
 def sent_invitations(store: Archive) -> Iterator[NoticeFact]:
     """Yield the facts of invitations that were sent, by the record through which choices were known."""
     kinds = tuple(f"invitation/{kind}" for kind in (SENT, DELIVERED))

@@ -13,8 +13,8 @@ from events.reasons import Reason
 from events.record import BadRecord, EntryBytes, decode_entry, decode_entry_bytes
 from services.ledger.differences import Change, Differences, picture
 from services.ledger.evolving import ArchivedEntry, Evolving, cannot_apply
-from services.ledger.faults import BadQuestion, NotFound
-from services.ledger.history import Until, entries_in
+from services.ledger.faults import BadQuestion
+from services.ledger.history import Until, entry_at
 from services.ledger.lean import EntryPosition, name_of
 from services.ledger.redoing import tzdata_in
 from services.ledger.store import LedgerStore
@@ -72,13 +72,7 @@ def what_if(
 
 def _target(store: LedgerStore, position: EntryPosition) -> EntryBytes:
     """Return the entry of an input that is kept."""
-    summary = store.record_at(position)
-    record = store.record(summary.record) if summary is not None else None
-    if record is not None:
-        for found in entries_in(record.seq, record.body):
-            if found.position == position:
-                return _kept(decode_entry_bytes(found.raw))
-    raise NotFound(f"there is no entry {name_of(position)} in the ledger of market {store.market}")
+    return _kept(decode_entry_bytes(entry_at(store, position).raw))
 
 
 def _kept(entry: EntryBytes) -> EntryBytes:

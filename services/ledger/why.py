@@ -17,9 +17,8 @@ from events.times import format_time_ns, parse_time_ns
 from services.ledger.explaining.members import INVITATION_REASONS
 from services.ledger.explaining.table import REASONS, explanation_of
 from services.ledger.explaining.words import LANGUAGES, Language
-from services.ledger.faults import NotFound
-from services.ledger.history import FoundEntry, Until, entries_in, entries_of, event_of
-from services.ledger.lean import EntityKind, EntryPosition, name_of
+from services.ledger.history import FoundEntry, Until, entries_of, entry_at, event_of, read_record
+from services.ledger.lean import EntityKind, EntryPosition
 from services.ledger.notices import why_of_entry
 from services.ledger.store import LedgerStore
 from services.ledger.words import decision_in_words, source_in_words
@@ -115,13 +114,8 @@ def why(store: LedgerStore, position: EntryPosition, member: str | None = None) 
 
 def find_entry(store: LedgerStore, position: EntryPosition) -> tuple[FoundEntry, int]:
     """Return the entry at a position and the rule version of its record. Raises NotFound when there is none."""
-    summary = store.record_at(position)
-    record = store.record(summary.record) if summary is not None else None
-    if record is not None:
-        for found in entries_in(record.seq, record.body):
-            if found.position == position:
-                return found, decode_record(record.body).rule
-    raise NotFound(f"there is no entry {name_of(position)} in the ledger of market {store.market}")
+    found = entry_at(store, position)
+    return found, decode_record(read_record(store, found.record)).rule
 
 
 def _explained(decision: d.AnyDecision, in_letter: bool) -> Explained:

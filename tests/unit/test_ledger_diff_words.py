@@ -1,8 +1,7 @@
-"""What `ledger diff` shows of plays, invitations and whatever else there is: names and values that a person can read."""
+"""What `ledger diff` shows of plays, invitations and all else: names and values that a person can read."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
