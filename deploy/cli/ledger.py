@@ -302,8 +302,7 @@ def _print_tree(tree: TreeReport | None) -> None:
 def _print_notices(notices: NoticeReport | None) -> None:
     if notices is None:
         return
-    chained = notices.archived - notices.unchecked
-    if chained or not notices.unchecked:
+    if chained := notices.archived - notices.unchecked:
         _print(f"{chained} notices are what they were when they were archived.")
     if notices.adopted:
         _print(f"The first {notices.adopted} of them are as they were found when the chain over notices began.")

@@ -4,11 +4,13 @@ from typing import Final, get_args
 
 from events import decisions as d
 from events import dispute_decisions as dd
+from events import standing_decisions as st
 from events.dispute import Remedy
 from events.envelope import Event
 from events.money import amount
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
+from events.record import Entry
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
 from services.ledger.member_words import MemberDecision, member_decision_in_words
@@ -26,6 +28,7 @@ _Dispute = (
     | dd.DisputeClosed
 )
 DISPUTED: Final = get_args(_Dispute)
+_OF_CONDUCT: Final = (st.MemberWarned, st.MemberLimited, st.MemberBanned, st.AssistDoubted)
 _CAUSES: Final = {
     "target": "it reached its target",
     "deadline": "its deadline came and enough were confirmed",
@@ -58,7 +61,12 @@ def source_in_words(found: FoundEntry, event: Event | None) -> str:
         return event_in_words(event, entry.publisher)
     if entry.publisher is not None:
         return f"{entry.publisher} sent something that is not kept"
-    return "time passed"
+    return "it followed from what had been decided before" if followed_from_before(entry) else "time passed"
+
+
+def followed_from_before(entry: Entry) -> bool:
+    """Tell whether an entry without an event is about conduct, judged as soon as something speaks against it."""
+    return entry.publisher is None and isinstance(entry.decisions[0], _OF_CONDUCT)
 
 
 def decision_in_words(decision: d.AnyDecision) -> str:

@@ -30,7 +30,7 @@ from services.ledger.note import SigningKey, sign_note
 from services.ledger.notices import notice_in_words
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
-from services.ledger.words import decision_in_words, event_in_words
+from services.ledger.words import decision_in_words, event_in_words, source_in_words
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -167,8 +167,10 @@ class _Writer:
         sees_event = event is not None and parts[0].is_open
         if sees_event and event is not None:
             cause = event_in_words(event, found.entry.publisher)
+        elif found.entry.publisher is not None:
+            cause = "something that others reported"
         else:
-            cause = "something that others reported" if found.entry.publisher is not None else "time passed"
+            cause = source_in_words(found, None)
         seen = [part.decision for part in parts if part.is_open and part.decision is not None]
         # What a suspicion was counted from stays shut; why, in words that name no threshold, need not.
         own = [part.decision for part in parts if part.decision is not None and self._is_own_but_shut(part)]

@@ -14,8 +14,23 @@ _TIMES: Final = frozenset(
     {"deadline", "hold_until", "at", "until", "week_ends", "answer_until", "resolve_until", "appeal_until"}
 )
 _MONEY: Final = frozenset({"payable_minor", "amount_minor", "price_minor"})
-_CHINESE: Final = {"open": "在售", "withdrawn": "已下架", "settled": "已退款", "failed": "退款失败"}
-"""How the few words that stand in a decision as they are read in Chinese."""
+_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "status": {
+        "open": ("open", "在售"),
+        "withdrawn": ("withdrawn", "已下架"),
+        "settled": ("settled", "已退款"),
+        "failed": ("failed", "退款失败"),
+    },
+    "ground": {
+        "assists_held": ("help was held for review", "助力被暂缓审核"),
+        "assists_refused": ("help was refused as not genuine", "助力被判定为不真实"),
+        "assists_voided": ("help was found not to count", "助力经审核无效"),
+        "seats_unpaid": ("seats were taken and not paid", "占位后未付款"),
+        "group_filled_alone": ("a group was filled from one hand", "团由同一方凑满"),
+        "operator": ("customer service decided so", "由客服决定"),
+    },
+}
+"""How the few words that stand in a decision are read in English and Chinese, by the field that they stand in."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -47,4 +62,5 @@ class _Filled(dict[str, str]):
             return format_time_ns(value)
         if name in _MONEY and isinstance(value, int):
             return amount(value, str(self._fields.get("currency", "")))
-        return _CHINESE.get(str(value), str(value)) if self._language == "zh" and name == "status" else str(value)
+        english, chinese = _WORDS.get(name, {}).get(str(value), (str(value), str(value)))
+        return english if self._language == "en" else chinese
