@@ -131,7 +131,8 @@ def _order_line(order: TouchedOrder) -> str:
     if order.payment is not None and order.currency is not None:
         paid, due = (amount(each, order.currency) for each in (order.paid_minor, order.refunded_minor))
         money = f", paid {paid}, {due} of it due back"
-    return f"order {order.order} of member {order.member}, group {order.group}: {order.seat}{money}; remedy: {order.remedy}"
+    who = f"order {order.order} of member {order.member}, group {order.group}"
+    return f"{who}: {order.seat}{money}; remedy: {order.remedy}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,12 +10,12 @@ DECISIONS: Final = {
     ),
     "member.warned": Told(
         "10",
-        "The rules of conduct were not kept ({ground}), of which this is a warning until {until}; nothing else follows.",
+        "The rules of conduct were not kept ({ground}), a warning until {until}; nothing else follows.",
         "未遵守行为规则（{ground}），特此警告，有效期至 {until}；期间不限制任何操作。",
     ),
     "member.limited": Told(
         "10",
-        "The rules of conduct were not kept ({ground}), so helping and inviting rest until {until}. This may be disputed.",
+        "The rules of conduct were not kept ({ground}): helping and inviting rest until {until}. This may be disputed.",
         "未遵守行为规则（{ground}），助力与邀请暂停至 {until}，如有异议可申诉。",
     ),
     "member.banned": Told(
