@@ -113,7 +113,7 @@ def _add_acts(app: typer.Typer, opened: OpenLedger) -> None:
         with opened(data, market) as store:
             for act in read_acts(acts_file(data, store.market)):
                 count += 1
-                facts = ", ".join(f"{name} {value}" for name, value in act.facts.items())
+                facts = ", ".join(f"{name} {_value(value)}" for name, value in act.facts.items())
                 _print(msgspec.json.encode(act).decode() if as_json else f"{act.at}  {act.act} by {act.actor}: {facts}")
         if not as_json:
             _print(f"{count} acts, each as it was written.")
@@ -204,6 +204,10 @@ def _in_words(report: DossierReport) -> str:
     if report.since_size is not None:
         lines.append(f"the tree goes on from the checkpoint of {report.since_size} leaves")
     return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _print(text: str) -> None:

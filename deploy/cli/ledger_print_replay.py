@@ -71,9 +71,9 @@ def print_diff_json(found: Diff) -> None:
 
 def print_what_if(found: WhatIf) -> None:
     """Print what would be otherwise."""
-    how = f"at {format_time_ns(found.at_ns)}" if found.at_ns is not None else "never"
+    how = f"had come at {format_time_ns(found.at_ns)}" if found.at_ns is not None else "had never come"
     print_line(
-        f"If the event of entry {found.entry} had come {how}: of {found.inputs_decided} inputs from there on "
+        f"If the event of entry {found.entry} {how}: of {found.inputs_decided} inputs from there on "
         f"{found.outcomes_changed} would have another outcome{':' if found.outcomes else '.'}"
     )
     for outcome in found.outcomes:
