@@ -102,6 +102,7 @@ def _tell(reports: list[LogReport], *, as_json: bool) -> None:
         sys.stdout.write(f"{msgspec.json.encode(document).decode()}\n")
     else:
         for report in reports:
-            sys.stdout.write(f"{'ok   ' if report.sound else 'ALARM'} {report.origin}: {report.sentence}\n")
+            sentence = report.sentence.removeprefix(f"{report.origin}: ")
+            sys.stdout.write(f"{'ok   ' if report.sound else 'ALARM'} {report.origin}: {sentence}\n")
     if not is_sound:
         raise typer.Exit(EXIT_CHECK_FAILED)

@@ -9,6 +9,7 @@ from events.decode import decode_archived
 from events.record import BadRecord, decode_entry, decode_record, hash_bytes
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, place_of_record, tip_after
+from services.ledger.ends import check_tracking
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
 from services.ledger.lean import LeanRecord, decode_lean_record, name_of
 from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, Run, pairs_of, split_page
@@ -101,7 +102,7 @@ class _Walk:
 
     def run(self) -> None:
         """Walk. Raises LedgerBroken at the first fault."""
-        self._end = self._store.check_tracking()
+        self._end = check_tracking(self._store)
         if self._tree_check is not None:
             self._tree_check.check_key()
         self._total = self._count_entries()
@@ -193,7 +194,7 @@ class _Walk:
         while self._merged_from <= self._end:
             begin, self._merged_from = self._merged_from, _NOTHING
             runs = self._store.runs()
-            newest = self._store.check_tracking()
+            newest = check_tracking(self._store)
             if runs and runs[-1].last_record > newest:
                 raise LedgerBroken(place_of_record(newest), f"the index covers records up to {runs[-1].last_record}")
             for run in runs:
