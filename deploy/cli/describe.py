@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from events.money import amount
 from events.reasons import SENTENCES
 from events.times import format_time_ns
 
-_NO_MINOR_UNIT: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"})
-_THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 # Shown in this order; what is not named here is left to --json.
 _FIELDS: Final = (
     *("dispute", "disputed", "verdict", "stage", "party"),
@@ -19,15 +18,6 @@ _COUNTS: Final = (
     *("missing", "seats", "edition", "rule_version", "helpers", "helpers_left", "reached", "tickets", "total"),
     *("winners", "draw", "draws", "used", "most", "grant"),
 )
-
-
-def money(amount_minor: int, currency: str) -> str:
-    """Return an amount in the currency's major unit, e.g. `9.90 CNY`."""
-    digits = 0 if currency in _NO_MINOR_UNIT else 3 if currency in _THREE_DIGITS else 2
-    if digits == 0:
-        return f"{amount_minor} {currency}"
-    whole, rest = divmod(amount_minor, 10**digits)
-    return f"{whole}.{rest:0{digits}d} {currency}"
 
 
 def moment(at_ns: int) -> str:
@@ -64,10 +54,10 @@ def _money_words(decision: Mapping[str, Any]) -> list[str]:
         return []
     if "payable_minor" in decision:
         paid = f"paid by {decision['payment']}" if "payment" in decision else "to pay"
-        return [f"{money(decision['payable_minor'], currency)} {paid}"] if decision["payable_minor"] else []
-    cut = [f"{money(decision['cut_minor'], currency)} cut"] if "cut_minor" in decision else []
-    price = [f"price {money(decision['price_minor'], currency)}"] if "price_minor" in decision else []
-    return [*cut, *price, *([money(decision["amount_minor"], currency)] if "amount_minor" in decision else [])]
+        return [f"{amount(decision['payable_minor'], currency)} {paid}"] if decision["payable_minor"] else []
+    cut = [f"{amount(decision['cut_minor'], currency)} cut"] if "cut_minor" in decision else []
+    price = [f"price {amount(decision['price_minor'], currency)}"] if "price_minor" in decision else []
+    return [*cut, *price, *([amount(decision["amount_minor"], currency)] if "amount_minor" in decision else [])]
 
 
 def _why_words(decision: Mapping[str, Any]) -> list[str]:

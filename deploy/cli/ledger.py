@@ -39,6 +39,7 @@ from deploy.cli.output import (
     say,
 )
 from deploy.stack_files import config_directory, read_address
+from events.money import amount
 from events.times import format_time_ns
 from services.bus.config import ConfigError, load_config
 from services.ledger.audit import AuditReport, audit
@@ -51,8 +52,8 @@ from services.ledger.refunds import RefundState, refunds
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
+from services.ledger.verify_notices import NoticeReport
 from services.ledger.verify_tree import TreeReport
-from services.ledger.words import money_in_words
 
 DEFAULT_MARKET = "main"
 
@@ -84,6 +85,7 @@ def verify_command(
         _print(f"{report.records} records with {report.entries} entries are what they were when they were archived.")
         _print(f"The last is record {report.last_record or 'none'}, {report.last_hash or 'no hash'}.")
         _print_tree(report.tree)
+        _print_notices(report.notices)
     else:
         _print(f"{report.fault.place}: {report.fault.sentence}")
         _print(f"Up to there {report.records} records with {report.entries} entries are sound.")
@@ -283,9 +285,9 @@ def _print_entry(entry: ShownEntry) -> bool:
 
 
 def _print_refund(refund: RefundState) -> bool:
-    amount = money_in_words(refund.amount_minor, refund.currency)
+    owed = amount(refund.amount_minor, refund.currency)
     _print(
-        f"{refund.refund}  {refund.status}  order {refund.order}, payment {refund.payment}: {amount}, "
+        f"{refund.refund}  {refund.status}  order {refund.order}, payment {refund.payment}: {owed}, "
         f"{refund.cause}, due {format_time_ns(refund.due_at_ns)} (entry {refund.due_entry})"
     )
     return True
@@ -296,6 +298,20 @@ def _print_tree(tree: TreeReport | None) -> None:
         _print("There is no tree over them yet: it is built when the ledger is next started.")
     else:
         _print(f"The tree over them has the root {tree.root}; {tree.signed_leaves} of {tree.leaves} leaves are signed.")
+
+
+def _print_notices(notices: NoticeReport | None) -> None:
+    if notices is None:
+        return
+    if chained := notices.archived - notices.unchecked:
+        _print(f"{chained} notices are what they were when they were archived.")
+    if notices.adopted:
+        _print(f"The first {notices.adopted} of them are as they were found when the chain over notices began.")
+    if notices.unchecked:
+        _print(
+            f"{notices.unchecked} notices were archived by an older program and are NOT checked: "
+            "they are chained when the ledger is next started."
+        )
 
 
 def _print_audit(report: AuditReport) -> None:

@@ -12,10 +12,11 @@ from deploy.cli.ledger_log import OpenLedger
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption, say
 from deploy.stack_files import write_private
 from events.ids import are_ids
+from events.money import amount
 from events.times import format_time_ns, parse_time_ns
 from services.ledger.disputes import DisputeState, dispute_queue
 from services.ledger.incident import IncidentQuestion, IncidentReport, TouchedOrder, find_incident, remedies
-from services.ledger.words import money_in_words, remedy_in_words
+from services.ledger.words import remedy_in_words
 
 
 def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
@@ -96,17 +97,24 @@ def _time(option: str, text: str) -> int:
 
 
 def _print_dispute(state: DisputeState) -> None:
-    deadline = state.deadline_ns
-    when = f"next deadline {format_time_ns(deadline)}" if deadline is not None else "no deadline"
-    late = f", OVERDUE: {' and '.join(state.overdue)}" if state.overdue else ""
     alike = f", same {' and '.join(state.alike)}" if state.alike else ""
     _print(
-        f"{state.dispute}  {state.status}, {state.about} {state.disputed} of member {state.member}, opened "
-        f"{format_time_ns(state.opened_at_ns)} (entry {state.opened_entry}), {when}{late}{alike}"
+        f"{state.dispute}  {state.status}, about {state.about} {state.disputed}, by member {state.member}, opened "
+        f"{format_time_ns(state.opened_at_ns)} (entry {state.opened_entry}){alike}"
     )
+    _print(f"    {_deadlines(state)}")
     if state.remedy is not None and state.verdict is not None:
         verb = "proposed" if state.status == "proposed" else "decided"
         _print(f"    {verb}: {state.verdict}, {remedy_in_words(state.remedy)}")
+
+
+def _deadlines(state: DisputeState) -> str:
+    """Return what is overdue and since when, or what is to happen next."""
+    since = {"answer": state.answer_until, "resolution": state.resolve_until}
+    late = [f"the {stage} since {format_time_ns(since[stage])}" for stage in state.overdue]
+    is_over = state.deadline_ns is None or "resolution" in state.overdue
+    to_come = [] if state.deadline_ns is None or is_over else [f"next deadline {format_time_ns(state.deadline_ns)}"]
+    return "; ".join([*([f"OVERDUE: {', '.join(late)}"] if late else []), *to_come]) or "no deadline"
 
 
 def _print_report(report: IncidentReport) -> None:
@@ -121,8 +129,10 @@ def _print_report(report: IncidentReport) -> None:
 def _order_line(order: TouchedOrder) -> str:
     money = ""
     if order.payment is not None and order.currency is not None:
-        money = f", paid {money_in_words(order.paid_minor, order.currency)}, {order.refunded_minor} of it due back"
-    return f"order {order.order} of member {order.member}, group {order.group}: {order.seat}{money}; {order.remedy}"
+        paid, due = (amount(each, order.currency) for each in (order.paid_minor, order.refunded_minor))
+        money = f", paid {paid}, {due} of it due back"
+    who = f"order {order.order} of member {order.member}, group {order.group}"
+    return f"{who}: {order.seat}{money}; remedy: {order.remedy}"
 
 
 def _write(path: Path, text: str) -> None:

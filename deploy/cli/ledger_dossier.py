@@ -4,7 +4,7 @@ import getpass
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -32,7 +32,12 @@ ActorOption = Annotated[str | None, typer.Option("--actor", help="Who does it, f
 
 def add_dossier_commands(app: typer.Typer, opened: OpenLedger) -> None:
     """Add the commands to `app`; `opened` opens a ledger and tells what may go wrong."""
+    _add_dossier(app, opened)
+    _add_verify_dossier(app)
+    _add_acts(app, opened)
 
+
+def _add_dossier(app: typer.Typer, opened: OpenLedger) -> None:
     @app.command("dossier")
     def dossier_command(
         audience: Annotated[str, typer.Option("--for", metavar="member|merchant|auditor", help="Who reads it.")],
@@ -64,23 +69,16 @@ def add_dossier_commands(app: typer.Typer, opened: OpenLedger) -> None:
             made_at_ns=time.time_ns(),
         )
         with opened(data, market) as store:
-            made = _make(store, request, data)
-            facts = {
-                "about": made.manifest.about,
-                "audience": made.manifest.audience,
-                "reader": made.manifest.reader,
-                "entries": made.manifest.entries,
-            }
-            # First on the record, then in somebody's hands.
-            path = acts_file(data, store.market)
-            record_act(path, request.made_at_ns, MADE, actor or getpass.getuser(), facts)
+            made, facts = _make_and_record(store, request, data, actor or getpass.getuser())
         _write(out, made.raw)
         if as_json:
             _print(msgspec.json.encode({"file": str(out), **facts, "bytes": len(made.raw)}).decode())
         else:
             shut = f"{made.manifest.parts_opened} parts opened, {made.manifest.parts_shut} shut"
-            _print(f"{out}: {made.manifest.about}, {made.manifest.entries} entries, {shut}; recorded in {path}")
+            _print(f"{out}: {made.manifest.about}, {made.manifest.entries} entries, {shut}; recorded in the acts")
 
+
+def _add_verify_dossier(app: typer.Typer) -> None:
     @app.command("verify-dossier")
     def verify_dossier_command(
         file: Annotated[Path, typer.Argument(metavar="FILE", help="The dossier.")],
@@ -106,13 +104,34 @@ def add_dossier_commands(app: typer.Typer, opened: OpenLedger) -> None:
         if not report.sound:
             raise typer.Exit(EXIT_CHECK_FAILED)
 
+
+def _add_acts(app: typer.Typer, opened: OpenLedger) -> None:
     @app.command("acts")
     def acts_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
         """List what was done with ledger and vault: dossiers made, members erased; status 1 if the list was changed."""
+        count = 0
         with opened(data, market) as store:
             for act in read_acts(acts_file(data, store.market)):
-                facts = ", ".join(f"{name} {value}" for name, value in act.facts.items())
+                count += 1
+                facts = ", ".join(f"{name} {_value(value)}" for name, value in act.facts.items())
                 _print(msgspec.json.encode(act).decode() if as_json else f"{act.at}  {act.act} by {act.actor}: {facts}")
+        if not as_json:
+            _print(f"{count} acts, each as it was written.")
+
+
+def _make_and_record(
+    store: LedgerStore, request: DossierRequest, data: Path, actor: str
+) -> tuple[MadeDossier, dict[str, Any]]:
+    """Return a dossier and what is recorded of it: first it is on the record, then in somebody's hands."""
+    made = _make(store, request, data)
+    facts = {
+        "about": made.manifest.about,
+        "audience": made.manifest.audience,
+        "reader": made.manifest.reader,
+        "entries": made.manifest.entries,
+    }
+    record_act(acts_file(data, store.market), request.made_at_ns, MADE, actor, facts)
+    return made, facts
 
 
 def _make(store: LedgerStore, request: DossierRequest, data: Path) -> MadeDossier:
@@ -185,6 +204,10 @@ def _in_words(report: DossierReport) -> str:
     if report.since_size is not None:
         lines.append(f"the tree goes on from the checkpoint of {report.since_size} leaves")
     return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _print(text: str) -> None:

@@ -4,11 +4,12 @@ import sys
 
 import msgspec
 
+from events.money import amount
 from events.times import format_time_ns
 from services.ledger.refunds import RefundState
 from services.ledger.replay import GroupState, SeatState
 from services.ledger.replay_states import Fact, MemberState, NamedState, OrderState
-from services.ledger.words import decision_in_words, money_in_words
+from services.ledger.words import decision_in_words
 
 
 def print_line(line: str) -> None:
@@ -40,8 +41,8 @@ def print_group(state: GroupState) -> None:
         print_line(f"    {_seat_line(seat)}: {seat.left_because}")
     money, currency = state.money, state.money.currency or ""
     print_line(
-        f"  money: {money_in_words(money.taken_minor, currency)} taken, {money.refunds_due_minor} due back, "
-        f"{money.refunds_settled_minor} of that settled"
+        f"  money: {amount(money.taken_minor, currency)} taken, {amount(money.refunds_due_minor, currency)} due back, "
+        f"{amount(money.refunds_settled_minor, currency)} of that settled"
     )
 
 
@@ -86,17 +87,18 @@ def _order_lines(state: OrderState) -> list[str]:
         why = f" ({state.left_because})" if state.left_because else ""
         lines.append(f"{state.status}{until}{why} in group {state.group}{leads}{moved}")
         paid = f", paid with {state.payment}" if state.payment else ""
-        price = f", costs {state.price_minor} in the end" if state.price_minor is not None else ""
+        currency = state.currency or ""
+        price = f", costs {amount(state.price_minor, currency)} in the end" if state.price_minor is not None else ""
         what = f"{state.quantity} x {state.sku or state.offer}"
-        lines.append(f"{what}: {money_in_words(state.payable_minor, state.currency or '')}{paid}{price}")
+        lines.append(f"{what}: {amount(state.payable_minor, currency)}{paid}{price}")
     lines += [f"refused: {reason}" for reason in state.refused]
     lines += [_refund_line(refund) for refund in state.refunds]
     return lines
 
 
 def _refund_line(refund: RefundState) -> str:
-    amount = money_in_words(refund.amount_minor, refund.currency)
-    return f"refund {refund.refund}: {amount}, {refund.cause}, {refund.status} (entry {refund.due_entry})"
+    owed = amount(refund.amount_minor, refund.currency)
+    return f"refund {refund.refund}: {owed}, {refund.cause}, {refund.status} (entry {refund.due_entry})"
 
 
 def _fact_line(fact: Fact) -> str:
@@ -106,5 +108,7 @@ def _fact_line(fact: Fact) -> str:
 
 def _seat_line(seat: SeatState) -> str:
     paid = f", paid with {seat.payment}" if seat.payment else ""
-    price = f", costs {seat.price_minor} in the end" if seat.price_minor is not None else ""
-    return f"{seat.status}  order {seat.order} of member {seat.member}: {seat.payable_minor}{paid}{price}"
+    currency = seat.currency or ""
+    price = f", costs {amount(seat.price_minor, currency)} in the end" if seat.price_minor is not None else ""
+    payable = amount(seat.payable_minor, currency)
+    return f"{seat.status}  order {seat.order} of member {seat.member}: {payable}{paid}{price}"

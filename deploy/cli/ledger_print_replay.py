@@ -1,16 +1,18 @@
 """How a replay, a difference and a what-if look on a terminal."""
 
 import sys
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from deploy.cli.ledger_print import print_line
+from deploy.cli.ledger_print_changes import print_change, print_internal
+from events.decisions import AnyDecision
 from events.times import format_time_ns
 from services.ledger.diff import Diff
-from services.ledger.evolving import Change
 from services.ledger.replay_check import ReplayReport
 from services.ledger.what_if import WhatIf
+from services.ledger.words import decision_in_words
 
 _AS_RECORDED: Final = {
     "malformed": "could not be read: what is kept of it is its length and keyed hash",
@@ -49,51 +51,52 @@ def print_diff(found: Diff) -> None:
     print_line(f"{head.entries} entries, {head.first_entry or 'none'} to {head.last_entry or 'none'}:")
     for kind, count in head.decided.items():
         print_line(f"  {count:>8} x {kind}")
-    if sum(1 for change in found.changes() if _print_change(change)) == 0:
-        print_line("nothing changed")
+    is_any = False
+    for change in found.changes:
+        is_any = True
+        print_change(change)
+    if not is_any:
+        print_line("  nothing that a person would look for changed")
+    print_internal(found.changes.internal)
 
 
 def print_diff_json(found: Diff) -> None:
     """Print the same as one document, a change at a time."""
     head = msgspec.json.encode(found.head).decode()
     sys.stdout.write(f'{head[:-1]},"changes":[')
-    for number, change in enumerate(found.changes()):
+    for number, change in enumerate(found.changes):
         sys.stdout.write(f"{',' if number else ''}\n{msgspec.json.encode(change).decode()}")
-    sys.stdout.write("]}\n")
+    sys.stdout.write(f'],"internal":{found.changes.internal}}}\n')
 
 
 def print_what_if(found: WhatIf) -> None:
     """Print what would be otherwise."""
-    how = f"at {format_time_ns(found.at_ns)}" if found.at_ns is not None else "never"
-    print_line(f"If the event of entry {found.entry} had come {how}, of {found.inputs_decided} inputs from there on")
-    print_line(f"{found.outcomes_changed} would have another outcome:")
+    how = f"had come at {format_time_ns(found.at_ns)}" if found.at_ns is not None else "had never come"
+    print_line(
+        f"If the event of entry {found.entry} {how}: of {found.inputs_decided} inputs from there on "
+        f"{found.outcomes_changed} would have another outcome{':' if found.outcomes else '.'}"
+    )
     for outcome in found.outcomes:
         print_line(f"  entry {outcome.entry}")
-        print_line(f"    decided:  {_joined(outcome.decided)}")
-        print_line(f"    would be: {_joined(outcome.would_be)}")
-    for decision in found.due_only_as_it_was:
-        print_line(f"  due by itself only as it was:      {bytes(decision).decode()}")
-    for decision in found.due_only_as_it_would_be:
-        print_line(f"  due by itself only as it would be: {bytes(decision).decode()}")
-    print_line(f"and in the end {found.changes_counted} things would stand otherwise:")
+        _print_decisions("decided:  ", outcome.decided)
+        _print_decisions("would be: ", outcome.would_be)
+    if found.outcomes_changed > len(found.outcomes):
+        print_line(f"  ... and {found.outcomes_changed - len(found.outcomes)} more")
+    for what, due in (("was", found.due_only_as_it_was), ("would be", found.due_only_as_it_would_be)):
+        for decision in due:
+            print_line(f"  due by itself only as it {what}: {_words(decision)}")
+    print_line(f"In the end {found.changes_counted} things would stand otherwise{':' if found.changes else '.'}")
     for change in found.changes:
-        _print_change(change)
+        print_change(change)
+    if found.changes_counted > len(found.changes):
+        print_line(f"  ... and {found.changes_counted - len(found.changes)} more")
+    print_internal(found.internal_changes)
 
 
-def _joined(decisions: list[msgspec.Raw]) -> str:
-    return ", ".join(bytes(decision).decode() for decision in decisions) or "nothing"
+def _print_decisions(label: str, decisions: list[msgspec.Raw]) -> None:
+    for number, sentence in enumerate(map(_words, decisions) if decisions else ("nothing",)):
+        print_line(f"    {label if number == 0 else ' ' * len(label)}{sentence}")
 
 
-def _print_change(change: Change) -> bool:
-    name = f"{change.what} {change.name}".rstrip()
-    if change.before is None:
-        print_line(f"  + {name}: {_fields(change.after or {})}")
-    elif change.after is None:
-        print_line(f"  - {name}: {_fields(change.before)}")
-    else:
-        print_line(f"  ~ {name}: {_fields(change.before)} -> {_fields(change.after)}")
-    return True
-
-
-def _fields(fields: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in fields.items()) or "-"
+def _words(decision: msgspec.Raw) -> str:
+    return decision_in_words(msgspec.json.decode(decision, type=AnyDecision))

@@ -166,7 +166,7 @@ def _add_diff(app: typer.Typer, access: LedgerAccess) -> None:
     ) -> None:
         """Show what changed in the market between two entries or times."""
         with access.opened(data, market) as store, access.progress("reading") as progress:
-            found = diff(store, parse_until(begin), parse_until(end), progress)
+            found = diff(store, parse_until(begin), parse_until(end), pinned_zones(), progress)
         print_diff_json(found) if as_json else print_diff(found)
 
 

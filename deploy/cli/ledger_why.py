@@ -1,6 +1,6 @@
 """`groupbuy ledger why`: an entry explained, with a letter for the member whom it concerns."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -9,8 +9,12 @@ from deploy.cli.ledger_replay import LedgerAccess
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption
 from events.record import parse_entry_id
 from events.times import format_time_ns
+from services.ledger.explaining.words import Language
 from services.ledger.history import check_name
 from services.ledger.why import Why, why
+
+_ADDRESSED: Final = {"en": "To member {member}:", "zh": "致会员 {member}："}
+_TO_ANYBODY: Final = {"en": "To whom it concerns:", "zh": "致相关人员："}
 
 
 def add_why_command(app: typer.Typer, access: LedgerAccess) -> None:
@@ -42,10 +46,10 @@ def add_why_command(app: typer.Typer, access: LedgerAccess) -> None:
         elif is_letter:
             print_line(found.letter[language])
         else:
-            _print_why(found, found.letter[language])
+            _print_why(found, language)
 
 
-def _print_why(found: Why, letter: str) -> None:
+def _print_why(found: Why, language: Language) -> None:
     print_line(f"entry {found.entry}, record {found.record}, rule version {found.rule_version}: {found.source}")
     if found.claimed_at is not None:
         print_line(f"  claimed  {found.claimed_at}")
@@ -53,12 +57,12 @@ def _print_why(found: Why, letter: str) -> None:
     for decision in found.decisions:
         print_line(f"  rule {decision.rule or 'not named'}: {decision.in_words}")
     if found.led_by:
-        print_line("led to by")
+        print_line("what led to it")
     for each in found.led_by:
         print_line(f"  {each.entry}  {format_time_ns(each.at_ns)}  ({each.about}) {each.in_words}")
     print_line("why somebody was told, or was not")
     for sentence in found.told:
         print_line(f"  {sentence}")
     print_line("")
-    print_line(f"To member {found.member}:" if found.member is not None else "To whom it concerns:")
-    print_line(letter)
+    print_line(_ADDRESSED[language].format(member=found.member) if found.member is not None else _TO_ANYBODY[language])
+    print_line(found.letter[language])

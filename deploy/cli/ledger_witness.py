@@ -13,8 +13,8 @@ from deploy.cli.output import EXIT_CHECK_FAILED, CommandError, JsonOption
 from services.bus.http import HttpError
 from services.bus.service import LOG_FORMAT
 from services.ledger.faults import LedgerError
-from services.ledger.log_key import ensure_witness_key
-from services.ledger.note import NoteError, VerifierKey
+from services.ledger.log_key import ensure_witness_key, read_log_key
+from services.ledger.note import COSIGNATURE, NoteError, SigningKey, VerifierKey
 from services.ledger.witness.look import LogReport, check_memory, check_served
 from services.ledger.witness.memory import WitnessMemory
 from services.ledger.witness.serve import run_witness
@@ -22,6 +22,7 @@ from services.ledger.witness.witness import Witness
 
 DEFAULT_STATE: Final = Path("groupbuy-witness")
 DEFAULT_PORT: Final = 8090
+DEFAULT_NAME: Final = "localhost/witness"
 
 
 def witness_command(
@@ -29,7 +30,12 @@ def witness_command(
         list[str],
         typer.Option("--log", metavar="VKEY", help="Verifier key of a log to witness (`groupbuy ledger key`)."),
     ],
-    name: Annotated[str, typer.Option("--name", help="The name that it signs under, for ever.")] = "localhost/witness",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help=f"The name that it signs under, for ever; as before, or {DEFAULT_NAME}, when absent."
+        ),
+    ] = None,
     state: Annotated[
         Path, typer.Option("--state", metavar="DIR", help="Its own key and memory; not the ledger's directory.")
     ] = DEFAULT_STATE,
@@ -55,7 +61,8 @@ def witness_command(
     if served is not None and (not check or len(log) != 1):
         raise CommandError("--from goes with --check and one --log")
     try:
-        witness = Witness(ensure_witness_key(state / "witness.key", name), _logs(log), WitnessMemory(state))
+        key = _own_key(state / "witness.key", name)
+        witness = Witness(key, _logs(log), WitnessMemory(state))
         if check:
             _tell(_look(witness, served), as_json=as_json)
             return
@@ -64,6 +71,13 @@ def witness_command(
         asyncio.run(run_witness(witness, host, port))
     except (LedgerError, HttpError) as error:
         raise CommandError(str(error)) from None
+
+
+def _own_key(path: Path, name: str | None) -> SigningKey:
+    """Return the witness's key, made at the first run; without a name it keeps the one that it has."""
+    if name is None and path.exists():
+        return read_log_key(path, COSIGNATURE)
+    return ensure_witness_key(path, name or DEFAULT_NAME)
 
 
 def _logs(keys: list[str]) -> list[VerifierKey]:
@@ -88,6 +102,7 @@ def _tell(reports: list[LogReport], *, as_json: bool) -> None:
         sys.stdout.write(f"{msgspec.json.encode(document).decode()}\n")
     else:
         for report in reports:
-            sys.stdout.write(f"{'ok   ' if report.sound else 'ALARM'} {report.origin}: {report.sentence}\n")
+            sentence = report.sentence.removeprefix(f"{report.origin}: ")
+            sys.stdout.write(f"{'ok   ' if report.sound else 'ALARM'} {report.origin}: {sentence}\n")
     if not is_sound:
         raise typer.Exit(EXIT_CHECK_FAILED)

@@ -26,7 +26,7 @@ from services.ledger.leaves import read_market_key
 DEFAULT_MARKET: Final = "main"
 
 member_app = typer.Typer(
-    help="Members: the links that they share.",
+    help="Members: the links that they share, and forgetting what they wrote.",
     epilog="Exit status: 0 done, 1 the check failed, 2 unusable arguments or environment.",
     no_args_is_help=True,
 )

@@ -11,6 +11,7 @@ from services.bus.health import Check, Status
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint, sign_checkpoint
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.note import SigningKey
+from services.ledger.notice_chain import check_against_notices, signed_head
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
 
@@ -40,12 +41,12 @@ def resume_checkpoint(store: LedgerStore, key: SigningKey) -> SignedCheckpoint |
         checkpoint = open_checkpoint(note.encode(), key.verifier)
     except CheckpointError as error:
         raise LedgerBroken("the checkpoint", f"{error}") from None
-    check_against_tree(store, checkpoint)
+    check_against_ledger(store, checkpoint)
     return SignedCheckpoint(checkpoint, note)
 
 
-def check_against_tree(store: LedgerStore, checkpoint: Checkpoint) -> None:
-    """Raise LedgerBroken when the tree in the tiles is not the one that was signed, or one that grew out of it."""
+def check_against_ledger(store: LedgerStore, checkpoint: Checkpoint) -> None:
+    """Raise LedgerBroken when tree and notices are not those that were signed, or such as grew out of them."""
     size = store.tiles.size()
     if size < checkpoint.size:
         raise LedgerBroken(
@@ -55,12 +56,13 @@ def check_against_tree(store: LedgerStore, checkpoint: Checkpoint) -> None:
         raise LedgerBroken(
             "the checkpoint", f"the first {checkpoint.size} leaves of the tree have another root than was signed"
         )
+    check_against_notices(store, checkpoint)
 
 
 def make_checkpoint(store: LedgerStore, key: SigningKey) -> SignedCheckpoint:
-    """Sign the tree as it is and keep the checkpoint."""
-    assert store.tree is not None, "a ledger that keeps a tree"
-    checkpoint = Checkpoint(key.name, store.tree.size, store.tree.edge.root())
+    """Sign the tree and the notices as they are and keep the checkpoint."""
+    assert store.tree is not None and store.notices is not None, "a ledger that keeps tree and notices"
+    checkpoint = Checkpoint(key.name, store.tree.size, store.tree.edge.root(), (store.notices.head.line(),))
     signed = SignedCheckpoint(checkpoint, sign_checkpoint(key, checkpoint))
     store.save_checkpoint(signed.note)
     return signed
@@ -80,9 +82,15 @@ class Checkpointer:
         self.latest = resume_checkpoint(store, self._key)
 
     def is_due(self, store: LedgerStore) -> bool:
-        """Tell whether the tree has grown since the last checkpoint."""
-        signed = self.latest.checkpoint.size if self.latest is not None else 0
-        return store.tree is not None and store.tree_lag == 0 and store.tree.size > signed
+        """Tell whether tree or notices have grown since the last checkpoint; an empty tree is not signed."""
+        if store.tree is None or store.notices is None or store.tree_lag > 0 or store.tree.size == 0:
+            return False
+        if self.latest is None:
+            return True
+        signed = signed_head(self.latest.checkpoint)
+        return (
+            store.tree.size > self.latest.checkpoint.size or signed is None or store.notices.head.count > signed.count
+        )
 
     def make(self, store: LedgerStore) -> None:
         """Sign the tree as it is and keep the checkpoint; what cannot be kept is not shown, and signed again later."""

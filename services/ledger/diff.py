@@ -1,17 +1,19 @@
 """`ledger diff`: what changed in a market between two entries or times."""
 
 from collections import Counter
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from events.record import decode_entry
-from services.ledger.evolving import Change, Evolving, Picture, changes, picture
+from services.ledger.differences import Differences, picture
+from services.ledger.evolving import Evolving
 from services.ledger.faults import BadQuestion
 from services.ledger.history import Until, check_until
 from services.ledger.lean import name_of
 from services.ledger.store import LedgerStore
 from services.ledger.verify import Progress
+from services.matcher.domain.facts import Zones
 
 
 class DiffHead(msgspec.Struct, kw_only=True):
@@ -23,27 +25,21 @@ class DiffHead(msgspec.Struct, kw_only=True):
     decided: dict[str, int]
 
 
-class Diff:
-    """Two states of a market and what lies between them."""
+class Diff(NamedTuple):
+    """What lies between two states of a market, and how they differ."""
 
-    def __init__(self, head: DiffHead, before: Picture, after: Picture) -> None:
-        self.head = head
-        self._before = before
-        self._after = after
-
-    def changes(self) -> Iterator[Change]:
-        """Yield what changed, one thing at a time."""
-        return changes(self._before, self._after)
+    head: DiffHead
+    changes: Differences
 
 
-def diff(store: LedgerStore, begin: Until, end: Until, progress: Progress | None = None) -> Diff:
+def diff(store: LedgerStore, begin: Until, end: Until, zones: Zones, progress: Progress | None = None) -> Diff:
     """Return what changed after `begin` up to and including `end`.
 
     Raises NotFound for a position past the end, BadQuestion when `end` comes before `begin`.
     """
     for until in (begin, end):
         check_until(store, until)
-    evolving = Evolving(store, progress)
+    evolving = Evolving(store, zones, progress)
     reached = (0, 0, 0)
     for entry in evolving.to(begin):
         reached = entry.position
@@ -60,7 +56,7 @@ def diff(store: LedgerStore, begin: Until, end: Until, progress: Progress | None
         entries=evolving.applied - count,
         decided=dict(sorted(decided.items())),
     )
-    return Diff(head, before, picture(evolving.engine.state))
+    return Diff(head, Differences(before, picture(evolving.engine.state)))
 
 
 def _check_order(begin: Until, end: Until, reached: tuple[int, int, int]) -> None:

@@ -117,6 +117,16 @@ def entries_of(store: LedgerStore, kind: EntityKind, name: str, until: Until = E
                 yield found
 
 
+def entry_at(store: LedgerStore, position: EntryPosition) -> FoundEntry:
+    """Return the entry at a position. Raises NotFound when there is none."""
+    summary = store.record_at(position)
+    if summary is not None:
+        for found in entries_in(summary.record, read_record(store, summary.record)):
+            if found.position == position:
+                return found
+    raise NotFound(f"there is no entry {name_of(position)} in the ledger of market {store.market}")
+
+
 def read_record(store: LedgerStore, seq: int) -> bytes:
     """Return the bytes of a record that the index names. Raises LedgerBroken when it is not there."""
     record = store.record(seq)

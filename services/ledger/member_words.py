@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from events import member_decisions as m
+from events.money import amount
 from events.reasons import sentence
 from events.times import format_time_ns
 
@@ -100,4 +101,4 @@ def _listed(words: str, names: tuple[str, ...] | None) -> str:
 
 
 def _amount(number: int, currency: str | None) -> str:
-    return str(number) if currency is None else f"{number} {currency} (minor units)"
+    return str(number) if currency is None else amount(number, currency)

@@ -13,13 +13,11 @@ from events.notice import DEFERRED, DELIVERED, FAILED, SENT, SUPPRESSED, NoticeF
 from events.times import format_time_ns
 from services.ledger.archive import Archive, as_bytes
 from services.ledger.faults import LedgerUnavailable
+from services.ledger.notice_chaining import ROWS_AT_A_TIME
 from services.ledger.recorders import Row
 from services.ledger.store import LedgerStore
 
-ROWS_AT_A_TIME: Final = 200
 PAGE: Final = 500
-_COLUMNS: Final = "stream, seq, at, as_of, member, entry, kind, body"
-_PLACES: Final = "(?, ?, ?, ?, ?, ?, ?, ?)"
 _WHAT: Final = {
     "result": "a result",
     "invitation": "an invitation",
@@ -74,10 +72,7 @@ def archive_notices(store: LedgerStore, stream: str, arrived: Sequence[Arrived])
     """
     rows = [_row(stream, message) for message in arrived]
     for first in range(0, len(rows), ROWS_AT_A_TIME):
-        part = rows[first : first + ROWS_AT_A_TIME]
-        # One statement is one transaction: all of it or nothing.
-        statement = f"INSERT INTO @notices ({_COLUMNS}) VALUES {', '.join([_PLACES] * len(part))}"  # noqa: S608
-        store.execute(statement, tuple(value for row in part for value in row))
+        store.put_notices(rows[first : first + ROWS_AT_A_TIME])
     strays = sum(1 for row in rows if row[6] == "")
     return len(rows) - strays, strays
 
@@ -108,6 +103,13 @@ def notices_of_member(store: Archive, member: str) -> Iterator[ShownNotice]:
 def notices_of_entry(store: Archive, entry: str) -> Iterator[ShownNotice]:
     """Yield everything that became of messages about an entry, in order of time."""
     return _shown(store, "entry = ?", (entry,))
+
+
+def facts_to_member(store: Archive, member: str) -> Iterator[tuple[bytes, NoticeFact]]:
+    """Yield the facts of notices to a member, in order of time: each as its exact bytes and read."""
+    for shown_notice in notices_of_member(store, member):
+        raw = bytes(shown_notice.fact)
+        yield raw, decode_fact(raw)
 
 
 def sent_invitations(store: Archive) -> Iterator[NoticeFact]:

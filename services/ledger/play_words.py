@@ -3,6 +3,7 @@
 from typing import Final
 
 from events import play_decisions as p
+from events.money import amount
 from events.times import format_time_ns
 
 PlayDecision = (
@@ -79,7 +80,7 @@ def _review_in_words(decision: p.PlayCorrected | p.PlayClaimed) -> str:
         told = f"{decision.helpers} helpers{_price(decision)}{reached}{tickets}"
         return f"{decision.form} {decision.play} is recomputed: {told}{revoked}"
     gave = [
-        f"{decision.amount_minor} {decision.currency} (minor units) off the price" if decision.amount_minor else "",
+        f"{amount(decision.amount_minor, decision.currency or '')} off the price" if decision.amount_minor else "",
         f"{decision.tickets} tickets" if decision.tickets else "",
         f"the prizes {', '.join(decision.prizes)}" if decision.prizes else "",
     ]
@@ -94,8 +95,9 @@ def _review_in_words(decision: p.PlayCorrected | p.PlayClaimed) -> str:
 
 def _progress_in_words(decision: p.PriceCut | p.PlayAdvanced | p.PlayTicketed | p.PlayWon) -> str:
     if isinstance(decision, p.PriceCut):
-        left = f"{decision.remaining_minor} can still be cut, by {decision.helpers_left} helpers"
-        return f"play {decision.play}: {decision.cut_minor} cut off{_price(decision)}; {left}"
+        cut, left = (amount(each, decision.currency) for each in (decision.cut_minor, decision.remaining_minor))
+        told = f"{left} can still be cut, by {decision.helpers_left} helpers"
+        return f"play {decision.play}: {cut} cut off{_price(decision)}; {told}"
     if isinstance(decision, p.PlayAdvanced):
         return f"play {decision.play} has come to {decision.reached}, {decision.missing} missing for the next reward"
     if isinstance(decision, p.PlayTicketed):
@@ -108,4 +110,4 @@ def _progress_in_words(decision: p.PriceCut | p.PlayAdvanced | p.PlayTicketed | 
 def _price(decision: p.PlayOpened | p.PlayClosed | p.PlayCorrected | p.PriceCut) -> str:
     if decision.price_minor is None:
         return ""
-    return f", price {decision.price_minor} {decision.currency} (minor units)"
+    return f", price {amount(decision.price_minor, decision.currency or '')}"

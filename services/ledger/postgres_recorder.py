@@ -60,8 +60,11 @@ CREATE TABLE IF NOT EXISTS @tiles (
 _CREATE_NOTICES: Final = """
 CREATE TABLE IF NOT EXISTS @notices (
     stream text NOT NULL, seq bigint NOT NULL, at bigint NOT NULL, as_of bigint NOT NULL, member text NOT NULL,
-    entry text NOT NULL, kind text NOT NULL, body bytea NOT NULL, PRIMARY KEY (stream, seq))
+    entry text NOT NULL, kind text NOT NULL, body bytea NOT NULL, no bigint, mac bytea, PRIMARY KEY (stream, seq))
 """
+_LACKED_BY_NOTICES: Final = {"no": "bigint", "mac": "bytea"}
+"""Columns that older programs did not have."""
+_INDEX_LINKS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_notices_by_no ON @notices (no)"
 _INDEX_NOTICES: Final = (
     "CREATE INDEX IF NOT EXISTS ledger_notices_by_member ON @notices (member, at)",
     "CREATE INDEX IF NOT EXISTS ledger_notices_by_entry ON @notices (entry)",
@@ -131,9 +134,16 @@ class LedgerPostgresRecorder(PostgresProcessRecorder):
         """Make what is missing, and drop what an older program kept that nothing could check."""
         super().create_table()
         # Asked before: even in vain the change would wait for everybody who reads.
-        is_there = "SELECT 1 FROM pg_attribute WHERE attrelid = ?::regclass AND attname = ? AND NOT attisdropped"
-        if self.query(is_there, (self._tables["records"], UNCHECKED_COLUMN)):
+        if self._has_column("records", UNCHECKED_COLUMN):
             self.execute(f"ALTER TABLE @records DROP COLUMN {UNCHECKED_COLUMN}", ())
+        for column, kind in _LACKED_BY_NOTICES.items():
+            if not self._has_column("notices", column):
+                self.execute(f"ALTER TABLE @notices ADD COLUMN {column} {kind}", ())
+        self.execute(_INDEX_LINKS, ())
+
+    def _has_column(self, table: str, column: str) -> bool:
+        is_there = "SELECT 1 FROM pg_attribute WHERE attrelid = ?::regclass AND attname = ? AND NOT attisdropped"
+        return bool(self.query(is_there, (self._tables[table], column)))
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Write events, with `tracking` and `index`, in one transaction, and nothing when there are none.
@@ -192,8 +202,13 @@ class LedgerPostgresRecorder(PostgresProcessRecorder):
 
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""
+        self.execute_all([(statement, parameters)])
+
+    def execute_all(self, statements: Sequence[tuple[str, Row]]) -> None:
+        """Run statements, each with its parameters, in one transaction."""
         with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(self._translate(statement), parameters)
+            for statement, parameters in statements:
+                cursor.execute(self._translate(statement), parameters)
 
 
 class LedgerPostgresFactory(PostgresFactory):

@@ -36,6 +36,9 @@ INDEX_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 BYTES_COLUMNS: Final = ("hash", "first_pair", "body")
 """Of these columns, those that hold bytes; the others hold 64-bit integers."""
 
+NOTICE_COLUMNS: Final = ("stream", "seq", "at", "as_of", "member", "entry", "kind", "body")
+"""Columns of an archived notice; beside them `no` and `mac` say its place in the chain, where one is kept."""
+
 UNCHECKED_COLUMN: Final = "journal_at"
 """Of the table of records, in ledgers of older programs: it followed from nothing, so it could be changed unnoticed."""
 
@@ -104,6 +107,9 @@ class LedgerRecorder(Protocol):
 
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""
+
+    def execute_all(self, statements: Sequence[tuple[str, Row]]) -> None:
+        """Run statements, each with its parameters, in one transaction."""
 
 
 def tile_rows(tiles: Mapping[Tile, bytes]) -> list[Row]:

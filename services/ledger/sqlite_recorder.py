@@ -78,8 +78,12 @@ CREATE TABLE IF NOT EXISTS ledger_tiles (
 _CREATE_NOTICES: Final = """
 CREATE TABLE IF NOT EXISTS ledger_notices (
     stream TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, as_of INTEGER NOT NULL, member TEXT NOT NULL,
-    entry TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (stream, seq)) WITHOUT ROWID
+    entry TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, no INTEGER, mac BLOB,
+    PRIMARY KEY (stream, seq)) WITHOUT ROWID
 """
+_LACKED_BY_NOTICES: Final = {"no": "INTEGER", "mac": "BLOB"}
+"""Columns that older programs did not have."""
+_INDEX_LINKS: Final = "CREATE UNIQUE INDEX IF NOT EXISTS ledger_notices_by_no ON ledger_notices (no)"
 _INDEX_NOTICES: Final = (
     "CREATE INDEX IF NOT EXISTS ledger_notices_by_member ON ledger_notices (member, at)",
     "CREATE INDEX IF NOT EXISTS ledger_notices_by_entry ON ledger_notices (entry)",
@@ -166,6 +170,11 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
         c.execute("SELECT 1 FROM pragma_table_info('ledger_records') WHERE name = ?", (UNCHECKED_COLUMN,))
         if c.fetchone() is not None:
             c.execute(f"ALTER TABLE ledger_records DROP COLUMN {UNCHECKED_COLUMN}")
+        for column, kind in _LACKED_BY_NOTICES.items():
+            c.execute("SELECT 1 FROM pragma_table_info('ledger_notices') WHERE name = ?", (column,))
+            if c.fetchone() is None:
+                c.execute(f"ALTER TABLE ledger_notices ADD COLUMN {column} {kind}")
+        c.execute(_INDEX_LINKS)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Write events, with `tracking` and `index`, in one transaction."""
@@ -200,8 +209,13 @@ class LedgerSQLiteRecorder(SQLiteProcessRecorder):
 
     def execute(self, statement: str, parameters: Row) -> None:
         """Run one statement in a transaction of its own."""
+        self.execute_all([(statement, parameters)])
+
+    def execute_all(self, statements: Sequence[tuple[str, Row]]) -> None:
+        """Run statements, each with its parameters, in one transaction."""
         with _told_as_database_error(), self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(_translate(statement), parameters)
+            for statement, parameters in statements:
+                cursor.execute(_translate(statement), parameters)
 
 
 def _write_index(cursor: SQLiteCursor, index: IndexChange) -> None:

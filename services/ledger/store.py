@@ -5,44 +5,39 @@ identity), version is the sequence in it. Strays leave gaps between versions, wh
 them. The application's tracking, the summaries and the index stand in the same transaction.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Self
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking
 
 from events.leaf import key_commitment
 from events.record import GENESIS, hash_bytes
-from events.subjects import journal_stream
 from services.ledger.application import LedgerApplication, RecordArchived
 from services.ledger.archive import Archive
-from services.ledger.chain import Tip, place_of_record, tip_after, tip_of
+from services.ledger.chain import Tip, place_of_record, tip_of
+from services.ledger.ends import check_tracking, cut_off, tracking_name
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.leaves import LeafMaker
 from services.ledger.meta import check_meta
-from services.ledger.postings import (
-    Run,
-    absorbed_by,
-    cut_pages,
-    pairs_of,
-    split_page,
-)
-from services.ledger.recorders import IndexChange, Row, Summary
+from services.ledger.notice_chaining import NoticeChain, insert_notices
+from services.ledger.postings import Run
+from services.ledger.preparing import Arrival, prepare
+from services.ledger.recorders import IndexChange, Row
 from services.ledger.tree import (
     CHECKPOINT_META,
     COSIGNED_META,
     MARKET_KEY_META,
     GrowingTree,
-    Growth,
     check_market_key,
 )
 
 INDEX_STEP_RECORDS: Final = 64
 DERIVED_TABLES: Final = ("pages", "runs", "records", "tiles")
 _ATTEMPTS: Final = 3
+_NOTE: Final = "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 class _Archived(NamedTuple):
@@ -54,34 +49,9 @@ class _Archived(NamedTuple):
     at_ns: int = 0
 
 
-class Arrival(Protocol):
-    """A record as it is followed: sequence in the journal, the broker's timestamp in ns, hash, exact bytes."""
-
-    @property
-    def seq(self) -> int:
-        """Its sequence in the journal."""
-
-    @property
-    def at_ns(self) -> int:
-        """The broker's timestamp of the journal message."""
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of its bytes, in hexadecimal."""
-
-    @property
-    def body(self) -> bytes:
-        """Its exact bytes."""
-
-
 def ledger_file(data_dir: Path, market: str) -> Path:
     """Return the SQLite file of a market's ledger under a stack's data directory."""
     return data_dir / "ledger" / f"ledger-{market}.sqlite"
-
-
-def tracking_name(market: str, identity: str) -> str:
-    """Return the name under which the position in one journal stream is tracked."""
-    return f"{journal_stream(market)}:{identity}"
 
 
 class LedgerStore(Archive):
@@ -92,6 +62,7 @@ class LedgerStore(Archive):
         self._tip: Tip | None = None
         self._runs: list[Run] = []
         self.tree: GrowingTree | None = None
+        self.notices: NoticeChain | None = None
         self._load()
 
     @classmethod
@@ -120,8 +91,9 @@ class LedgerStore(Archive):
             store = cls(application, market, known)
             if not read_only:
                 store.build_index()
-                store.check_tracking()
+                check_tracking(store)
                 store.keep_tree(market_key)
+                store.keep_notices(market_key)
         except PersistenceError as error:
             application.close()
             raise LedgerUnavailable(f"the ledger of market {market} cannot be read: {error}") from None
@@ -165,7 +137,7 @@ class LedgerStore(Archive):
             if not fresh:
                 return 0
             assert self.tree is None or self.tree_lag == 0, "the tree is built before anything is archived"
-            tip, index, growth = self._prepare(fresh)
+            tip, index, growth = prepare(self, self._tip, self._runs, self.tree, fresh)
             entries = tip.entries - (self._tip.entries if self._tip is not None else 0)
             try:
                 self._application.archive(
@@ -190,7 +162,7 @@ class LedgerStore(Archive):
         """Make the end of the index anew from the archive, some records at a time, where it was deleted."""
         while records := list(islice(self.records(self.position[0]), INDEX_STEP_RECORDS)):
             arrivals = [_Archived(record.seq, hash_bytes(record.body), record.body) for record in records]
-            tip, index, _ = self._prepare(arrivals)
+            tip, index, _ = prepare(self, self._tip, self._runs, self.tree, arrivals)
             try:
                 self._application.recorder_in_use.put_index(index)
             except IntegrityError:
@@ -252,18 +224,28 @@ class LedgerStore(Archive):
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take the checkpoint: {error}") from error
 
-    def execute(self, statement: str, parameters: Row) -> None:
-        """Run one statement in a transaction of its own. Raises LedgerUnavailable when that does not work."""
+    def keep_notices(self, market_key: bytes | None) -> None:
+        """Keep the chain over the notices from now on, if there is a key, and chain those that stand in none."""
+        if market_key is not None:
+            self.notices = NoticeChain(self, market_key, self._write)
+            self.notices.begin()
+
+    def put_notices(self, rows: Sequence[Row]) -> None:
+        """Archive rows of the notices, all or none. Raises LedgerUnavailable when the database does not take them."""
+        if self.notices is not None:
+            self.notices.add(rows)
+        else:
+            self._write([insert_notices([(*row, None, None) for row in rows])], {})
+
+    def _write(self, statements: Sequence[tuple[str, Row]], notes: Mapping[str, str]) -> None:
+        noting = [(_NOTE, (name, value)) for name, value in notes.items()]
         try:
-            self._application.recorder_in_use.execute(statement, parameters)
+            self._application.recorder_in_use.execute_all([*statements, *noting])
         except PersistenceError as error:
             raise LedgerUnavailable(f"the ledger's database does not take it: {error}") from error
 
     def _note(self, name: str, value: str) -> None:
-        self._application.recorder_in_use.execute(
-            "INSERT INTO @meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
+        self._application.recorder_in_use.execute(_NOTE, (name, value))
 
     def _not_archived(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         tip_seq, _ = self.position
@@ -283,43 +265,6 @@ class LedgerStore(Archive):
         self._tip = tip
         self._runs = [run for run in self._runs if run.run not in index.absorbed] + [index.run]
 
-    def _prepare(self, arrivals: Sequence[Arrival]) -> tuple[Tip, IndexChange, Growth | None]:
-        tip = self._tip
-        summaries: list[Summary] = []
-        pairs: list[bytes] = []
-        for arrival in arrivals:
-            own_hash = hashlib.sha256(arrival.body).digest()
-            if own_hash.hex() != arrival.hash:
-                raise LedgerBroken(place_of_record(arrival.seq), "its bytes are not those of the hash it came with")
-            first_leaf = tip.entries if tip is not None else 0
-            tip, record = tip_after(tip, self.market, arrival.seq, arrival.hash, arrival.body)
-            size_bytes = len(arrival.body)
-            count = len(record.entries)
-            place = record.entries[0].position
-            summaries.append(Summary(arrival.seq, own_hash, size_bytes, first_leaf, count, *place, tip.at_ns))
-            pairs += pairs_of(arrival.seq, record.entries)
-        assert tip is not None, "there is at least one record"
-        growth = None if self.tree is None else self.tree.growth([(each.seq, each.body) for each in arrivals])
-        return tip, self._index(summaries, pairs, growth), growth
-
-    def _index(self, summaries: list[Summary], pairs: list[bytes], growth: Growth | None) -> IndexChange:
-        """Return the change of the index: the new pairs as a run, merged with those before that have become many."""
-        count = absorbed_by(self._runs, len(pairs))
-        absorbed = self._runs[len(self._runs) - count :]
-        for run in absorbed:
-            for body in self.pages_of(run):
-                pairs += split_page(body)
-        pairs.sort()
-        first_record = absorbed[0].first_record if absorbed else summaries[0].record
-        number = self._runs[-1].run + 1 if self._runs else 1
-        return IndexChange(
-            summaries,
-            Run(number, first_record, summaries[-1].record, len(pairs)),
-            list(cut_pages(pairs)),
-            [run.run for run in absorbed],
-            growth.tiles if growth is not None else {},
-        )
-
     def _load(self) -> None:
         """Read where the archive stands from the database."""
         self._runs = self.runs()
@@ -328,32 +273,8 @@ class LedgerStore(Archive):
         if self.tree is not None:
             self.tree.reload()
 
-    def check_tracking(self) -> int:
-        """Return the sequence of the last record archived, 0 for none.
-
-        Raises LedgerBroken when it is not the last that was tracked: both are written in one transaction.
-        """
-        archived, newest, tracked = self.query(
-            "SELECT (SELECT max(record) FROM @records), "
-            "(SELECT max(originator_version) FROM @events WHERE originator_id = ?), "
-            "(SELECT max(notification_id) FROM @tracking WHERE application_name = ?)",
-            (self.originator_key, tracking_name(self.market, self.identity)),
-        )[0]
-        if newest != archived:
-            raise LedgerBroken(
-                place_of_record(max(newest or 0, archived or 0)),
-                f"the last record in the archive is {newest or 'none'}, in the index {archived or 'none'}",
-            )
-        if archived != tracked:
-            raise LedgerBroken(
-                place_of_record(max(tracked or 0, archived or 0)),
-                f"records up to {tracked or 'none'} were archived, but the last one here is {archived or 'none'}: "
-                "the end of the ledger was cut off or the database restored from an older copy",
-            )
-        return int(archived or 0)
-
     def _tip_at(self, seq: int) -> Tip:
         summary, record = self.summary(seq), self.record(seq)
         if summary is None or record is None:
-            raise LedgerBroken(place_of_record(seq), "the index names it, but it is not in the archive: run `verify`")
+            raise cut_off(self, seq)
         return tip_of(seq, summary.first_leaf, record.body)

@@ -10,12 +10,14 @@ from events.record import BadRecord, decode_entry, decode_record, hash_bytes
 from events.undecodable import UNDECODABLE
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, place_of_record, tip_after
+from services.ledger.ends import check_tracking
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
 from services.ledger.lean import LeanRecord, decode_lean_record, name_of
 from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, Run, pairs_of, split_page
 from services.ledger.recorders import Summary
 from services.ledger.store import LedgerStore
 from services.ledger.tree import has_tree
+from services.ledger.verify_notices import NoticeReport, check_notices
 from services.ledger.verify_tables import check_pages, check_strangers
 from services.ledger.verify_tree import LogKeys, TreeCheck, TreeReport
 
@@ -45,6 +47,7 @@ class VerifyReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     last_hash: str | None = None
     last_entry: str | None = None
     tree: TreeReport | None = None
+    notices: NoticeReport | None = None
     fault: Fault | None = None
 
     @property
@@ -58,7 +61,7 @@ def verify(store: LedgerStore, progress: Progress | None = None, keys: LogKeys |
 
     Checked are: hashes and chain, positions without gaps, times, that every event and decision can be read, and that
     summaries, index and tracking say of the records what is in them; with `keys` also that the tree is the one over
-    what is archived, and that its root was signed.
+    what is archived, that its root was signed, and the chain over the notices.
     """
     walk = _Walk(store, progress, keys)
     report = VerifyReport(market=store.market, journal=store.identity, records=0, entries=0)
@@ -72,7 +75,7 @@ def verify(store: LedgerStore, progress: Progress | None = None, keys: LogKeys |
         report.fault = Fault(f"after {after}", f"something is stored that is of another kind: {error}")
     except LedgerUnavailable as unavailable:
         report.fault = Fault("the database", str(unavailable))
-    report.records, report.tree = walk.records, walk.tree
+    report.records, report.tree, report.notices = walk.records, walk.tree, walk.notices
     if walk.tip is not None:
         report.entries = walk.tip.entries
         report.last_record = walk.tip.seq
@@ -91,18 +94,22 @@ class _Walk:
         self.records = 0
         self.tip: Tip | None = None
         self.tree: TreeReport | None = None
+        self.notices: NoticeReport | None = None
         self._tree_check = TreeCheck(store, keys) if keys is not None and has_tree(store) else None
+        self._market_key = keys.maker.market_key if keys is not None else None
         self._end = 0
         self._total = 0
         self._merged_from = _NOTHING
 
     def run(self) -> None:
         """Walk. Raises LedgerBroken at the first fault."""
-        self._end = self._store.check_tracking()
+        self._end = check_tracking(self._store)
         if self._tree_check is not None:
             self._tree_check.check_key()
         self._total = self._count_entries()
         check_strangers(self._store)
+        if self._market_key is not None and self._tree_check is not None:
+            self.notices = check_notices(self._store, self._market_key)
         runs = _checked_runs(self._store.runs())
         run = next(runs, None)
         pairs: list[bytes] = []
@@ -188,7 +195,7 @@ class _Walk:
         while self._merged_from <= self._end:
             begin, self._merged_from = self._merged_from, _NOTHING
             runs = self._store.runs()
-            newest = self._store.check_tracking()
+            newest = check_tracking(self._store)
             if runs and runs[-1].last_record > newest:
                 raise LedgerBroken(place_of_record(newest), f"the index covers records up to {runs[-1].last_record}")
             for run in runs:

@@ -4,10 +4,11 @@ from typing import Final
 
 from services.ledger.application import TOPIC
 from services.ledger.chain import place_of_record
+from services.ledger.ends import tracking_name
 from services.ledger.faults import LedgerBroken
-from services.ledger.store import LedgerStore, tracking_name
+from services.ledger.store import LedgerStore
 
-META_NAMES: Final = frozenset({"market", "journal", "format", "market_key", "checkpoint", "cosigned"})
+META_NAMES: Final = frozenset({"market", "journal", "format", "market_key", "checkpoint", "cosigned", "notices"})
 """Every name under which a ledger notes something of itself."""
 MIGRATION: Final = "__migration__"
 """Under this name the library notes the form of its own table of positions."""

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
-from services.ledger.checkpointing import check_against_tree
+from services.ledger.checkpointing import check_against_ledger
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.leaves import LeafMaker
 from services.ledger.merkle import HASH_BYTES, leaf_hash
@@ -110,7 +110,7 @@ class TreeCheck:
         for number, note in enumerate(self._keys.kept, start=1):
             place = "the kept checkpoint" if len(self._keys.kept) == 1 else f"kept checkpoint {number}"
             try:
-                check_against_tree(self._store, open_checkpoint(note, self._keys.verifier))
+                check_against_ledger(self._store, open_checkpoint(note, self._keys.verifier))
             except CheckpointError as error:
                 raise LedgerBroken(place, str(error)) from None
             except LedgerBroken as broken:
@@ -138,7 +138,7 @@ class TreeCheck:
             signed = open_checkpoint(note.encode(), self._keys.verifier)
         except CheckpointError as error:
             raise LedgerBroken(place, str(error)) from None
-        check_against_tree(self._store, signed)
+        check_against_ledger(self._store, signed)
         return signed
 
 

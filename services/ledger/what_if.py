@@ -11,9 +11,10 @@ import msgspec
 
 from events.reasons import Reason
 from events.record import BadRecord, EntryBytes, decode_entry, decode_entry_bytes
-from services.ledger.evolving import ArchivedEntry, Change, Evolving, cannot_apply, changes, picture
-from services.ledger.faults import BadQuestion, NotFound
-from services.ledger.history import Until, entries_in
+from services.ledger.differences import Change, Differences, picture
+from services.ledger.evolving import ArchivedEntry, Evolving, cannot_apply
+from services.ledger.faults import BadQuestion
+from services.ledger.history import Until, entry_at
 from services.ledger.lean import EntryPosition, name_of
 from services.ledger.redoing import tzdata_in
 from services.ledger.store import LedgerStore
@@ -35,7 +36,10 @@ class ChangedOutcome(msgspec.Struct, kw_only=True):
 
 
 class WhatIf(msgspec.Struct, kw_only=True):
-    """What would be otherwise: outcomes of other inputs, work by deadlines, and in the end the state."""
+    """What would be otherwise: outcomes of other inputs, work by deadlines, and in the end the state.
+
+    `internal_changes` counts parts of the state that only serve the program and would be otherwise.
+    """
 
     entry: str
     at_ns: int | None
@@ -46,6 +50,7 @@ class WhatIf(msgspec.Struct, kw_only=True):
     due_only_as_it_would_be: list[msgspec.Raw]
     changes: list[Change]
     changes_counted: int
+    internal_changes: int
 
 
 def what_if(
@@ -67,13 +72,7 @@ def what_if(
 
 def _target(store: LedgerStore, position: EntryPosition) -> EntryBytes:
     """Return the entry of an input that is kept."""
-    summary = store.record_at(position)
-    record = store.record(summary.record) if summary is not None else None
-    if record is not None:
-        for found in entries_in(record.seq, record.body):
-            if found.position == position:
-                return _kept(decode_entry_bytes(found.raw))
-    raise NotFound(f"there is no entry {name_of(position)} in the ledger of market {store.market}")
+    return _kept(decode_entry_bytes(entry_at(store, position).raw))
 
 
 def _kept(entry: EntryBytes) -> EntryBytes:
@@ -102,7 +101,7 @@ class _Run:
         self._place = (target.seq, target.index)
         self._at_ns = at_ns
         self._facts, self._zones = facts, zones
-        self._evolving = Evolving(store, progress)
+        self._evolving = Evolving(store, zones, progress)
         self._is_in = at_ns is None
         """Whether the moved input has been decided at its other time; one that is left out never will be."""
         self._due: Counter[bytes] = Counter()
@@ -117,7 +116,7 @@ class _Run:
             self._input(apart, entries)
         if not self._is_in:
             self._move_in(apart)
-        different = changes(picture(self._evolving.engine.state), picture(apart.state))
+        different = Differences(picture(self._evolving.engine.state), picture(apart.state))
         listed: list[Change] = []
         count = 0
         for count, change in enumerate(different, start=1):
@@ -133,6 +132,7 @@ class _Run:
             due_only_as_it_would_be=self._due_only(-1),
             changes=listed,
             changes_counted=count,
+            internal_changes=different.internal,
         )
 
     def _part(self) -> Engine:

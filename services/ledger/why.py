@@ -13,16 +13,16 @@ from events import decisions as d
 from events.member_decisions import InvitationRefused
 from events.record import decode_record, entry_id, parse_entry_id
 from events.registry import AnyEvent
+from events.standing_decisions import AssistDoubted
 from events.times import format_time_ns, parse_time_ns
 from services.ledger.explaining.members import INVITATION_REASONS
 from services.ledger.explaining.table import REASONS, explanation_of
 from services.ledger.explaining.words import LANGUAGES, Language
-from services.ledger.faults import NotFound
-from services.ledger.history import FoundEntry, Until, entries_in, entries_of, event_of
-from services.ledger.lean import EntityKind, EntryPosition, name_of
+from services.ledger.history import FoundEntry, Until, entries_of, entry_at, event_of, read_record
+from services.ledger.lean import EntityKind, EntryPosition
 from services.ledger.notices import why_of_entry
 from services.ledger.store import LedgerStore
-from services.ledger.words import decision_in_words, source_in_words
+from services.ledger.words import decision_in_words, followed_from_before, source_in_words
 
 EARLIER_MAX: Final = 12
 """So many earlier entries are named of each order, group or member."""
@@ -31,6 +31,10 @@ LOOKED_AT_MAX: Final = 2_000
 _BY_ITSELF: Final = {
     "en": "Nobody had to do anything for it: its time had come.",
     "zh": "无需任何人操作：时间已到。",
+}
+_FOLLOWED: Final = {
+    "en": "It followed by the rules from what had been decided before; nobody decided it by hand.",
+    "zh": "依规则由此前的决定得出，并非人工决定。",
 }
 _CLAIMED: Final = {
     "en": "It says that it happened at {claimed}; it was accepted at {accepted}, and that is the time that counts.",
@@ -115,13 +119,8 @@ def why(store: LedgerStore, position: EntryPosition, member: str | None = None) 
 
 def find_entry(store: LedgerStore, position: EntryPosition) -> tuple[FoundEntry, int]:
     """Return the entry at a position and the rule version of its record. Raises NotFound when there is none."""
-    summary = store.record_at(position)
-    record = store.record(summary.record) if summary is not None else None
-    if record is not None:
-        for found in entries_in(record.seq, record.body):
-            if found.position == position:
-                return found, decode_record(record.body).rule
-    raise NotFound(f"there is no entry {name_of(position)} in the ledger of market {store.market}")
+    found = entry_at(store, position)
+    return found, decode_record(read_record(store, found.record)).rule
 
 
 def _explained(decision: d.AnyDecision, in_letter: bool) -> Explained:
@@ -152,7 +151,7 @@ def _letter(
         when = _ACCEPTED[language].format(**times)
     sentences = [_sentence(decision, language) for decision in decisions]
     if found.entry.publisher is None:
-        sentences.append(_BY_ITSELF[language])
+        sentences.append((_FOLLOWED if followed_from_before(found.entry) else _BY_ITSELF)[language])
     proof = _PROOF[language].format(entry=found.name, market=store.market, rule=rule)
     return "\n".join([*dict.fromkeys(sentences), when, proof])
 
@@ -197,7 +196,17 @@ def _led_by(store: LedgerStore, found: FoundEntry, event: AnyEvent | None) -> It
         if isinstance(decision, d.Duplicate):
             original, _ = find_entry(store, parse_entry_id(decision.of))
             earlier.setdefault(original.position, _earlier(original, "the same event"))
+        for name in _evidence_of(decision):
+            evidence, _ = find_entry(store, parse_entry_id(name))
+            earlier.setdefault(evidence.position, _earlier(evidence, "evidence"))
     yield from (earlier[position] for position in sorted(earlier))
+
+
+def _evidence_of(decision: d.AnyDecision) -> list[str]:
+    """Return the entries that a sanction or a doubt names as what led to it."""
+    if isinstance(decision, AssistDoubted):
+        return [decision.because]
+    return list(getattr(decision, "evidence_entries", ()))
 
 
 def _causes(found: FoundEntry, event: AnyEvent | None) -> dict[tuple[EntityKind, str], None]:

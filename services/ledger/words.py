@@ -4,10 +4,13 @@ from typing import Final, get_args
 
 from events import decisions as d
 from events import dispute_decisions as dd
+from events import standing_decisions as st
 from events.dispute import Remedy
 from events.envelope import Event
+from events.money import amount
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
 from events.reasons import sentence
+from events.record import Entry
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
 from services.ledger.member_words import MemberDecision, member_decision_in_words
@@ -25,6 +28,7 @@ _Dispute = (
     | dd.DisputeClosed
 )
 DISPUTED: Final = get_args(_Dispute)
+_OF_CONDUCT: Final = (st.MemberWarned, st.MemberLimited, st.MemberBanned, st.AssistDoubted)
 _CAUSES: Final = {
     "target": "it reached its target",
     "deadline": "its deadline came and enough were confirmed",
@@ -57,7 +61,12 @@ def source_in_words(found: FoundEntry, event: Event | None) -> str:
         return event_in_words(event, entry.publisher)
     if entry.publisher is not None:
         return f"{entry.publisher} sent something that is not kept"
-    return "time passed"
+    return "it followed from what had been decided before" if followed_from_before(entry) else "time passed"
+
+
+def followed_from_before(entry: Entry) -> bool:
+    """Tell whether an entry without an event is about conduct, judged as soon as something speaks against it."""
+    return entry.publisher is None and isinstance(entry.decisions[0], _OF_CONDUCT)
 
 
 def decision_in_words(decision: d.AnyDecision) -> str:
@@ -79,11 +88,6 @@ def decision_in_words(decision: d.AnyDecision) -> str:
     return _other_in_words(decision)
 
 
-def money_in_words(amount_minor: int, currency: str) -> str:
-    """Return an amount; minor units are said as such, since not every currency has two decimals."""
-    return f"{amount_minor} {currency} (minor units)"
-
-
 def _seat_in_words(decision: d.SeatHeld | d.SeatConfirmed | d.SeatReleased) -> str:
     whose = f"order {decision.order} of member {decision.member}"
     if isinstance(decision, d.SeatReleased):
@@ -94,12 +98,12 @@ def _seat_in_words(decision: d.SeatHeld | d.SeatConfirmed | d.SeatReleased) -> s
         until = format_time_ns(decision.hold_until)
         return (
             f"{whose} holds a seat in group {decision.group} for {what} until {until}, "
-            f"against {money_in_words(decision.payable_minor, decision.currency)}"
+            f"against {amount(decision.payable_minor, decision.currency)}"
         )
     paid = f", paid with {decision.payment}" if decision.payment else ""
     return (
         f"{whose} has a confirmed seat in group {decision.group} for {what} "
-        f"at {money_in_words(decision.payable_minor, decision.currency)}{paid}"
+        f"at {amount(decision.payable_minor, decision.currency)}{paid}"
     )
 
 
@@ -119,20 +123,20 @@ def _closing_in_words(decision: d.Closing) -> str:
 
 
 def _refund_in_words(decision: d.RefundDue | d.RefundClosed) -> str:
-    amount = money_in_words(decision.amount_minor, decision.currency)
+    much = amount(decision.amount_minor, decision.currency)
     if isinstance(decision, d.RefundDue):
         return (
-            f"refund {decision.refund} is due: {amount} of payment {decision.payment} "
+            f"refund {decision.refund} is due: {much} of payment {decision.payment} "
             f"for order {decision.order} ({decision.cause})"
         )
-    return f"refund {decision.refund} of order {decision.order}, {amount}, was {decision.status}"
+    return f"refund {decision.refund} of order {decision.order}, {much}, was {decision.status}"
 
 
 def remedy_in_words(remedy: Remedy) -> str:
     """Return what a resolution brings about."""
     if remedy.kind == "refund":
-        amount = "all that it still holds" if remedy.amount_minor is None else f"{remedy.amount_minor} (minor units)"
-        return f"a refund of {amount}{f' for order {remedy.order}' if remedy.order else ''}"
+        much = "all that it still holds" if remedy.amount_minor is None else amount(remedy.amount_minor, "")
+        return f"a refund of {much}{f' for order {remedy.order}' if remedy.order else ''}"
     if remedy.kind == "seat":
         return f"a seat again{f' for order {remedy.order}' if remedy.order else ''}"
     if remedy.kind == "assist_counted":

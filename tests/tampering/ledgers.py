@@ -11,9 +11,12 @@ from typing import Any, Final, Protocol
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from events.notice import SENT, NoticeData, NoticeFact, encode_fact
+from events.times import format_time_ns
 from services.ledger.checkpointing import make_checkpoint
 from services.ledger.leaves import LeafMaker
 from services.ledger.note import SigningKey
+from services.ledger.notices import Arrived, archive_notices
 from services.ledger.postgres_recorder import schema_of
 from services.ledger.store import LedgerStore, ledger_file
 from services.ledger.verify_tree import LogKeys
@@ -24,6 +27,8 @@ IDENTITY: Final = "journal-of-the-tampering"
 LOG_KEY: Final = SigningKey("example.com/groupbuy/bench", bytes(range(1, 33)))
 ENTRIES_PER_RECORD: Final = 40
 RECORDS_PER_APPEND: Final = 5
+NOTICES_STREAM: Final = "notices-of-the-tampering"
+NOTICES_PER_RECORD: Final = 4
 KEPT_AT: Final = 0.8
 """At this share of the ledger somebody outside kept a checkpoint."""
 TABLES: Final = {
@@ -34,6 +39,7 @@ TABLES: Final = {
     "runs": ("ledger_runs", "ledger_runs"),
     "pages": ("ledger_pages", "ledger_pages"),
     "tiles": ("ledger_tiles", "ledger_tiles"),
+    "notices": ("ledger_notices", "ledger_notices"),
 }
 """By the name that statements use: in SQLite, in PostgreSQL."""
 COLUMNS: Final = {
@@ -54,6 +60,7 @@ COLUMNS: Final = {
     "runs": ("run", "first_record", "last_record", "pairs"),
     "pages": ("run", "first_pair", "body"),
     "tiles": ("level", "tile", "body"),
+    "notices": ("stream", "seq", "at", "as_of", "member", "entry", "kind", "body", "no", "mac"),
 }
 KEYS: Final = {
     "events": ("originator_id", "originator_version"),
@@ -63,6 +70,7 @@ KEYS: Final = {
     "runs": ("run",),
     "pages": ("run", "first_pair"),
     "tiles": ("level", "tile"),
+    "notices": ("stream", "seq"),
 }
 """What tells the rows of a table apart."""
 Row = tuple[Any, ...]
@@ -91,14 +99,43 @@ class Copy(Protocol):
 def build(folder: Path, url: str, entries: int) -> tuple[list[BuiltRecord], bytes]:
     """Archive a journal as a ledger does, signing on the way; return its records and the checkpoint that was kept."""
     records = list(journal(entries, ENTRIES_PER_RECORD))
-    kept = b""
     with LedgerStore.open(url, MARKET, data_dir=folder, identity=IDENTITY, market_key=MARKET_KEY) as store:
-        for first in range(0, len(records), RECORDS_PER_APPEND):
-            store.append(records[first : first + RECORDS_PER_APPEND])
-            if not kept and first >= KEPT_AT * len(records):
-                kept = make_checkpoint(store, LOG_KEY).note.encode()
+        at = int(KEPT_AT * len(records))
+        archive(store, records[:at], RECORDS_PER_APPEND)
+        kept = make_checkpoint(store, LOG_KEY).note.encode()
+        archive(store, records[at:], RECORDS_PER_APPEND)
         make_checkpoint(store, LOG_KEY)
     return records, kept
+
+
+def archive(store: LedgerStore, records: Sequence[BuiltRecord], at_a_time: int) -> None:
+    """Archive records as a ledger does, some at a time, with notices about some of their entries."""
+    for first in range(0, len(records), at_a_time):
+        part = records[first : first + at_a_time]
+        store.append(part)
+        archive_notices(store, NOTICES_STREAM, [notice for record in part for notice in notices_about(record)])
+
+
+def notices_about(record: BuiltRecord) -> list[Arrived]:
+    """Return what members were told of a record; its place in the stream follows from the record alone."""
+    begin = record.seq * NOTICES_PER_RECORD
+    return [Arrived(seq, encode_fact(_fact(record, seq))) for seq in range(begin, begin + NOTICES_PER_RECORD)]
+
+
+def _fact(record: BuiltRecord, seq: int) -> NoticeFact:
+    notice = hashlib.sha256(str(seq).encode()).hexdigest()[:32]
+    data = NoticeData(
+        at_ns=record.at_ns,
+        notice=notice,
+        decision=f"{record.seq * ENTRIES_PER_RECORD}.0.0/0",
+        record=record.seq,
+        as_of=record.seq,
+        member=f"member-{seq % 97}",
+        purpose="result",
+        kind="filled",
+        channel="email",
+    )
+    return NoticeFact(type=SENT, id=f"{notice}.1", source="/notifier", time=format_time_ns(record.at_ns), data=data)
 
 
 def keys(*kept: bytes) -> LogKeys:

@@ -6,16 +6,18 @@ Each takes raw hands, chance, and what it may know of the ledger, and says what 
 import json
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from events.record import hash_bytes
 from services.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from services.ledger.checkpointing import make_checkpoint
 from services.ledger.note import SigningKey
 from services.ledger.store import LedgerStore
-from services.ledger.tiles import Edge
 from tests.bench.bench_ledger import MARKET, MARKET_KEY
 from tests.ledger_records import BuiltRecord
-from tests.tampering.ledgers import COLUMNS, IDENTITY, KEYS, LOG_KEY, RECORDS_PER_APPEND, Copy, Hands, Row
+from tests.tampering.ledgers import COLUMNS, IDENTITY, KEYS, LOG_KEY, RECORDS_PER_APPEND, Copy, archive
+from tests.tampering.notices import NOTICE_MANIPULATIONS
+from tests.tampering.rows import any_row, delete_row, flipped, fresh, insert_row, other, raw_bytes, shown, update_row
 
 Manipulation = Callable[[Copy, random.Random, list[BuiltRecord]], str]
 THIEF: Final = SigningKey(LOG_KEY.name, bytes(range(7, 39)))
@@ -26,27 +28,34 @@ def change_a_value(copy: Copy, chance: random.Random, _: list[BuiltRecord]) -> s
     """Change any value that a query returns."""
     with copy.hands() as hands:
         table = chance.choice(list(COLUMNS))
-        row = _any_row(hands, table, chance)
+        row = any_row(hands, table, chance)
         column = chance.choice(COLUMNS[table])
         value = row[COLUMNS[table].index(column)]
-        other = _other(value, chance)
-        _update(hands, table, row, column, other)
-    return f"{table}.{column}: {_shown(value)} -> {_shown(other)}"
+        another = other(value, chance)
+        update_row(hands, table, row, column, another)
+    return f"{table}.{column}: {shown(value)} -> {shown(another)}"
 
 
 def flip_a_bit(copy: Copy, chance: random.Random, _: list[BuiltRecord]) -> str:
-    """Flip one bit in a record, a tile, what is tracked, or a checkpoint."""
+    """Flip one bit in a record, a tile, a notice, what is tracked, or a checkpoint."""
     table, column = chance.choice(
-        [("events", "state"), ("tiles", "body"), ("tracking", "notification_id"), ("meta", "value"), ("pages", "body")]
+        [
+            ("events", "state"),
+            ("tiles", "body"),
+            ("tracking", "notification_id"),
+            ("meta", "value"),
+            ("pages", "body"),
+            ("notices", "body"),
+        ]
     )
     with copy.hands() as hands:
-        row = _any_row(hands, table, chance)
+        row = any_row(hands, table, chance)
         if table == "meta":
             (row,) = hands.rows("SELECT name, value FROM @meta WHERE name = 'checkpoint'")
         value = row[COLUMNS[table].index(column)]
-        bit = chance.randrange(60 if isinstance(value, int) else 8 * len(_bytes(value)))
-        _update(hands, table, row, column, _flipped(value, bit))
-    return f"bit {bit} of {table}.{column} of {_shown(row[0])}"
+        bit = chance.randrange(60 if isinstance(value, int) else 8 * len(raw_bytes(value)))
+        update_row(hands, table, row, column, flipped(value, bit))
+    return f"bit {bit} of {table}.{column} of {shown(row[0])}"
 
 
 def delete_rows(copy: Copy, chance: random.Random, _: list[BuiltRecord]) -> str:
@@ -56,7 +65,7 @@ def delete_rows(copy: Copy, chance: random.Random, _: list[BuiltRecord]) -> str:
         count = chance.choice([1, 1, 1, 2, 5])
         for _each in range(count):
             if hands.rows(f"SELECT 1 FROM @{table} LIMIT 1"):
-                _delete(hands, table, _any_row(hands, table, chance))
+                delete_row(hands, table, any_row(hands, table, chance))
     return f"{count} rows of {table}"
 
 
@@ -70,17 +79,19 @@ def delete_a_record_everywhere(copy: Copy, chance: random.Random, records: list[
 
 
 def reorder(copy: Copy, chance: random.Random, _: list[BuiltRecord]) -> str:
-    """Exchange what stands in two rows: records, summaries, tiles, pages."""
-    table, column = chance.choice([("events", "state"), ("tiles", "body"), ("pages", "body"), ("records", "hash")])
+    """Exchange what stands in two rows: records, summaries, tiles, pages, notices."""
+    table, column = chance.choice(
+        [("events", "state"), ("tiles", "body"), ("pages", "body"), ("records", "hash"), ("notices", "body")]
+    )
     with copy.hands() as hands:
-        one = _any_row(hands, table, chance)
+        one = any_row(hands, table, chance)
         another = one
         while another == one:
-            another = _any_row(hands, table, chance)
+            another = any_row(hands, table, chance)
         place = COLUMNS[table].index(column)
-        _update(hands, table, one, column, another[place])
-        _update(hands, table, another, column, one[place])
-    return f"{table}.{column} of {_shown(one[0])} and {_shown(another[0])}"
+        update_row(hands, table, one, column, another[place])
+        update_row(hands, table, another, column, one[place])
+    return f"{table}.{column} of {shown(one[0])} and {shown(another[0])}"
 
 
 def reorder_records(copy: Copy, chance: random.Random, records: list[BuiltRecord]) -> str:
@@ -124,12 +135,12 @@ def insert(copy: Copy, chance: random.Random, records: list[BuiltRecord]) -> str
     """Insert a row that was never written: a copy of another with a name of its own."""
     with copy.hands() as hands:
         table = chance.choice(list(COLUMNS))
-        row = list(_any_row(hands, table, chance))
+        row = list(any_row(hands, table, chance))
         for key in KEYS[table]:
             place = COLUMNS[table].index(key)
-            row[place] = _fresh(row[place], chance)
-        _insert(hands, table, tuple(row))
-    return f"into {table}: {_shown(row[0])}"
+            row[place] = fresh(row[place], chance)
+        insert_row(hands, table, tuple(row))
+    return f"into {table}: {shown(row[0])}"
 
 
 def append_a_record(copy: Copy, chance: random.Random, records: list[BuiltRecord]) -> str:
@@ -138,12 +149,12 @@ def append_a_record(copy: Copy, chance: random.Random, records: list[BuiltRecord
     made = _follower(last, chance)
     with copy.hands() as hands:
         row = list(hands.rows("SELECT originator_id, originator_version, topic, state FROM @events LIMIT 1")[0])
-        _insert(hands, "events", (row[0], made.seq, row[2], made.body))
+        insert_row(hands, "events", (row[0], made.seq, row[2], made.body))
         if chance.random() < 0.7:
             columns = ", ".join(COLUMNS["records"])
             summary = list(hands.rows(f"SELECT {columns} FROM @records WHERE record = ?", (last.seq,))[0])
             summary[0], summary[1] = made.seq, bytes.fromhex(made.hash)
-            _insert(hands, "records", tuple(summary))
+            insert_row(hands, "records", tuple(summary))
             hands.change("UPDATE @tracking SET notification_id = ? WHERE notification_id = ?", (made.seq, last.seq))
     return f"record {made.seq}"
 
@@ -201,82 +212,9 @@ MANIPULATIONS: Final[list[tuple[int, Manipulation]]] = [
     (2, fork_unsigned),
     (2, swap_the_signature),
     (1, swap_the_market_key),
+    *NOTICE_MANIPULATIONS,
 ]
 """With how often each is tried, out of a hundred or so."""
-
-
-# Rows
-
-
-def _any_row(hands: Hands, table: str, chance: random.Random) -> Row:
-    (count,) = hands.rows(f"SELECT count(*) FROM @{table}")[0]
-    statement = f"SELECT {', '.join(COLUMNS[table])} FROM @{table} ORDER BY {', '.join(KEYS[table])} LIMIT 1 OFFSET ?"
-    return hands.rows(statement, (chance.randrange(count),))[0]
-
-
-def _update(hands: Hands, table: str, row: Row, column: str, value: Any) -> None:
-    where, parameters = _where(table, row)
-    hands.change(f"UPDATE @{table} SET {column} = ? WHERE {where}", (value, *parameters))
-
-
-def _delete(hands: Hands, table: str, row: Row) -> None:
-    where, parameters = _where(table, row)
-    hands.change(f"DELETE FROM @{table} WHERE {where}", parameters)
-
-
-def _insert(hands: Hands, table: str, row: Row) -> None:
-    columns = COLUMNS[table]
-    marks = ", ".join("?" * len(columns))
-    hands.change(f"INSERT INTO @{table} ({', '.join(columns)}) VALUES ({marks})", row)
-
-
-def _where(table: str, row: Row) -> tuple[str, Row]:
-    keys = KEYS[table]
-    return " AND ".join(f"{key} = ?" for key in keys), tuple(row[COLUMNS[table].index(key)] for key in keys)
-
-
-# Values
-
-
-def _other(value: Any, chance: random.Random) -> Any:
-    """Return another value of the same type."""
-    if isinstance(value, int):
-        return chance.choice([value + 1, max(0, value - 1) if value else 2, value + chance.randrange(2, 10**6)])
-    if isinstance(value, str):
-        place = chance.randrange(len(value))
-        letters = "abcdefghijklmnopqrstuvwxyz0123456789".replace(value[place].lower(), "")
-        return value[:place] + chance.choice(letters) + value[place + 1 :]
-    if isinstance(value, bytes | memoryview):
-        raw = bytes(value)
-        return chance.choice([_flipped(raw, chance.randrange(8 * len(raw))), raw[:-1], raw + b"\0"])
-    return type(value)(int=value.int ^ 1 << chance.randrange(128))
-
-
-def _flipped(value: Any, bit: int) -> Any:
-    if isinstance(value, int):
-        return value ^ (1 << bit)
-    if isinstance(value, str):
-        return _flipped(value.encode(), bit).decode(errors="replace").replace("\0", "?")
-    raw = bytearray(value)
-    raw[bit // 8] ^= 1 << bit % 8
-    return bytes(raw)
-
-
-def _fresh(value: Any, chance: random.Random) -> Any:
-    """Return a key that no row has."""
-    if isinstance(value, int):
-        return value + 10**6 + chance.randrange(10**6)
-    if isinstance(value, str):
-        return f"{value}-{chance.randrange(10**6)}"
-    return _other(value, chance) if not isinstance(value, bytes | memoryview) else chance.randbytes(len(value))
-
-
-def _bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
-
-
-def _shown(value: Any) -> str:
-    return bytes(value)[:8].hex() if isinstance(value, bytes | memoryview) else str(value)[:40]
 
 
 # Histories
@@ -290,12 +228,9 @@ def _archive_anew(
         for table in COLUMNS:
             hands.change(f"DELETE FROM @{table}")
     with LedgerStore.open(copy.url, MARKET, data_dir=copy.folder, identity=IDENTITY, market_key=market_key) as store:
-        for first in range(0, len(records), 10 * RECORDS_PER_APPEND):
-            store.append(records[first : first + 10 * RECORDS_PER_APPEND])
-        assert store.tree is not None
+        archive(store, records, 10 * RECORDS_PER_APPEND)
         if key is not None:
-            edge: Edge = store.tree.edge
-            store.save_checkpoint(sign_checkpoint(key, Checkpoint(key.name, edge.size, edge.root())))
+            make_checkpoint(store, key)
 
 
 def _forged(records: list[BuiltRecord], at: int, chance: random.Random) -> list[BuiltRecord]:

@@ -1,10 +1,11 @@
 """Outcomes in a line that a person can read."""
 
-from deploy.cli.describe import describe, money
+from deploy.cli.describe import describe
+from events.money import amount
 
 
 def test_money_is_shown_in_the_currencys_own_digits() -> None:
-    assert [money(990, "CNY"), money(5, "USD"), money(990, "JPY"), money(1234, "KWD")] == [
+    assert [amount(990, "CNY"), amount(5, "USD"), amount(990, "JPY"), amount(1234, "KWD")] == [
         "9.90 CNY",
         "0.05 USD",
         "990 JPY",

@@ -87,7 +87,7 @@ def test_disputes_of_the_same_offer_merchant_or_member_are_alike(tmp_path: Path,
     assert run("disputes", "--like", "d-9")[0] == 1
     assert run("disputes", "--like", "d-1", "--overdue")[0] == 2
     status, said, _ = run("disputes")
-    assert status == 0 and "d-1  open, order o1 of member m-1" in said and "4 disputes wait." in said
+    assert status == 0 and "d-1  open, about order o1, by member m-1" in said and "4 disputes wait." in said
 
 
 def an_outage(tmp_path: Path, **terms: object) -> IncidentQuestion:

@@ -19,14 +19,16 @@ from services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from services.ledger.dossier import contents as c
 from services.ledger.dossier.check import verify_dossier
 from services.ledger.dossier.contents import Audience
-from services.ledger.dossier.gather import DossierRequest, concerned
 from services.ledger.dossier.opening import Reader, parts_for
 from services.ledger.dossier.plainzip import BadZip, build_zip, read_zip
 from services.ledger.faults import LedgerBroken
 from services.ledger.history import FoundEntry
 from services.ledger.note import COSIGNATURE, SigningKey
-from tests.builders import T0, assist, bargain, claimed, consented, encode, invited, play_market, posted
-from tests.dispute_market import decided, signed_ledger
+from tests.builders import (
+    T0,
+    encode,
+    posted,
+)
 from tests.dossier_tampering import TAMPERINGS, disputed_ledger, foreign_zips, made, resealed_dossiers
 from tests.ledger_records import MARKET, open_store
 from tests.model.both import MARKET_KEY
@@ -42,17 +44,6 @@ def log_key(tmp_path: Path) -> SigningKey:
 
 
 # What is in it
-
-
-def test_a_dossier_of_a_dispute_about_an_invitation_holds_the_invitation(tmp_path: Path) -> None:
-    invitation = invited("m-1", "m-2", invitation="i-1")
-    other = invited("m-3", "m-2", invitation="i-2")
-    dispute = claimed("i-1", "m-2", about="invitation")
-    with open_store(tmp_path) as store:
-        store.append(decided(consented("m-2"), invitation, other, dispute))
-        asked = DossierRequest(kind="dispute", name="d-1", audience="auditor", made_at_ns=T0)
-        found = concerned(store, asked)
-    assert [entry.name for entry in found] == ["3.0.0", "5.0.0"]
 
 
 def test_a_dossier_proves_itself_with_nothing_but_the_logs_key(tmp_path: Path, log_key: SigningKey) -> None:
@@ -128,7 +119,7 @@ def test_an_outsiders_name_never_becomes_markup() -> None:
         opened=1,
         shut=1,
     )
-    assert "<script" not in index_page(manifest, [told], [ToldText(commitment=nasty, state=nasty)])
+    assert "<script" not in index_page(manifest, [told], [], [ToldText(commitment=nasty, state=nasty)])
 
 
 def test_what_a_suspicion_was_counted_from_is_shown_to_no_member() -> None:
@@ -328,16 +319,3 @@ def test_an_act_that_was_changed_or_taken_out_shows(run: Run, tmp_path: Path, lo
     ):
         path.write_bytes(b"".join(changed))
         assert run("acts", "--data", str(tmp_path))[0] == 1
-
-
-def test_a_dispute_about_an_assist_comes_with_its_play_and_no_other_assist(tmp_path: Path) -> None:
-    events = (
-        bargain(),
-        assist(member="h-1", assist="a-1"),
-        assist(member="h-2", assist="a-2"),
-        claimed("a-1", "h-1", about="assist", play="b1"),
-    )
-    key = signed_ledger(tmp_path, decided(*events, configured=play_market()))
-    raw = made(tmp_path, key, audience="auditor")
-    assert verify_dossier(raw, key.verifier).entries == 3
-    assert b"a-2" not in raw

@@ -64,7 +64,7 @@ AT = "2026-11-26T10:00:00.000000Z"
             ),
             (
                 f"groups joined a week: at most 2, from {AT} no limit; "
-                f"spending a week: at most 100 CNY (minor units), from {AT} 900 CNY (minor units); "
+                f"spending a week: at most 1.00 CNY, from {AT} 9.00 CNY; "
                 "assists given a week: at most 3"
             ),
         ),
@@ -79,8 +79,7 @@ def test_a_reminder_says_whose_limit_was_reached() -> None:
         member="m1", limit="spending", set_by="market", used=900, most=900, currency="CNY", week_ends=AT_NS
     )
     assert decision_in_words(reminded) == (
-        "member m1 is to be reminded: 900 CNY (minor units) of 900 CNY (minor units), the market's limit on spending "
-        f"in the week until {AT}"
+        f"member m1 is to be reminded: 9.00 CNY of 9.00 CNY, the market's limit on spending in the week until {AT}"
     )
 
 

@@ -131,7 +131,7 @@ def test_what_changed_between_two_entries_is_told_in_words_and_in_json(run: Run)
 def test_what_would_be_otherwise_is_told_in_words_and_in_json(run: Run) -> None:
     status, out, _ = run("what-if", "--without", "4")
     assert status == 0
-    assert "If the event of entry 4.0.0 had come never" in out
+    assert "If the event of entry 4.0.0 had never come" in out
     status, out, _ = run("what-if", "--at", "2026-01-01T00:00:25Z", "4", "--json")
     document = json.loads(out)
     assert status == 0

@@ -73,7 +73,7 @@ def test_everything_that_concerns_an_order_is_shown_in_order(store: LedgerStore)
     assert entries[0].cause.startswith("shop-a reported order.posted: order a, member of-a, offer tea")
     assert entries[1].cause == "time passed"
     assert entries[1].outcome[0] == "group g3-0 expired, 1 missing; seats: a"
-    assert entries[3].outcome == ["refund r-a of order a, 8000 CNY (minor units), was settled"]
+    assert entries[3].outcome == ["refund r-a of order a, 80.00 CNY, was settled"]
 
 
 def test_events_and_decisions_are_shown_as_they_were_written(store: LedgerStore) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from events.record import parse_entry_id
 from services.ledger.diff import diff
-from services.ledger.evolving import Change
+from services.ledger.differences import Change
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
 from services.ledger.history import parse_until
 from services.ledger.replay_states import replay_member, replay_named, replay_order
@@ -129,8 +129,8 @@ def changed(changes: list[Change], what: str, name: str) -> Change:
 
 def test_between_two_entries_what_changed_is_shown_before_and_after(tmp_path: Path) -> None:
     with archived(tmp_path, filled_and_cancelled()) as store:
-        found = diff(store, parse_until("4"), parse_until("6"))
-    changes = list(found.changes())
+        found = diff(store, parse_until("4"), parse_until("6"), ZONES)
+    changes = list(found.changes)
     assert found.head.entries == 2
     assert found.head.decided == {"group.filled": 1, "seat.confirmed": 2}
     group = changed(changes, "group", "g3-0")
@@ -140,24 +140,24 @@ def test_between_two_entries_what_changed_is_shown_before_and_after(tmp_path: Pa
 
 def test_what_is_new_has_no_before(tmp_path: Path) -> None:
     with archived(tmp_path, filled_and_cancelled()) as store:
-        changes = list(diff(store, parse_until("2"), parse_until("3")).changes())
+        changes = list(diff(store, parse_until("2"), parse_until("3"), ZONES).changes)
     assert changed(changes, "order", "o1").before is None
     assert changed(changes, "group", "g3-0").before is None
 
 
 def test_between_an_entry_and_itself_nothing_changed(tmp_path: Path) -> None:
     with archived(tmp_path, filled_and_cancelled()) as store:
-        found = diff(store, parse_until("5"), parse_until("5"))
+        found = diff(store, parse_until("5"), parse_until("5"), ZONES)
     assert found.head.entries == 0
-    assert list(found.changes()) == []
+    assert list(found.changes) == []
 
 
 def test_a_difference_is_between_two_times_as_well(tmp_path: Path) -> None:
     with archived(tmp_path, filled_and_cancelled()) as store:
-        found = diff(store, parse_until("2026-01-01T00:00:10Z"), parse_until("2026-01-01T00:00:20Z"))
+        found = diff(store, parse_until("2026-01-01T00:00:10Z"), parse_until("2026-01-01T00:00:20Z"), ZONES)
         assert (found.head.first_entry, found.head.last_entry) == ("5.0.0", "6.0.0")
         with pytest.raises(BadQuestion, match="comes before"):
-            diff(store, parse_until("6"), parse_until("2"))
+            diff(store, parse_until("6"), parse_until("2"), ZONES)
 
 
 # What would have been
@@ -237,7 +237,7 @@ def test_a_history_that_cannot_be_applied_is_a_finding_and_no_traceback(
 
     with archived(tmp_path, filled_and_cancelled()) as store:
         monkeypatch.setattr("services.ledger.evolving.Engine.evolve", broken)
-        for ask in (lambda: diff(store, parse_until("1"), parse_until("6")), lambda: asked(store, "4")):
+        for ask in (lambda: diff(store, parse_until("1"), parse_until("6"), ZONES), lambda: asked(store, "4")):
             with pytest.raises(LedgerBroken, match=r"entry 1\.0\.0: it cannot follow .*KeyError"):
                 ask()
 
@@ -245,5 +245,5 @@ def test_a_history_that_cannot_be_applied_is_a_finding_and_no_traceback(
 def test_states_go_past_a_member_who_lives_in_another_time_zone(tmp_path: Path) -> None:
     story = Story(consented("erin"), preferred("erin", timezone="Asia/Shanghai"), invited("dora", "erin"))
     with archived(tmp_path, story) as store:
-        found = diff(store, parse_until("1"), parse_until("4"))
-    assert "erin" in {change.name for change in found.changes()}
+        found = diff(store, parse_until("1"), parse_until("4"), ZONES)
+    assert "erin" in {change.name for change in found.changes}

@@ -268,3 +268,35 @@ def test_a_ledger_that_grows_while_it_is_verified_is_sound(tmp_path: Path) -> No
             report = verify(reader, grow)
     assert report.fault is None
     assert report.records == half
+
+
+# Notes of the ledger
+
+
+@pytest.mark.parametrize("names", ["'market'", "'journal', 'format'", "'market', 'journal', 'format'"])
+def test_notes_that_are_gone_are_named_and_no_ledger_with_records_counts_as_empty(ledger: Path, names: str) -> None:
+    report = tampered(ledger, lambda file: file.execute(f"DELETE FROM ledger_meta WHERE name IN ({names})"))
+    assert report.fault is not None
+    assert report.fault.place == "the ledger's notes (table ledger_meta)"
+    assert report.fault.sentence.startswith(names)
+    assert "records are archived" in report.fault.sentence
+
+
+def test_a_writer_does_not_begin_anew_over_a_ledger_without_its_notes(ledger: Path) -> None:
+    with sqlite3.connect(ledger_file(ledger, MARKET)) as file:
+        file.execute("DELETE FROM ledger_meta")
+    with pytest.raises(LedgerBroken, match="'market', 'journal', 'format' missing"):
+        open_store(ledger)
+
+
+def test_a_tail_that_was_cut_off_is_named_by_its_first_record(ledger: Path) -> None:
+    def tamper(file: sqlite3.Connection) -> object:
+        known = seqs(file)
+        places.append(known[-5])
+        return file.execute("DELETE FROM stored_events WHERE originator_version >= ?", (known[-5],))
+
+    places: list[int] = []
+    report = tampered(ledger, tamper)
+    assert report.fault is not None
+    assert report.fault.place == f"record {places[0]}"
+    assert "nor are the 4 after it" in report.fault.sentence and "verify" not in report.fault.sentence

@@ -10,17 +10,33 @@ import pytest
 
 from deploy.cli.main import main
 from events.decisions import AnyDecision
+from events.money import amount
 from events.notice import SUPPRESSED, NoticeData, NoticeFact, encode_fact
 from events.reasons import Fault, Reason
 from events.record import parse_entry_id
 from events.times import format_time_ns
 from services.ledger.explaining.table import DECISIONS, REASONS, explanation_of
-from services.ledger.explaining.words import LANGUAGES, Explanation, money
+from services.ledger.explaining.words import LANGUAGES, Explanation
 from services.ledger.faults import NotFound
 from services.ledger.notices import Arrived, archive_notices
 from services.ledger.why import Why, why
-from tests.builders import T0, S, blocked, cancelled, joined, offer, paid, posted, ticked
+from tests.builders import (
+    T0,
+    S,
+    assist,
+    bargain,
+    blocked,
+    cancelled,
+    joined,
+    offer,
+    paid,
+    play_market,
+    posted,
+    ticked,
+    voided,
+)
 from tests.contract.example_records import DECISIONS as EXAMPLES
+from tests.dispute_market import decided
 from tests.ledger_market import Story
 from tests.ledger_records import open_store
 
@@ -97,7 +113,7 @@ def test_words_that_stand_in_a_decision_are_told_in_the_letters_language() -> No
 
 
 def test_money_is_told_as_people_read_it() -> None:
-    assert (money(8_000, "CNY"), money(5, "CNY"), money(80, "JPY")) == ("80.00 CNY", "0.05 CNY", "80 JPY (minor units)")
+    assert (amount(8_000, "CNY"), amount(5, "CNY"), amount(80, "JPY")) == ("80.00 CNY", "0.05 CNY", "80 JPY")
 
 
 def _fields(template: str) -> set[str]:
@@ -254,3 +270,22 @@ def test_a_question_that_cannot_be_answered_gets_a_sentence(arguments: tuple[str
     ended, _, err = run(*arguments)
     assert ended == status
     assert err
+
+
+def test_a_sanction_is_explained_by_its_ground_and_led_to_by_its_evidence(tmp_path: Path) -> None:
+    events = (bargain(), assist(member="h-1", assist="a-1"), voided("b1", "a-1", "h-1"))
+    with open_store(tmp_path) as store:
+        store.append(
+            decided(*events, configured=play_market(standing={"warn_at": 5, "limit_at": 900, "ban_at": 1_000}))
+        )
+        found = why(store, (4, 0, 1))
+    assert [each.kind for each in found.decisions] == ["member.warned"]
+    assert [(each.entry, each.about) for each in found.led_by] == [("4.0.0", "evidence")]
+    assert "followed from what had been decided before" in found.source
+    for language, ground, course in (
+        ("en", "help was found not to count", "by hand"),
+        ("zh", "助力经审核无效", "人工"),
+    ):
+        letter = found.letter[language]
+        assert ground in letter and course in letter
+        assert "strike" not in letter and "5 " not in letter.partition("until")[0]

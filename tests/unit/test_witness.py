@@ -13,6 +13,7 @@ from services.ledger.faults import LedgerError
 from services.ledger.log_key import ensure_witness_key
 from services.ledger.merkle import consistency_proof, leaf_hash, root
 from services.ledger.note import COSIGNATURE, NoteError, SigningKey, VerifierKey, cosigned_at_s, open_note
+from services.ledger.notice_chain import NoticeHead
 from services.ledger.trim import TrimPolicy
 from services.ledger.witness.look import check_memory
 from services.ledger.witness.memory import WitnessMemory
@@ -197,3 +198,33 @@ def test_a_ledger_that_is_told_of_a_witness_with_a_key_that_is_none_does_not_sta
     config = ServiceConfig(**told, witnesses={"http://127.0.0.1:1": LOG.verifier.text()})
     with pytest.raises(ConfigError, match="the key of the witness at http:"):
         Archiver(None, config, TrimPolicy())  # type: ignore[arg-type]
+
+
+def with_notices(size: int, count: int, mac: bytes) -> str:
+    """A checkpoint that names a chain of notices."""
+    line = NoticeHead(count, mac).line()
+    return sign_checkpoint(LOG, Checkpoint(ORIGIN, size, root(LEAVES[:size]), (line,)))
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "mac", "proven"),
+    [(9, 4, 1, True), (9, 5, 2, True), (7, 4, 1, False)],
+)
+def test_a_log_whose_notices_were_taken_away_or_are_others_raises_an_alarm(
+    w: Witness, size: int, count: int, mac: int, proven: bool
+) -> None:
+    assert w.add_checkpoint(encode_request(0, [], with_notices(7, 5, bytes([1]) * 32))).status == 200
+    proof = consistency_proof(7, LEAVES[:size]) if size > 7 else []
+    answer = w.add_checkpoint(encode_request(7, proof, with_notices(size, count, bytes([mac]) * 32)))
+    (alarm,) = w.alarms()
+    assert answer.status == 422
+    assert alarm.proven is proven and "notices" in alarm.sentence
+
+
+def test_a_log_whose_notices_grow_is_cosigned(w: Witness) -> None:
+    for old, size, count in ((0, 7, 5), (7, 7, 6), (7, 9, 9)):
+        proof = consistency_proof(old, LEAVES[:size]) if 0 < old < size else []
+        assert (
+            w.add_checkpoint(encode_request(old, proof, with_notices(size, count, bytes([count]) * 32))).status == 200
+        )
+    assert w.alarms() == []

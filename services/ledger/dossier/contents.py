@@ -5,6 +5,7 @@ manifest.note     a signed note of the log: ORIGIN/dossier, SHA-256 of manifest.
 checkpoint.note   the signed tree, with the cosignatures of witnesses
 entries/N.json    an entry: its leaf, its place in the tree, the proof of that, and the parts that are opened
 since.note, consistency.json    the checkpoint that the reader held, and the proof that the tree grew out of it
+notices/N.json    what the reader was told, or was not: the archived fact; the log vouches for it by manifest.note
 texts/H.json      a text or file from the vault that an event commits to with H
 schemas/T.json    the schemas of what is opened
 explanation.txt, index.html     the same in words
@@ -23,6 +24,7 @@ CONSISTENCY: Final = "consistency.json"
 EXPLANATION: Final = "explanation.txt"
 INDEX: Final = "index.html"
 ENTRIES: Final = "entries/"
+NOTICES: Final = "notices/"
 TEXTS: Final = "texts/"
 SCHEMAS: Final = "schemas/"
 ENTRIES_MAX: Final = 20_000

@@ -16,9 +16,9 @@ from events.times import format_time_ns
 from services.ledger.chain import place_of_record
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.dossier import contents as c
-from services.ledger.dossier.gather import DossierRequest, concerned, reader_of
-from services.ledger.dossier.opening import Part, Reader, event_of, parts_for
-from services.ledger.dossier.page import ToldEntry, ToldText, explanation, index_page
+from services.ledger.dossier.gather import DossierRequest, Told, concerned, reader_of
+from services.ledger.dossier.opening import Part, Reader, event_of, holds_what_is_hidden, parts_for
+from services.ledger.dossier.page import ToldEntry, ToldNotice, ToldText, explanation, index_page
 from services.ledger.dossier.plainzip import build_zip
 from services.ledger.explaining.table import explanation_of
 from services.ledger.explaining.words import LANGUAGES
@@ -27,9 +27,10 @@ from services.ledger.history import FoundEntry, read_record
 from services.ledger.lean import EntryPosition, decode_lean_record
 from services.ledger.leaves import LeafMaker
 from services.ledger.note import SigningKey, sign_note
+from services.ledger.notices import notice_in_words
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
-from services.ledger.words import decision_in_words, event_in_words
+from services.ledger.words import decision_in_words, event_in_words, source_in_words
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -62,15 +63,18 @@ def make_dossier(
     Raises NotFound when the ledger knows nothing of it or it is not signed yet, BadQuestion when it cannot be said for
     whom it is or the reader's checkpoint is of another log, LedgerBroken when the archive is not what was signed.
     """
-    entries = concerned(store, request)
+    matter = concerned(store, request)
+    entries = matter.entries
     reader = Reader(request.audience, request.reader or reader_of(request, entries))
     reader.learn(entries)
     signed, note = _signed(store, key)
     writer = _Writer(store, maker, TiledTree(store.tiles, signed.size), signed, reader)
+    keeps_all = request.kind == "group" or request.audience == "auditor"
     for found in entries:
-        writer.add(found, keep_shut=request.kind == "group" or request.audience == "auditor")
+        writer.add(found, keep_shut=keeps_all or found.position in matter.disputed)
     if not writer.told:
         raise NotFound(f"nothing in {request.kind} {request.name} is for {reader.audience} {reader.name} to see")
+    writer.add_notices(matter.notices)
     writer.add_texts(entries, from_vault)
     writer.files[c.CHECKPOINT] = note
     if request.since is not None:
@@ -106,6 +110,7 @@ class _Writer:
         self.reader = reader
         self.files: dict[str, bytes] = {}
         self.told: list[ToldEntry] = []
+        self.notices: list[ToldNotice] = []
         self.texts: list[ToldText] = []
         self.erased: list[str] = []
         self.rule_versions: set[int] = set()
@@ -162,9 +167,13 @@ class _Writer:
         sees_event = event is not None and parts[0].is_open
         if sees_event and event is not None:
             cause = event_in_words(event, found.entry.publisher)
+        elif found.entry.publisher is not None:
+            cause = "something that others reported"
         else:
-            cause = "something that others reported" if found.entry.publisher is not None else "time passed"
+            cause = source_in_words(found, None)
         seen = [part.decision for part in parts if part.is_open and part.decision is not None]
+        # What a suspicion was counted from stays shut; why, in words that name no threshold, need not.
+        own = [part.decision for part in parts if part.decision is not None and self._is_own_but_shut(part)]
         return ToldEntry(
             entry=found.name,
             file=name,
@@ -172,9 +181,18 @@ class _Writer:
             claimed_at=event.time if sees_event and event is not None else None,
             cause=cause,
             outcome=[_in_words(decision, self.reader) for decision in seen],
-            why=list(dict.fromkeys(each for decision in seen for each in _explained(decision))),
+            why=list(dict.fromkeys(each for decision in (*seen, *own) for each in _explained(decision))),
             opened=sum(part.is_open for part in parts),
             shut=sum(not part.is_open for part in parts),
+        )
+
+    def _is_own_but_shut(self, part: Part) -> bool:
+        return (
+            self.reader.audience == "member"
+            and not part.is_open
+            and part.decision is not None
+            and self.reader.owns(part.decision)
+            and holds_what_is_hidden(part.decision, self.reader)
         )
 
     def _add_schemas(self, found: FoundEntry, parts: Sequence[Part]) -> None:
@@ -189,6 +207,15 @@ class _Writer:
 
     def _add_schema(self, name: str, schema: schemas.Schema) -> None:
         self.files[f"{c.SCHEMAS}{name}.json"] = msgspec.json.format(_encode(schema), indent=1)
+
+    def add_notices(self, notices: Iterable[Told]) -> None:
+        """Add what was told: to an auditor all of it, to a member what that member was told, to a merchant nothing."""
+        for told in notices:
+            if self.reader.audience == "merchant" or self.reader.name not in ("", told.fact.data.member):
+                continue
+            name = f"{c.NOTICES}{len(self.notices) + 1:06d}.json"
+            self.files[name] = told.raw
+            self.notices.append(ToldNotice(file=name, at_ns=told.fact.at_ns, sentence=notice_in_words(told.fact)))
 
     def add_texts(self, entries: Sequence[FoundEntry], from_vault: FromVault) -> None:
         """Add what the opened events commit to, as far as it is the reader's and has not been erased."""
@@ -277,8 +304,8 @@ def _sealed(request: DossierRequest, writer: _Writer, store: LedgerStore, key: S
         files=[],
     )
     files = writer.files
-    files[c.EXPLANATION] = explanation(manifest, writer.told, writer.texts).encode()
-    files[c.INDEX] = index_page(manifest, writer.told, writer.texts).encode()
+    files[c.EXPLANATION] = explanation(manifest, writer.told, writer.notices, writer.texts).encode()
+    files[c.INDEX] = index_page(manifest, writer.told, writer.notices, writer.texts).encode()
     manifest.files = [
         c.FileLine(path=path, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
         for path, body in sorted(files.items())

@@ -7,6 +7,7 @@ import msgspec
 
 from events import decisions as d
 from events import dispute_decisions as dd
+from events import member_decisions as m
 from events import outcomes
 from events.decode import decode_archived
 from events.leaf import parts
@@ -76,6 +77,14 @@ def event_of(found: FoundEntry) -> AnyEvent | None:
     return None if found.entry.event is None else decode_archived(found.entry.event)
 
 
+def holds_what_is_hidden(decision: d.AnyDecision, reader: Reader) -> bool:
+    """Tell whether a decision holds something that no reader of this kind is shown, even of what is their own."""
+    if reader.audience == "member":
+        # A sanction on an operator's word counts nothing and names no evidence: all of it may be read.
+        return any(getattr(decision, field, None) for field in _HIDDEN_FROM_MEMBERS)
+    return any(getattr(decision, field, None) is not None for field in _HIDDEN_FROM_MERCHANTS)
+
+
 def _judged(found: FoundEntry, reader: Reader) -> Iterable[tuple[bool, d.AnyDecision | None]]:
     everything = reader.audience == "auditor"
     sees_event = everything or _sees_event(found, reader)
@@ -109,8 +118,7 @@ def _sees(decision: d.AnyDecision, reader: Reader) -> bool:
     if isinstance(decision, dd.DisputeProposed):
         # What is only proposed is nobody's yet.
         return False
-    hidden = _HIDDEN_FROM_MERCHANTS if reader.audience == "merchant" else _HIDDEN_FROM_MEMBERS
-    if any(getattr(decision, field, None) is not None for field in hidden):
+    if holds_what_is_hidden(decision, reader):
         return False
     if isinstance(decision, _PUBLIC) or reader.owns(decision):
         return True
@@ -118,4 +126,7 @@ def _sees(decision: d.AnyDecision, reader: Reader) -> bool:
         return decision.group in reader.groups
     if isinstance(decision, d.GroupMerged):
         return decision.group in reader.groups or decision.into in reader.groups
+    if isinstance(decision, m.InvitationAllowed):
+        # Both were told by whom and to whom.
+        return reader.name in (decision.inviter, decision.invitee)
     return isinstance(decision, d.GroupOpened) and decision.order in reader.orders

@@ -31,6 +31,14 @@ class ToldEntry(msgspec.Struct, kw_only=True):
     shut: int
 
 
+class ToldNotice(msgspec.Struct, kw_only=True):
+    """What became of one notice, and the file with the archived fact."""
+
+    file: str
+    at_ns: int
+    sentence: str
+
+
 class ToldText(msgspec.Struct, kw_only=True):
     """A text or file that an entry commits to, and whether it is here, erased, or not for this reader."""
 
@@ -38,7 +46,9 @@ class ToldText(msgspec.Struct, kw_only=True):
     state: str
 
 
-def explanation(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequence[ToldText]) -> str:
+def explanation(
+    manifest: Manifest, entries: Sequence[ToldEntry], notices: Sequence[ToldNotice], texts: Sequence[ToldText]
+) -> str:
     """Return what happened, entry by entry, in words."""
     lines = [
         f"{manifest.about} in market {manifest.market}, for {_for_whom(manifest)}",
@@ -52,15 +62,22 @@ def explanation(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequenc
         lines += [f"       {each}" for each in told.why]
         if told.shut:
             lines.append(f"    {told.shut} parts concern others and stay shut; the log commits to them.")
+    lines += ["", *(f"{format_time_ns(told.at_ns)}  notice {told.file}: {told.sentence}" for told in notices)]
     lines += ["", *(f"text {text.commitment}: {text.state}" for text in texts)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def index_page(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequence[ToldText]) -> str:
+def index_page(
+    manifest: Manifest, entries: Sequence[ToldEntry], notices: Sequence[ToldNotice], texts: Sequence[ToldText]
+) -> str:
     """Return the page that leads through the dossier."""
     title = _safe(f"Dossier: {manifest.about}")
     rows = "".join(map(_row, entries))
     listed = "".join(f"<li><code>{_safe(text.commitment)}</code>: {_safe(text.state)}</li>" for text in texts)
+    said = "".join(
+        f"<li>{format_time_ns(told.at_ns)}: {_safe(told.sentence)} (<code>{_safe(told.file)}</code>)</li>"
+        for told in notices
+    )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -72,6 +89,7 @@ def index_page(manifest: Manifest, entries: Sequence[ToldEntry], texts: Sequence
         "<p>Check it yourself: <code>groupbuy ledger verify-dossier FILE --key VKEY</code>, or "
         "<code>node verify-dossier.mjs FILE --key VKEY</code>. VKEY is the log's key: get it from whom you trust.</p>"
         f"<table><tr><th>Accepted</th><th>Entry</th><th>What happened</th></tr>{rows}</table>"
+        f"{f'<h2>Notices</h2><ul>{said}</ul>' if said else ''}"
         f"{f'<h2>Texts and files</h2><ul>{listed}</ul>' if listed else ''}"
         "<p>The same as text: <code>explanation.txt</code>.</p></body></html>\n"
     )

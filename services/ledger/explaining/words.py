@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from events.money import amount
 from events.times import format_time_ns
 
 Language = Literal["en", "zh"]
@@ -13,10 +14,23 @@ _TIMES: Final = frozenset(
     {"deadline", "hold_until", "at", "until", "week_ends", "answer_until", "resolve_until", "appeal_until"}
 )
 _MONEY: Final = frozenset({"payable_minor", "amount_minor", "price_minor"})
-_CENTS: Final = frozenset({"CNY", "USD", "EUR", "HKD", "GBP", "SGD", "TWD", "MYR", "THB"})
-"""Currencies of which a hundred minor units are one; of others the amount is told in minor units."""
-_CHINESE: Final = {"open": "在售", "withdrawn": "已下架", "settled": "已退款", "failed": "退款失败"}
-"""How the few words that stand in a decision as they are read in Chinese."""
+_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "status": {
+        "open": ("open", "在售"),
+        "withdrawn": ("withdrawn", "已下架"),
+        "settled": ("settled", "已退款"),
+        "failed": ("failed", "退款失败"),
+    },
+    "ground": {
+        "assists_held": ("help was held for review", "助力被暂缓审核"),
+        "assists_refused": ("help was refused as not genuine", "助力被判定为不真实"),
+        "assists_voided": ("help was found not to count", "助力经审核无效"),
+        "seats_unpaid": ("seats were taken and not paid", "占位后未付款"),
+        "group_filled_alone": ("a group was filled from one hand", "团由同一方凑满"),
+        "operator": ("customer service decided so", "由客服决定"),
+    },
+}
+"""How the few words that stand in a decision are read in English and Chinese, by the field that they stand in."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -47,12 +61,6 @@ class _Filled(dict[str, str]):
         if name in _TIMES and isinstance(value, int):
             return format_time_ns(value)
         if name in _MONEY and isinstance(value, int):
-            return money(value, str(self._fields.get("currency", "")))
-        return _CHINESE.get(str(value), str(value)) if self._language == "zh" and name == "status" else str(value)
-
-
-def money(amount_minor: int, currency: str) -> str:
-    """Return an amount as people read it."""
-    if currency in _CENTS:
-        return f"{amount_minor // 100}.{amount_minor % 100:02d} {currency}"
-    return f"{amount_minor} {currency} (minor units)".replace("  ", " ")
+            return amount(value, str(self._fields.get("currency", "")))
+        english, chinese = _WORDS.get(name, {}).get(str(value), (str(value), str(value)))
+        return english if self._language == "en" else chinese

@@ -9,6 +9,7 @@ from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpo
 from services.ledger.faults import LedgerBroken
 from services.ledger.merkle import HASH_BYTES, ProofError, verify_consistency
 from services.ledger.note import VerifierKey
+from services.ledger.notice_chain import check_against_notices
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import Tile, TiledTree, TileRequest, tile_path, width_of
 from services.ledger.witness.ask import fetch
@@ -68,6 +69,10 @@ def check_archive(store: LedgerStore, log: VerifierKey, note: bytes) -> None:
         raise LedgerBroken(
             "the witness", f"it cosigned {last.size} leaves, and the tree has others: it is not that log"
         )
+    try:
+        check_against_notices(store, last)
+    except LedgerBroken as broken:
+        raise LedgerBroken("the witness", f"by what it cosigned, {broken.sentence}") from None
 
 
 def compare(last: Checkpoint | None, served: Checkpoint, proof_from: Callable[[int], list[bytes]]) -> None:

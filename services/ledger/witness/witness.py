@@ -15,6 +15,7 @@ from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpo
 from services.ledger.faults import LedgerError
 from services.ledger.merkle import ProofError, verify_consistency
 from services.ledger.note import SigningKey, VerifierKey
+from services.ledger.notice_chain import signed_head
 from services.ledger.witness.memory import Alarm, WitnessMemory
 from services.ledger.witness.request import AddCheckpoint, BadRequest, parse_request
 
@@ -120,6 +121,11 @@ class Witness:
                 f"({error}): it may have forked",
             )
             return Answer(422, f"{error}\n")
+        sentence = _notices_fault(last, checkpoint)
+        if sentence is not None:
+            # Of one tree anybody may present an older checkpoint; a later tree with fewer notices convicts the log.
+            self._alarm(log, asked, sentence, proven=checkpoint.size > known)
+            return Answer(422, f"{sentence}\n")
         return self._cosign(log, asked, checkpoint)
 
     def _cosign(self, log: VerifierKey, asked: AddCheckpoint, checkpoint: Checkpoint) -> Answer:
@@ -141,6 +147,20 @@ class Witness:
         )
         self.memory.raise_alarm(alarm)
         _log.error("ALARM %s; the evidence is in %s", alarm.sentence, self.memory.alarm_file(log.name))
+
+
+def _notices_fault(last: Checkpoint | None, checkpoint: Checkpoint) -> str | None:
+    """Return what is wrong with the notices that a checkpoint names, after those that were cosigned last."""
+    before = signed_head(last) if last is not None else None
+    if before is None:
+        return None
+    now = signed_head(checkpoint)
+    if now is None or now.count < before.count:
+        count = now.count if now is not None else "none"
+        return f"{before.count} notices were cosigned, it presents {count}: notices were taken away"
+    if now.count == before.count and now.mac != before.mac:
+        return f"it signed two different histories of {before.count} notices"
+    return None
 
 
 def _check_growth(last: Checkpoint | None, asked: AddCheckpoint, checkpoint: Checkpoint) -> None:
