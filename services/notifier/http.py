@@ -80,6 +80,8 @@ class MemberDoor:
         self._check(request, "events", member)
         if self._streams.readers >= self._settings.streams_max:
             raise _Refused(503, f"there are {self._settings.streams_max} event streams already: try again later")
+        if self._streams.is_closing:
+            raise _Refused(503, "the service is stopping: try again in a moment")
         after_seq = _last_event_id(request)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._told(member, after_seq), media_type="text/event-stream", headers=headers)
@@ -90,7 +92,7 @@ class MemberDoor:
             async with self._streams.reading(member, after_seq) as reader:
                 # A place to resume from at once, before anything has come.
                 yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, reader.after_seq)
-                while True:
+                while not self._streams.is_closing:
                     chunk = await self._next(reader)
                     if chunk:
                         yield chunk

@@ -2,14 +2,17 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Final
 
-from events.notice import NoticeData, NoticeType, encode_fact
+from events.notice import NoticeData, NoticeType, ToldData, encode_fact
 from services.bus.journal import START, JournalPosition
 from services.notifier.dispatch.database import Database, outbox_file
 from services.notifier.dispatch.rows import Waiting
 from services.notifier.dispatch.tables import read_choices
 from services.notifier.policy.choices import Choices
-from services.notifier.policy.facts import fact, notice_data
+from services.notifier.policy.facts import fact, notice_data, told_fact
+
+FACTS_MAX_BYTES: Final = 2 * 1024 * 1024
 
 
 class FactLog:
@@ -31,9 +34,16 @@ class FactLog:
         return read_choices(self.database.connection, member)
 
     def facts_after(self, n: int, limit: int) -> list[tuple[int, bytes]]:
-        """Return up to `limit` facts after number `n` that are not known to be published."""
+        """Return facts after number `n` that are not known to be published: up to `limit`, as one publish can take."""
         rows = self.database.connection.execute("SELECT n, body FROM facts WHERE n > ? ORDER BY n LIMIT ?", (n, limit))
-        return [(int(number), bytes(body)) for number, body in rows]
+        found: list[tuple[int, bytes]] = []
+        size_bytes = 0
+        for number, body in rows:
+            size_bytes += len(body)
+            if found and size_bytes > FACTS_MAX_BYTES:
+                break
+            found.append((int(number), bytes(body)))
+        return found
 
     def forget_facts(self, through: int) -> None:
         """Drop the facts up to number `through`, which the stream holds."""
@@ -51,3 +61,11 @@ class FactLog:
         made = fact(self.market, kind, data, row.facts + 1, at_ns)
         connection.execute("INSERT INTO facts (body) VALUES (?)", (encode_fact(made),))
         return made.id
+
+    def say_told(self, connection: sqlite3.Connection, data: ToldData) -> None:
+        """Write down a fact about many members within a transaction."""
+        # A number of its own: there is no notice whose facts could be counted.
+        number = connection.execute("INSERT INTO facts (body) VALUES (x'')").lastrowid
+        assert number is not None, "a row was inserted"
+        made = told_fact(self.market, f"{self.store_id}.{number}", data)
+        connection.execute("UPDATE facts SET body = ? WHERE n = ?", (encode_fact(made), number))

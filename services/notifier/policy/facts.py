@@ -1,6 +1,6 @@
 """From what became of a notice to the fact about it: pure."""
 
-from events.notice import NoticeData, NoticeFact, NoticeType
+from events.notice import NoticeData, NoticeFact, NoticeType, ToldData, ToldFact
 from events.subjects import PREFIX
 from events.times import format_time_ns
 from services.notifier.policy.judge import Send
@@ -46,7 +46,16 @@ def fact(market: str, kind: NoticeType, data: NoticeData, count: int, at_ns: int
     return NoticeFact(
         type=kind,
         id=f"{data.notice}.{count}",
-        source=f"/{PREFIX}/{market}/notifier",
+        source=_source(market),
         time=format_time_ns(at_ns),
         data=data,
     )
+
+
+def told_fact(market: str, own_id: str, data: ToldData) -> ToldFact:
+    """Return the fact that many members were told on their own subjects."""
+    return ToldFact(id=own_id, source=_source(market), time=format_time_ns(data.at_ns), data=data)
+
+
+def _source(market: str) -> str:
+    return f"/{PREFIX}/{market}/notifier"

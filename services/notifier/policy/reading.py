@@ -14,6 +14,7 @@ from events import member_decisions as m
 from events import play_decisions as p
 from events.record import Entry, entry_id
 from events.times import NS_PER_S
+from services.notifier.policy.draws import Draw
 from services.notifier.policy.known import KnownMarket, Prices
 from services.notifier.policy.purposes import PURPOSE_OF, Kind, Notice, Purpose
 
@@ -247,6 +248,21 @@ def _won(source: Source, index: int, decision: p.PlayWon, _: KnownMarket) -> Ite
         "won": True,
     }
     yield source.notice(index, decision.member, Kind.DRAW, fields, publisher=decision.publisher)
+
+
+def lost_notice(draw: Draw, member: str, useful_for_s: int) -> Notice:
+    """Return what a member is told who was in a draw and has not won; `useful_for_s` is how long, in seconds."""
+    fields = {**_NO_GROUP, "play": draw.play, "prize": None, "drawn": True, "won": False}
+    return Notice(
+        decision=draw.decision,
+        member=member,
+        kind=Kind.DRAW,
+        at_ns=draw.at_ns,
+        record=draw.record,
+        useful_until_ns=draw.at_ns + useful_for_s * NS_PER_S,
+        fields=fields,
+        publisher=draw.publisher,
+    )
 
 
 def _disputed(source: Source, index: int, decision: Any, _: KnownMarket) -> Iterator[Notice]:
