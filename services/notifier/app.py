@@ -39,7 +39,7 @@ def build(
         async with AsyncExitStack() as parts:
             store = Store(config.data_dir, config.market)
             parts.push_async_callback(store.close)
-            notifier = _notifier(config, broker, store, sent_through)
+            notifier = notifier_with_facts(config, broker, store, sent_through)
             health.add("notifier", notifier.check)
             dispatcher = await _dispatching(config, broker, settings, store, notifier, health, parts)
             metrics = NotifierMetrics(notifier, dispatcher).metrics
@@ -52,7 +52,10 @@ def build(
     return running
 
 
-def _notifier(config: ServiceConfig, broker: ServiceBroker, store: Store, sent_through: int | None) -> Notifier:
+def notifier_with_facts(
+    config: ServiceConfig, broker: ServiceBroker, store: Store, sent_through: int | None = None
+) -> Notifier:
+    """Return the first pipeline of a market, whose results leave facts in the outbox of the second."""
     notices = subjects.notices_stream(config.market)
 
     def facts_of(results: NatsChannel, journal: JournalLookup) -> ToldFacts:

@@ -151,6 +151,9 @@ class Notifier:
             follower = JournalFollower(self._broker, self._market, self._user, hindmost, self._tell)
             await follower.start()
             self._follower = follower
+            if self._ending.is_set():
+                # It began while the rest was stopping, and nobody else knows of it.
+                await follower.stop()
         except JournalBroken as broken:
             self._broken = broken
             _log.error("%s", broken)

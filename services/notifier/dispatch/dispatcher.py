@@ -33,11 +33,13 @@ from services.notifier.policy.known import Change, KnownMarket
 from services.notifier.policy.member_choices import choices_after, may_change_choices
 from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose, Reason
 from services.notifier.policy.quiet import ZoneOf
-from services.notifier.policy.reading import USEFUL_FOR_S, Source, lost_notice, notices_of
+from services.notifier.policy.reading import USEFUL_FOR_S, Source, lost_notice, notices_of, tells_beyond_results
 
 ENTRIES_AT_A_TIME: Final = 100
 STOP_TIMEOUT_S: Final = 5.0
 
+_KIND: Final = b'"kind":"'
+_KIND_OF_SEATS: Final = b'"kind":"seat.'
 _log: Final = logging.getLogger("groupbuy.notifier")
 
 
@@ -89,6 +91,7 @@ class Dispatcher:
         self._user = user
         self._store = store
         self._lines = tuple(lines)
+        self._takes_results = any(Purpose.RESULT in line.route.purposes for line in self._lines)
         self._rules = rules
         self._zone_of = zone_of
         self._clock = clock
@@ -96,6 +99,7 @@ class Dispatcher:
         self._since_ns = 0
         self._follower: JournalFollower | None = None
         self._broken: str | None = None
+        self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
         self.publisher = FactPublisher(broker, market, store)
         self.workers = [self._worker(line, chance or random.Random()) for line in self._lines]
@@ -161,6 +165,7 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Stop; what is on the way is sent again after the next start, unless it has been written down."""
+        self._ending = True
         if self._follower is not None:
             await self._follower.stop()
         self.publisher.stop()
@@ -197,6 +202,9 @@ class Dispatcher:
             )
             await follower.start()
             self._follower = follower
+            if self._ending:
+                # It began while the rest was stopping, and nobody else knows of it.
+                await follower.stop()
         # Nobody waits for this task: what ends it must be seen in the health.
         except Exception as error:  # noqa: BLE001
             self._broken = f"the dispatcher cannot follow the journal: {describe(error)}"
@@ -226,7 +234,8 @@ class Dispatcher:
         for record in records:
             for at, raw in enumerate(record.record.entries, start=1):
                 try:
-                    self._read_entry(decode_entry(raw), record.seq, read)
+                    if not only_seats(raw):
+                        self._read_entry(decode_entry(raw), record.seq, read)
                 except BadRecord as error:
                     raise JournalBroken(
                         f"record {record.seq} holds an entry that this version of the notifier cannot read: {error}"
@@ -236,7 +245,8 @@ class Dispatcher:
         return read
 
     def _read_entry(self, entry: Entry, record_seq: int, read: _Read) -> None:
-        if entry.at >= self._since_ns:
+        # Without a channel that takes results, nearly all entries say nothing: reading them would cost six times more.
+        if entry.at >= self._since_ns and (self._takes_results or tells_beyond_results(entry)):
             source = Source(entry, record_seq, {**USEFUL_FOR_S, **self._rules.useful_for_s})
             read.notices += notices_of(source, self._known)
         read.known += self._known.learn(entry)
@@ -328,6 +338,16 @@ class Dispatcher:
     async def dead_letters(self) -> int:
         """Return how many notices could not be sent."""
         return await self._store.do(lambda: dead_letter_count(self._store.outbox.database))
+
+
+def only_seats(raw: msgspec.Raw) -> bool:
+    """Tell from the bytes of an entry whether it decides of single seats alone, which says nothing here.
+
+    Nearly all entries are such, and decoding them would cost most of what reading the journal costs. Decisions are
+    written without spaces, and a quote within a text is escaped: a kind that is none of a seat cannot be overlooked.
+    """
+    written = bytes(raw)
+    return written.count(_KIND) == written.count(_KIND_OF_SEATS)
 
 
 def _position(record: FollowedRecord) -> JournalPosition:
