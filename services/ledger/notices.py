@@ -198,7 +198,7 @@ def why_told(facts: Sequence[NoticeFact]) -> list[str]:
     if not facts:
         return ["nothing was told: it is no news of theirs, or it is not told yet"]
     first = facts[0].data
-    cause = f"it is about decision {first.decision} in record {first.record}"
+    cause = f"it is about decision {first.decision}" + (f" in record {first.record}" if first.record else "")
     if first.inviter is not None:
         cause += f", an invitation by {first.inviter}"
     return [cause, *(f"{format_time_ns(fact.at_ns)}: {notice_in_words(fact)}" for fact in facts)]

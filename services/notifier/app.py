@@ -20,6 +20,7 @@ from services.notifier.journal_lookup import JournalLookup
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.notifier import Notifier
 from services.notifier.settings import HttpSettings, Settings, load_settings
+from services.notifier.stream_facts import StreamFacts
 from services.notifier.streams import ResultStreams
 from services.notifier.tokens import ensure_token_key
 
@@ -92,7 +93,10 @@ async def _serve_members(
     streams = ResultStreams(broker, config.market, config.user)
     streams.start()
     parts.push_async_callback(streams.stop)
-    server = MemberDoor(config.market, ensure_token_key(config.data_dir), streams, store, settings).server()
+    facts = StreamFacts(store, SystemClock())
+    facts.start()
+    parts.push_async_callback(facts.stop)
+    server = MemberDoor(config.market, ensure_token_key(config.data_dir), streams, store, settings, facts).server()
     await server.start()
     parts.push_async_callback(server.stop)
     parts.push_async_callback(streams.let_go)
