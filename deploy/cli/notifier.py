@@ -120,7 +120,7 @@ def endpoints_command(
         print_json({"endpoints": listed})
         return
     for each in listed:
-        since = f", failing since {each['failing_since']}" if each["failing_since"] else ""
+        since = f" since {each['failing_since']}" if each["failing_since"] else ""
         why = f" ({each['why']})" if each["why"] else ""
         typer.echo(f"{each['channel']}  {each['to']}  {each['state']}{since}{why}, {each['waiting']} waiting")
 

@@ -21,8 +21,8 @@ from services.notifier.atomic import BATCH_MAX_MESSAGES, FenceLost, PublishFaile
 from services.notifier.channels import Letter
 from services.notifier.channels.nats import NatsChannel
 from services.notifier.dispatch.clock import Clock
+from services.notifier.dispatch.draw_notices import DrawNotices
 from services.notifier.dispatch.draws import OWN_SUBJECT, DrawJob, DrawTable, Loser
-from services.notifier.dispatch.rows import Waiting
 from services.notifier.dispatch.store import Store
 from services.notifier.policy.draws import LOTTERY, Draw
 
@@ -52,15 +52,15 @@ class DrawTeller:
         results: NatsChannel,
         store: Store,
         clock: Clock,
-        rows_of: Callable[[Draw, str, Sequence[Loser]], Sequence[Waiting]],
+        notices: Callable[[], DrawNotices],
         said: Callable[[], None],
     ) -> None:
-        """Make it ready; `rows_of` gives the notices of a draw for a channel, `said` wakes whoever sends them."""
+        """Make it ready; `notices` gives what other channels tell, `said` wakes whoever sends them."""
         self._results = results
         self._store = store
         self._table = DrawTable(store.outbox)
         self._clock = clock
-        self._rows_of = rows_of
+        self._notices = notices
         self._said = said
         self._woken = asyncio.Event()
         self._ending = False
@@ -155,7 +155,8 @@ class DrawTeller:
         return True
 
     def _put(self, job: DrawJob, losers: Sequence[Loser]) -> None:
-        self._table.queued(job, self._rows_of(job.draw, job.channel, losers), losers[-1].member)
+        rows = self._notices().rows_of(job.draw, job.channel, losers, self._clock.now_ns())
+        self._table.queued(job, rows, losers[-1].member)
 
 
 def _marker_of(draw: Draw) -> str:

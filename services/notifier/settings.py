@@ -96,9 +96,13 @@ class WechatTemplate(_Strict, kw_only=True, frozen=True):
 
 
 class WechatSettings(_Strict, kw_only=True, frozen=True):
-    """The mini program that sends subscribe messages, with a template for each kind that is sent this way."""
+    """The mini program that sends subscribe messages, with a template for each kind that is sent this way.
+
+    `allow_private` lets `api` be a relay in a private network.
+    """
 
     api: str = "https://api.weixin.qq.com"
+    allow_private: bool = False
     appid: str
     secret_file: Path
     templates: dict[Kind, WechatTemplate]

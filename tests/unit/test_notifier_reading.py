@@ -12,9 +12,10 @@ from events.dispute_decisions import DisputeOverdue
 from events.record import Entry
 from events.standing_decisions import MemberLimited, MemberReinstated
 from events.times import format_time_ns
+from services.notifier.policy.entries import only_seats, tells_beyond_results
 from services.notifier.policy.known import KnownMarket
 from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose
-from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of, tells_beyond_results
+from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 from services.notifier.texts.texts import Texts
 from tests.dispatch_setting import configured, entry, filled, invited, listed, opened, refund
 from tests.notifier_journal import AT_NS, SHOP
@@ -226,7 +227,6 @@ def test_an_overdue_dispute_is_told_to_its_claimant_and_to_the_operators() -> No
 
 
 def test_what_no_channel_for_results_needs_is_known_before_it_is_read() -> None:
-    from services.notifier.dispatch.dispatcher import only_seats
     from tests.notifier_journal import confirmed, expired
 
     def raw(each: Entry) -> msgspec.Raw:

@@ -98,7 +98,8 @@ def _email(settings: Settings, texts: Texts, market: str) -> Line:
 def _wechat(settings: Settings, texts: Texts) -> Line:
     found = settings.wechat
     assert found is not None, "the caller has looked"
-    courier = WechatCourier(found, settings.secret(found.secret_file), texts)
+    secret = settings.secret(found.secret_file)
+    courier = WechatCourier(found, secret, texts, allow_private=found.allow_private)
     route = Route(
         channel="wechat",
         purposes=frozenset({Purpose.RESULT, Purpose.INVITATION, Purpose.REMINDER}),

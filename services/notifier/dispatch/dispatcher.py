@@ -19,7 +19,7 @@ from services.notifier.dispatch.clock import Clock
 from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.courier import Courier
 from services.notifier.dispatch.dead_letters import dead_letter_count
-from services.notifier.dispatch.draws import Loser
+from services.notifier.dispatch.draw_notices import DrawNotices
 from services.notifier.dispatch.publishing import FactPublisher
 from services.notifier.dispatch.routing import Route, waiting_row, waiting_rows
 from services.notifier.dispatch.rows import EndpointState, Waiting
@@ -27,19 +27,18 @@ from services.notifier.dispatch.store import Store
 from services.notifier.dispatch.worker import ChannelWorker
 from services.notifier.draw_teller import DrawTeller
 from services.notifier.policy.choices import Choices
-from services.notifier.policy.draws import Draw, TicketChange, ticket_changes
+from services.notifier.policy.draws import TicketChange, ticket_changes
+from services.notifier.policy.entries import only_seats, tells_beyond_results
 from services.notifier.policy.judge import MarketRules, Suppress, Verdict, judge
 from services.notifier.policy.known import Change, KnownMarket
 from services.notifier.policy.member_choices import choices_after, may_change_choices
 from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose, Reason
 from services.notifier.policy.quiet import ZoneOf
-from services.notifier.policy.reading import USEFUL_FOR_S, Source, lost_notice, notices_of, tells_beyond_results
+from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 
 ENTRIES_AT_A_TIME: Final = 100
 STOP_TIMEOUT_S: Final = 5.0
 
-_KIND: Final = b'"kind":"'
-_KIND_OF_SEATS: Final = b'"kind":"seat.'
 _log: Final = logging.getLogger("groupbuy.notifier")
 
 
@@ -103,7 +102,7 @@ class Dispatcher:
         self._tasks: list[asyncio.Task[None]] = []
         self.publisher = FactPublisher(broker, market, store)
         self.workers = [self._worker(line, chance or random.Random()) for line in self._lines]
-        self.draws = None if results is None else DrawTeller(results, store, clock, self._draw_rows, self._has_said)
+        self.draws = None if results is None else DrawTeller(results, store, clock, self._draw_notices, self._has_said)
         self.taken_in = 0
 
     @property
@@ -260,25 +259,14 @@ class Dispatcher:
             choices_after(entry, choices, self._store.outbox.choices_of)
         routes = [line.route for line in self._lines]
         rows = waiting_rows(read.notices, routes, self._has_address, self._clock.now_ns())
-        self._store.outbox.take_in(_position(last), list(rows), read.known, choices, read.tickets, self._telling)
+        self._store.outbox.take_in(
+            _position(last), list(rows), read.known, choices, read.tickets, self._draw_notices().channels_of
+        )
 
-    # Draws.
-
-    def _telling(self, draw: Draw) -> list[str]:
-        """Return the channels beyond the own subject over which those are told who have not won."""
-        if draw.at_ns < self._since_ns:
-            return []
-        notice = self._lost(draw, Loser("", 1))
-        return [line.route.channel for line in self._lines if line.route.takes(notice)]
-
-    def _draw_rows(self, draw: Draw, channel: str, losers: Sequence[Loser]) -> list[Waiting]:
-        notices = [self._lost(draw, loser) for loser in losers]
-        routes = [line.route for line in self._lines if line.route.channel == channel]
-        return list(waiting_rows(notices, routes, self._has_address, self._clock.now_ns()))
-
-    def _lost(self, draw: Draw, loser: Loser) -> Notice:
+    def _draw_notices(self) -> DrawNotices:
         useful_for_s = {**USEFUL_FOR_S, **self._rules.useful_for_s}[Purpose.RESULT]
-        return lost_notice(draw, loser.member, useful_for_s)
+        routes = tuple(line.route for line in self._lines)
+        return DrawNotices(routes, useful_for_s, self._has_address, self._since_ns)
 
     def _has_address(self, member: str, kind: str) -> bool:
         return self._store.addresses.get(member, kind) is not None
@@ -338,16 +326,6 @@ class Dispatcher:
     async def dead_letters(self) -> int:
         """Return how many notices could not be sent."""
         return await self._store.do(lambda: dead_letter_count(self._store.outbox.database))
-
-
-def only_seats(raw: msgspec.Raw) -> bool:
-    """Tell from the bytes of an entry whether it decides of single seats alone, which says nothing here.
-
-    Nearly all entries are such, and decoding them would cost most of what reading the journal costs. Decisions are
-    written without spaces, and a quote within a text is escaped: a kind that is none of a seat cannot be overlooked.
-    """
-    written = bytes(raw)
-    return written.count(_KIND) == written.count(_KIND_OF_SEATS)
 
 
 def _position(record: FollowedRecord) -> JournalPosition:

@@ -74,11 +74,6 @@ def notices_of(source: Source, known: KnownMarket) -> Iterator[Notice]:
                 yield from read(source, index, decision, known)
 
 
-def tells_beyond_results(entry: Entry) -> bool:
-    """Tell whether an entry may say anything but results."""
-    return not _BEYOND_RESULTS.isdisjoint(map(type, entry.decisions))
-
-
 def _closing_orders(entry: Entry) -> frozenset[str]:
     return frozenset(
         seat.order
@@ -310,8 +305,6 @@ _OTHERS: Final[dict[type, Reader]] = {
     **dict.fromkeys(STANDING_DECISIONS, _standing),
 }
 """How decisions of other families are read, by their type."""
-_BEYOND_RESULTS: Final = frozenset((m.InvitationAllowed, m.MemberReminded, dd.DisputeOverdue))
-"""Decisions that are told where no channel takes results."""
 _DISPUTE_STEPS: Final = ("opened", "answered", "resolved", "appealed", "closed")
 _BY_TAG: Final[dict[str, Reader]] = {f"dispute.{step}": _disputed for step in _DISPUTE_STEPS}
 """Steps of a dispute that its claimant is told of, by the kind of the decision: each has `dispute` and `member`."""
