@@ -143,7 +143,7 @@ def _output_channels() -> Schema:
         "notices": _channel(
             subjects.notices("{market}"),
             "Facts about messages to members that were sent, held back or failed.",
-            ["notice"],
+            ["notice", "notice.told"],
         ),
         "checkpoint": _channel(
             subjects.checkpoint("{market}"),
@@ -227,6 +227,7 @@ def _told_messages() -> Schema:
         "results": _told("results", "A member's results, in the order of the log."),
         "error": _told("error", "Why a request got no outcomes, and what to do."),
         "notice": _told("notice", "What became of a message to a member; a CloudEvent that no intake takes."),
+        "notice.told": _told("notice.told", "Who was told on the own subject; a CloudEvent that no intake takes."),
         "checkpoint": {
             "name": "checkpoint",
             "title": "Checkpoint",

@@ -49,6 +49,23 @@ NOT_FOR_MEMBERS: Final = (
 )
 
 
+class PlayLost(msgspec.Struct, kw_only=True, tag_field="kind", tag="play.lost", gc=False):
+    """Result of a member who held `tickets` in a play of which `draws` were drawn, and won nothing.
+
+    No decision names those who have not won, who may be a million: `entry` is the one that closed the play, and
+    the tickets that earlier entries gave say who was in the draw.
+    """
+
+    entry: str
+    at: int
+    play: str
+    form: str
+    member: str
+    won: bool
+    tickets: int
+    draws: int
+
+
 def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
     """Return the outcome of an entry that answers an event, as its publisher sees it.
 

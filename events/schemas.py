@@ -12,7 +12,7 @@ import msgspec
 
 from events import decisions as d
 from events import outcomes
-from events.notice import NoticeFact
+from events.notice import NoticeFact, ToldFact
 from events.record import Entry, Record
 from events.registry import EVENT_TYPES
 
@@ -73,6 +73,7 @@ def document_schemas() -> dict[str, Schema]:
         "results": _titled("results", _listing("results", result, "A member's results, in the order of the log.")),
         "error": _titled("error", _error()),
         "notice": _titled("notice", _of(NoticeFact)),
+        "notice.told": _titled("notice.told", _of(ToldFact)),
     }
 
 
@@ -181,10 +182,12 @@ def _result() -> Schema:
         drawn = _WON if struct in outcomes.CLOSING else {}
         properties = {"entry": _ENTRY_NAME, "at": _AT, **plain["properties"], **seat, **drawn}
         definitions[kind] = {**plain, "properties": properties, "required": ["entry", "at", *plain["required"], *seat]}
+    lost: Schema = _of(outcomes.PlayLost)["$defs"][outcomes.PlayLost.__name__]
+    properties = {**lost["properties"], "entry": _ENTRY_NAME, "at": _AT}
     return {
         "description": "What a member is told of an own order, play or assist.",
-        "oneOf": _references(definitions),
-        "$defs": {**definitions, **_shared_definitions()},
+        "oneOf": _references([*definitions, "play.lost"]),
+        "$defs": {**definitions, "play.lost": {**lost, "properties": properties}, **_shared_definitions()},
     }
 
 

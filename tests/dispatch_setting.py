@@ -17,6 +17,7 @@ from events.notice import NoticeFact, decode_fact
 from events.record import Entry
 from services.bus.connect import ServiceBroker
 from services.notifier.channels.email import EmailCourier
+from services.notifier.channels.told import ToldFacts
 from services.notifier.channels.webhook import GIVE_UP_AFTER_S, WebhookCourier
 from services.notifier.channels.wechat import WechatCourier
 from services.notifier.dispatch.clock import Clock, SystemClock
@@ -25,6 +26,7 @@ from services.notifier.dispatch.courier import Courier, Message
 from services.notifier.dispatch.dispatcher import Dispatcher, DispatchRules, Line
 from services.notifier.dispatch.routing import Route
 from services.notifier.dispatch.store import Store
+from services.notifier.notifier import Notifier
 from services.notifier.policy.judge import MarketRules
 from services.notifier.policy.purposes import Kind, Notice, Purpose
 from services.notifier.settings import EmailSettings, WebhookSettings, WechatSettings, WechatTemplate
@@ -121,6 +123,7 @@ class Dispatching:
     dispatcher: Dispatcher
     store: Store
     service: ServiceBroker
+    notifier: Notifier | None = None
 
     async def has_taken_in(self, journal_seq: int) -> None:
         """Wait until the notices of a record are in the outbox."""
@@ -152,11 +155,12 @@ class Dispatching:
 
 
 async def start_dispatcher(
-    setting: Setting, lines: Sequence[Line], clock: Clock | None = None, **rules: Any
+    setting: Setting, lines: Sequence[Line], clock: Clock | None = None, *, whole: bool = False, **rules: Any
 ) -> Dispatching:
-    """Start a dispatcher over the setting's own data directory."""
+    """Start a dispatcher over the setting's own data directory; `whole` with a notifier beside it, not started."""
     service = await setting.connect()
     store = Store(setting.config().data_dir, MARKET)
+    notifier = notifier_beside(service, store) if whole else None
     # The journal of tests was written some time ago: by the real clock everything in it would come too late.
     useful_for_s = rules.pop("useful_for_s", dict.fromkeys(Purpose, 366 * 86_400))
     dispatch_rules = DispatchRules(
@@ -166,10 +170,29 @@ async def start_dispatcher(
         **rules,
     )
     dispatcher = Dispatcher(
-        service, MARKET, NOTIFIER, store, lines, dispatch_rules, zone_of, clock or SystemClock(), random.Random(1)
+        service,
+        MARKET,
+        NOTIFIER,
+        store,
+        lines,
+        dispatch_rules,
+        zone_of,
+        clock or SystemClock(),
+        random.Random(1),
+        None if notifier is None else notifier.results,
     )
     await dispatcher.start()
-    return Dispatching(dispatcher, store, service)
+    return Dispatching(dispatcher, store, service, notifier)
+
+
+def notifier_beside(service: ServiceBroker, store: Store) -> Notifier:
+    """Make the notifier of members' results with its channel of facts."""
+    return Notifier(
+        service,
+        MARKET,
+        NOTIFIER,
+        facts_of=lambda results, journal: ToldFacts(NOTICES, results, journal, store, SystemClock()),
+    )
 
 
 @asynccontextmanager

@@ -120,7 +120,7 @@ def endpoints_command(
         print_json({"endpoints": listed})
         return
     for each in listed:
-        since = f", failing since {each['failing_since']}" if each["failing_since"] else ""
+        since = f" since {each['failing_since']}" if each["failing_since"] else ""
         why = f" ({each['why']})" if each["why"] else ""
         typer.echo(f"{each['channel']}  {each['to']}  {each['state']}{since}{why}, {each['waiting']} waiting")
 
@@ -162,7 +162,10 @@ def check_command(data: DataOption = DEFAULT_DATA, as_json: JsonOption = False) 
     if as_json:
         print_json({"file": str(settings_file(data)), "channels": channels})
     else:
-        typer.echo(f"{settings_file(data)} can be used; channels: {', '.join(channels) or 'none'}")
+        file = settings_file(data)
+        what = f"{file} can be used" if file.is_file() else f"there is no {file}, so the defaults count"
+        others = "none beyond the members' own subjects"
+        typer.echo(f"{what}; channels: {', '.join(channels) or others}")
 
 
 @address_app.command("set")
@@ -228,19 +231,14 @@ def _market(data: Path, market: str | None) -> str:
 
 
 def _settings(data: Path) -> Settings:
-    found = load_settings(data, names())
-    if found is None:
-        raise CommandError(
-            f"there is no {settings_file(data)}: without it nothing is sent but to the members' own subjects"
-        )
-    return found
+    return load_settings(data, names())
 
 
 @contextmanager
 def _outbox(data: Path, market: str | None) -> Iterator[Database]:
     file = outbox_file(data, _market(data, market))
     if not file.is_file():
-        raise CommandError(f"there is no outbox {file}: the notifier makes it when it first runs with a notifier.toml")
+        raise CommandError(f"there is no outbox {file}: the notifier makes it when it first runs")
     try:
         with closing(Database(file)) as database:
             yield database

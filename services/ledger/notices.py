@@ -9,13 +9,26 @@ from typing import Final
 
 import msgspec
 
-from events.notice import DEFERRED, DELIVERED, FAILED, SENT, SUPPRESSED, NoticeFact, decode_fact
+from events.notice import (
+    DEFERRED,
+    DELIVERED,
+    FAILED,
+    SENT,
+    SUPPRESSED,
+    TOLD,
+    NoticeFact,
+    decode_fact,
+    decode_told,
+    encode_fact,
+    is_told,
+)
 from events.times import format_time_ns
 from services.ledger.archive import Archive, as_bytes
-from services.ledger.faults import LedgerUnavailable
+from services.ledger.history import FoundEntry
 from services.ledger.notice_chaining import ROWS_AT_A_TIME
 from services.ledger.recorders import Row
 from services.ledger.store import LedgerStore
+from services.ledger.told import not_won, query_notices, told_of_entry, told_of_member
 
 PAGE: Final = 500
 _WHAT: Final = {
@@ -79,12 +92,21 @@ def archive_notices(store: LedgerStore, stream: str, arrived: Sequence[Arrived])
 
 def _row(stream: str, message: Arrived) -> Row:
     try:
+        if is_told(message.body):
+            return _told_row(stream, message)
         fact = decode_fact(message.body)
     except ValueError:
         return (stream, message.seq, 0, 0, "", "", "", b"")
     data = fact.data
     kind = f"{data.purpose}/{fact.type}"
     return (stream, message.seq, fact.at_ns, data.as_of, data.member, entry_of(fact), kind, message.body)
+
+
+def _told_row(stream: str, message: Arrived) -> Row:
+    """Return the row of a fact about many members: of nobody, and found by the last of its records."""
+    data = decode_told(message.body).data
+    entry = (data.decision or "").partition("/")[0]
+    return (stream, message.seq, data.at_ns, data.as_of, "", entry, f"{data.kind or data.purpose}/{TOLD}", message.body)
 
 
 def entry_of(fact: NoticeFact) -> str:
@@ -95,18 +117,23 @@ def entry_of(fact: NoticeFact) -> str:
 # Asking.
 
 
-def notices_of_member(store: Archive, member: str) -> Iterator[ShownNotice]:
-    """Yield everything that became of messages to a member, in order of time."""
-    return _shown(store, "member = ?", (member,))
+def notices_of_member(store: LedgerStore, member: str) -> Iterator[ShownNotice]:
+    """Yield everything that became of messages to a member, in order of time; by the own subject too."""
+    own = (_shown_fact(fact, encode_fact(fact)) for fact in told_of_member(store, member))
+    others = _shown(store, "member = ?", (member,))
+    yield from sorted([*own, *others], key=lambda notice: notice.at_ns)
 
 
 def notices_of_entry(store: Archive, entry: str) -> Iterator[ShownNotice]:
-    """Yield everything that became of messages about an entry, in order of time."""
-    return _shown(store, "entry = ?", (entry,))
+    """Yield everything that became of messages about an entry, each about one member, in order of time."""
+    return _shown(store, "entry = ? AND member != ''", (entry,))
 
 
-def facts_to_member(store: Archive, member: str) -> Iterator[tuple[bytes, NoticeFact]]:
-    """Yield the facts of notices to a member, in order of time: each as its exact bytes and read."""
+def facts_to_member(store: LedgerStore, member: str) -> Iterator[tuple[bytes, NoticeFact]]:
+    """Yield the facts of notices to a member, in order of time, each as bytes and read.
+
+    The bytes are those archived, but for a fact about many members: of that, what it says of this one.
+    """
     for shown_notice in notices_of_member(store, member):
         raw = bytes(shown_notice.fact)
         yield raw, decode_fact(raw)
@@ -117,7 +144,7 @@ def sent_invitations(store: Archive) -> Iterator[NoticeFact]:
     kinds = tuple(f"invitation/{kind}" for kind in (SENT, DELIVERED))
     after: Row = (-1, "", -1)
     while True:
-        rows = _query(
+        rows = query_notices(
             store,
             "SELECT as_of, stream, seq, body FROM @notices WHERE kind IN (?, ?) AND (as_of > ? OR (as_of = ? AND "
             "(stream > ? OR (stream = ? AND seq > ?)))) ORDER BY as_of, stream, seq LIMIT ?",
@@ -131,24 +158,17 @@ def sent_invitations(store: Archive) -> Iterator[NoticeFact]:
 
 
 def _shown(store: Archive, where: str, parameters: Row) -> Iterator[ShownNotice]:
-    rows = _query(store, f"SELECT body FROM @notices WHERE {where} ORDER BY at, seq", parameters)  # noqa: S608
+    rows = query_notices(store, f"SELECT body FROM @notices WHERE {where} ORDER BY at, seq", parameters)  # noqa: S608
     for (body,) in rows:
         yield shown(as_bytes(body))
 
 
-def _query(store: Archive, statement: str, parameters: Row) -> list[Row]:
-    try:
-        return store.query(statement, parameters)
-    except LedgerUnavailable:
-        # A ledger that was last written by an older version has no such table, and so no notices.
-        if store.query("SELECT count(*) FROM @records", ()):
-            return []
-        raise
-
-
 def shown(body: bytes) -> ShownNotice:
     """Return an archived fact for showing."""
-    fact = decode_fact(body)
+    return _shown_fact(decode_fact(body), body)
+
+
+def _shown_fact(fact: NoticeFact, body: bytes) -> ShownNotice:
     return ShownNotice(
         at=format_time_ns(fact.at_ns),
         at_ns=fact.at_ns,
@@ -181,24 +201,28 @@ def notice_in_words(fact: NoticeFact) -> str:
 def why_told(facts: Sequence[NoticeFact]) -> list[str]:
     """Return the answer to "why did I get this?" or "why did I not?" from all facts about one notice, in order."""
     if not facts:
-        return ["nothing was to be sent: it is no news that goes further than the own subject, or no channel takes it"]
+        return ["nothing was told: it is no news of theirs, or it is not told yet"]
     first = facts[0].data
-    cause = f"it is about decision {first.decision} in record {first.record}"
+    cause = f"it is about decision {first.decision}" + (f" in record {first.record}" if first.record else "")
     if first.inviter is not None:
         cause += f", an invitation by {first.inviter}"
     return [cause, *(f"{format_time_ns(fact.at_ns)}: {notice_in_words(fact)}" for fact in facts)]
 
 
-def why_of_entry(store: Archive, entry: str, member: str | None = None) -> list[str]:
+def why_of_entry(store: LedgerStore, found: FoundEntry, member: str | None = None) -> list[str]:
     """Return why members (or one) were told of an entry or were not, notice by notice, for `ledger why`."""
     notices: dict[str, list[NoticeFact]] = {}
-    for found in notices_of_entry(store, entry):
-        fact = decode_fact(bytes(found.fact))
+    for fact in told_of_entry(store, found, member):
+        notices.setdefault(fact.data.notice, []).append(fact)
+    for shown_notice in notices_of_entry(store, found.name):
+        fact = decode_fact(bytes(shown_notice.fact))
         if member is None or fact.data.member == member:
             notices.setdefault(fact.data.notice, []).append(fact)
-    if not notices:
-        return why_told([])
-    return [sentence for facts in notices.values() for sentence in why_told(facts)]
+    sentences = [sentence for facts in notices.values() for sentence in why_told(facts)]
+    count = not_won(store, found.name) if member is None else 0
+    if count:
+        sentences.append(f"{count} members who held tickets were told on the own subject that they have not won")
+    return sentences or why_told([])
 
 
 def _reason(reason: str | None, why: str | None) -> str:

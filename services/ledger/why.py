@@ -112,7 +112,7 @@ def why(store: LedgerStore, position: EntryPosition, member: str | None = None) 
         member=whom,
         decisions=[_explained(decision, decision in written) for decision in found.entry.decisions],
         led_by=list(_led_by(store, found, event)),
-        told=why_of_entry(store, found.name, member),
+        told=why_of_entry(store, found, member),
         letter={language: _letter(store, found, claimed_ns, rule, written, language) for language in LANGUAGES},
     )
 

@@ -58,11 +58,12 @@ class Outgoing(NamedTuple):
     headers: dict[str, str]
 
 
-async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq: int) -> int:
+async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq: int, *, whole: bool = False) -> int:
     """Append `messages` to the stream that ends at `last_seq`, and return where it ends then.
 
-    At most BATCH_MAX_MESSAGES messages. Raises FenceLost when the stream ends elsewhere, and PublishFailed when
-    it is not known; a beginning of the messages may be stored after either.
+    At most BATCH_MAX_MESSAGES messages; with `whole` all of them or none, however few, at the price of a batch.
+    Raises FenceLost when the stream ends elsewhere, and PublishFailed when it is not known; otherwise a beginning
+    of the messages may be stored after either.
     """
     assert 1 <= len(messages) <= BATCH_MAX_MESSAGES, f"{len(messages)} messages"
     if not client.is_connected:
@@ -70,7 +71,7 @@ async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq:
         raise PublishFailed("there is no connection to the broker")
     try:
         asker = await asker_of(client)
-        if len(messages) <= CHAIN_MAX_MESSAGES:
+        if len(messages) <= CHAIN_MAX_MESSAGES and not whole:
             answer, _ = send_chain(asker, client, messages, last_seq)
         else:
             answer = _send_batch(asker, client, messages, last_seq)

@@ -25,7 +25,8 @@ from services.bus.journal_stream import AWAY
 from services.notifier.addresses import AddressBook, BadAddress
 from services.notifier.dispatch.store import Store
 from services.notifier.settings import HttpSettings
-from services.notifier.streams import Reader, ResultStreams, Stored
+from services.notifier.stream_facts import StreamFacts
+from services.notifier.streams import ResultStreams, Stored
 from services.notifier.tokens import BadToken, check_token
 
 KEEP_ALIVE_S: Final = 15.0
@@ -55,6 +56,7 @@ class MemberDoor:
         streams: ResultStreams,
         store: Store | None,
         settings: HttpSettings,
+        facts: StreamFacts | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._market = market
@@ -62,6 +64,7 @@ class MemberDoor:
         self._streams = streams
         self._store = store
         self._settings = settings
+        self._facts = facts
         self._now_s = now_s
         self.app = Starlette(
             routes=[
@@ -81,6 +84,8 @@ class MemberDoor:
         self._check(request, "events", member)
         if self._streams.readers >= self._settings.streams_max:
             raise _Refused(503, f"there are {self._settings.streams_max} event streams already: try again later")
+        if self._streams.is_closing:
+            raise _Refused(503, "the service is stopping: try again in a moment")
         after_seq = _last_event_id(request)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._told(member, after_seq), media_type="text/event-stream", headers=headers)
@@ -91,19 +96,18 @@ class MemberDoor:
             async with self._streams.reading(member, after_seq) as reader:
                 # A place to resume from at once, before anything has come.
                 yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, reader.after_seq)
-                while True:
-                    chunk = await self._next(reader)
-                    if chunk:
-                        yield chunk
+                while not self._streams.is_closing:
+                    caught_up = not reader.behind
+                    stored = await self._streams.next(reader, KEEP_ALIVE_S)
+                    if stored:
+                        yield b"".join([_event(each) for each in stored])
+                        # It is asked for the next only when this one is on its way.
+                        if self._facts is not None:
+                            await self._facts.note(member, stored)
+                    elif caught_up:
+                        yield b": still here\n\n"
         except AWAY:
             return
-
-    async def _next(self, reader: Reader) -> bytes:
-        caught_up = not reader.behind
-        stored = await self._streams.next(reader, KEEP_ALIVE_S)
-        if stored:
-            return b"".join([_event(each) for each in stored])
-        return b": still here\n\n" if caught_up else b""
 
     async def _address(self, request: Request) -> Response:
         member = self._member(request)

@@ -30,9 +30,15 @@ RENEW_INTERVAL_S: Final = 60.0
 ENTRIES_AT_A_TIME: Final = 200
 # Long enough to spare the disk, short enough for whoever shows a member what happened.
 RESULTS_GATHER_S: Final = 0.05
+# Facts are read by the ledger, which waits for nobody: longer, so that one holds many members.
+FACTS_GATHER_S: Final = 0.25
 FINISH_TIMEOUT_S: Final = 5.0
 
 _log: Final = logging.getLogger("groupbuy.notifier")
+
+
+FactsOf = Callable[[NatsChannel, JournalLookup], Channel]
+"""Makes the channel of facts for the channel of results."""
 
 
 class Progress(msgspec.Struct):
@@ -45,14 +51,27 @@ class Progress(msgspec.Struct):
 class Notifier:
     """Results to members and outcomes to publishers of one market, each once and all of them."""
 
-    def __init__(self, broker: ServiceBroker, market: str, user: str, sent_through: int | None = None) -> None:
+    def __init__(
+        self,
+        broker: ServiceBroker,
+        market: str,
+        user: str,
+        sent_through: int | None = None,
+        facts_of: FactsOf | None = None,
+    ) -> None:
+        """Make it ready; `facts_of` makes the channel that writes down what was told of the results."""
         self._broker = broker
         self._market = market
         self._user = user
         self._journal = JournalLookup(broker, market)
         self.results = self._channel(subjects.results_stream(market), subjects.result, sent_through)
         self.outcomes = self._channel(subjects.outcomes_stream(market), subjects.outcome, sent_through)
-        self._lanes = (Lane(self.results, gather_s=RESULTS_GATHER_S), Lane(self.outcomes, self.outcomes.begin))
+        self._facts = () if facts_of is None else (facts_of(self.results, self._journal),)
+        self._lanes = (
+            Lane(self.results, gather_s=RESULTS_GATHER_S),
+            Lane(self.outcomes, self.outcomes.begin),
+            *(Lane(facts, gather_s=FACTS_GATHER_S) for facts in self._facts),
+        )
         self.progress = Progress()
         self._follower: JournalFollower | None = None
         self._broken: JournalBroken | None = None
@@ -62,13 +81,14 @@ class Notifier:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """Every channel."""
-        return (self.results, self.outcomes)
+        return (self.results, self.outcomes, *self._facts)
 
     @property
     def lag(self) -> int:
         """How many messages of the journal are not told yet."""
         lag = 0 if self._follower is None else self._follower.lag
-        return lag + max(lane.lag for lane in self._lanes)
+        # Facts come a little later, and nobody waits for them.
+        return lag + max(lane.lag for lane in self._lanes if lane.channel in (self.results, self.outcomes))
 
     @property
     def alarm(self) -> str | None:
@@ -131,6 +151,9 @@ class Notifier:
             follower = JournalFollower(self._broker, self._market, self._user, hindmost, self._tell)
             await follower.start()
             self._follower = follower
+            if self._ending.is_set():
+                # It began while the rest was stopping, and nobody else knows of it.
+                await follower.stop()
         except JournalBroken as broken:
             self._broken = broken
             _log.error("%s", broken)

@@ -1,4 +1,5 @@
-"""The notifier's own configuration: DATA/notifier.toml, checked whole when it is loaded. No file: no channels but NATS.
+"""The notifier's own configuration: DATA/notifier.toml, checked whole when it is loaded. No file: the defaults, and no
+channels but the members' own subjects.
 
 Secrets stand in files of their own, named here relative to the configuration.
 """
@@ -96,9 +97,13 @@ class WechatTemplate(_Strict, kw_only=True, frozen=True):
 
 
 class WechatSettings(_Strict, kw_only=True, frozen=True):
-    """The mini program that sends subscribe messages, with a template for each kind that is sent this way."""
+    """The mini program that sends subscribe messages, with a template for each kind that is sent this way.
+
+    `allow_private` lets `api` be a relay in a private network.
+    """
 
     api: str = "https://api.weixin.qq.com"
+    allow_private: bool = False
     appid: str
     secret_file: Path
     templates: dict[Kind, WechatTemplate]
@@ -140,11 +145,6 @@ class Settings(_Strict, kw_only=True, frozen=True):
     operator: OperatorSettings = OperatorSettings()
     folder: Path = Path()
 
-    @property
-    def has_couriers(self) -> bool:
-        """Whether anything is told beyond the members' own subjects and event streams."""
-        return self.email is not None or self.wechat is not None or bool(self.webhooks)
-
     def secret(self, path: Path) -> str:
         """Return the secret in a file named by the configuration. Raises ConfigError."""
         full = self.folder / path
@@ -160,14 +160,14 @@ def settings_file(data_dir: Path) -> Path:
     return data_dir / FILE_NAME
 
 
-def load_settings(data_dir: Path, zones: frozenset[str]) -> Settings | None:
-    """Return the notifier's configuration, None when there is no file.
+def load_settings(data_dir: Path, zones: frozenset[str]) -> Settings:
+    """Return the notifier's configuration, the defaults when there is no file.
 
     `zones` are the names of the time zones that there are. Raises ConfigError naming the file and the field.
     """
     path = settings_file(data_dir)
     if not path.is_file():
-        return None
+        return Settings(folder=data_dir)
     try:
         found = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=_path_from_text)
         _check(found, zones)

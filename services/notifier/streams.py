@@ -67,6 +67,10 @@ class Reader:
         self.behind = True
         self._woken.set()
 
+    def wake(self) -> None:
+        """Have `wait` return."""
+        self._woken.set()
+
     async def wait(self, timeout_s: float) -> None:
         """Return when there may be something, or after a while."""
         if not self._queue and not self.behind:
@@ -101,6 +105,8 @@ class ResultStreams:
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ending = False
+        # Whether readers are asked to go: they come back to the next service with their place.
+        self.is_closing = False
         self.readers = 0
         self.handed = 0
 
@@ -116,6 +122,13 @@ class ResultStreams:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._close()
+
+    async def let_go(self) -> None:
+        """Have every reader end at once: a server that stops waits for what it is still sending."""
+        self.is_closing = True
+        for readers in self._readers.values():
+            for reader in readers:
+                reader.wake()
 
     @contextlib.asynccontextmanager
     async def reading(self, member: str, after_seq: int | None) -> AsyncIterator[Reader]:

@@ -21,7 +21,10 @@ from deploy.provision import provision
 from events import subjects
 from services.bus.config import ServiceConfig
 from services.bus.connect import connect_broker
-from services.notifier.notifier import Notifier
+from services.notifier.app import notifier_with_facts
+from services.notifier.dispatch.build import build_dispatcher
+from services.notifier.dispatch.store import Store
+from services.notifier.settings import Settings
 from tests.bench import bench_notifier_channels
 from tests.journal_writer import MARKET, JournalWriter
 from tests.notifier_journal import SHOP, confirmed
@@ -67,25 +70,36 @@ async def _tell(broker: EmbeddedBroker, data: Path, joins: int) -> dict[str, flo
         service="notifier", market=MARKET, nats_url=broker.url, user=NOTIFIER, nkey_seed_file=seed, data_dir=data
     )
     service = await connect_broker(config)
-    notifier = Notifier(service, MARKET, NOTIFIER)
+    await service.start()
+    store = Store(data, MARKET)
+    notifier = notifier_with_facts(config, service, store)
+    # As it runs without a file: beside the results, it reads the journal for invitations and draws.
+    dispatcher = build_dispatcher(service, config, Settings(folder=data), store, notifier.results)
     last_seq = (await service.jetstream.stream_info(subjects.journal_stream(MARKET))).state.last_seq
     assert broker.pid is not None
     begun_s, cpu_s, broker_s = time.perf_counter(), time.process_time(), _cpu_s(broker.pid)
     await notifier.start()
+    await dispatcher.start()
     async with asyncio.timeout(TIMEOUT_S):
-        while min(channel.reached.position.seq for channel in notifier.channels) < last_seq:
+        while min([dispatcher.position_seq, *(c.reached.position.seq for c in notifier.channels)]) < last_seq:
             assert notifier.alarm is None, notifier.alarm
+            await asyncio.sleep(0.005)
+        while not await store.do(lambda: not store.outbox.facts_after(dispatcher.publisher.through or 0, 1)):
             await asyncio.sleep(0.005)
     took_s = time.perf_counter() - begun_s
     results, messages = notifier.results.tally.told, notifier.results.tally.messages
+    notices = (await service.jetstream.stream_info(subjects.notices_stream(MARKET))).state
     figures = {
         "results_per_s": results / took_s,
         "result_messages_per_s": messages / took_s,
         "joins_told_per_s": joins / took_s,
         "notifier_us_per_join": (time.process_time() - cpu_s) / joins * 1e6,
         "broker_us_per_join": (_cpu_s(broker.pid) - broker_s) / joins * 1e6,
+        "fact_bytes_per_result": notices.bytes / results,
     }
     await notifier.stop()
+    await dispatcher.stop()
+    await store.close()
     await service.stop()
     return {name: round(figure, 1) for name, figure in figures.items()}
 

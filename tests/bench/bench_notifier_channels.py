@@ -33,6 +33,7 @@ from services.notifier.notifier import Notifier
 from services.notifier.policy.judge import MarketRules
 from services.notifier.policy.purposes import Purpose
 from services.notifier.settings import HttpSettings, WebhookSettings
+from services.notifier.stream_facts import StreamFacts
 from services.notifier.streams import ResultStreams
 from services.notifier.tokens import Claims, sign_token
 from services.notifier.zones import zone_of
@@ -189,7 +190,10 @@ async def _streams(market: _Market, count: int) -> dict[str, float]:
     tokens_file.write_text(json.dumps(tokens))
     streams = ResultStreams(market.service, MARKET, NOTIFIER)
     streams.start()
-    server = MemberDoor(MARKET, key, streams, None, HttpSettings(port=0, streams_max=count)).server()
+    store = Store(market.data, MARKET)
+    facts = StreamFacts(store, SystemClock())
+    facts.start()
+    server = MemberDoor(MARKET, key, streams, store, HttpSettings(port=0, streams_max=count), facts).server()
     await server.start()
     notifier = Notifier(market.service, MARKET, NOTIFIER)
     await notifier.start()
@@ -201,6 +205,8 @@ async def _streams(market: _Market, count: int) -> dict[str, float]:
         await asyncio.sleep(2.0)
         delays_ms: list[float] = await asyncio.wait_for(_finish(peer), TIMEOUT_S)
     await server.stop()
+    await facts.stop()
+    await store.close()
     await streams.stop()
     await notifier.stop()
     assert len(delays_ms) == written, f"{len(delays_ms)} of {written} results have arrived"

@@ -21,8 +21,13 @@ from events.notice import (
     SUPPRESSED,
     NoticeData,
     NoticeFact,
+    ToldData,
+    ToldFact,
+    ToldOfRecord,
     decode_fact,
+    decode_told,
     encode_fact,
+    is_told,
 )
 from events.outcomes import news_of, outcome_of, results_of
 from events.record import Entry, decode_entry
@@ -220,6 +225,22 @@ def test_a_notice_is_as_its_schema_says_and_nothing_else() -> None:
         body = encode_fact(fact)
         validator("notice", strict=True).validate(json.loads(body))
         assert decode_fact(body) == fact
-    for wrong in (b"{}", b"[", b'{"type":"groupbuy.notice.lost.v1"}'):
+    for wrong in (b"{}", b"[", b'{"type":"groupbuy.notice.lost.v1"}', encode_fact(_told())):
         with pytest.raises(ValueError, match="not a notice"):
             decode_fact(wrong)
+
+
+def _told() -> ToldFact:
+    told = [ToldOfRecord(record=2, members=["m-1", "m-2"])]
+    data = ToldData(at_ns=AT_NS, as_of=2, told=told, decision="3.0.0/0", kind="draw", play="p-1")
+    return ToldFact(id="a.7", source="/groupbuy/main/notifier", time="2026-01-01T00:00:00Z", data=data)
+
+
+def test_a_notice_about_many_is_as_its_schema_says_and_known_from_one_about_a_single_member() -> None:
+    body = encode_fact(_told())
+    validator("notice.told", strict=True).validate(json.loads(body))
+    assert decode_told(body) == _told()
+    assert is_told(body)
+    for wrong in (b"{}", b"[", body.replace(b'"told":[', b'"told":[],"more":[')):
+        with pytest.raises(ValueError, match="not a notice about many"):
+            decode_told(wrong)

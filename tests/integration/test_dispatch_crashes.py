@@ -5,9 +5,11 @@ import json
 import random
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from deploy.broker import EmbeddedBroker, free_port
@@ -18,8 +20,17 @@ from services.ledger.notices import notices_of_member
 from services.notifier.tokens import Claims, ensure_token_key, sign_token
 from tests.conftest import Connect
 from tests.crash_notifier import crash_again_and_again
-from tests.dispatch_setting import dispatching, facts_of, refund, start_dispatcher, webhook_line
-from tests.integration.test_notifier_process import asked, process
+from tests.dispatch_setting import (
+    chose,
+    consent,
+    dispatching,
+    facts_of,
+    invited,
+    refund,
+    start_dispatcher,
+    webhook_line,
+)
+from tests.integration.test_notifier_process import asked, process, stored_more_than
 from tests.journal_writer import MARKET, JournalWriter
 from tests.notifier_journal import AT_NS, confirmed
 from tests.notifier_peers import SECRET, HandClock, WebhookPeer
@@ -157,15 +168,23 @@ async def test_a_configuration_that_cannot_be_ends_the_process_with_one_sentence
     assert sentence in errors and b"Traceback" not in errors
 
 
-async def test_without_a_configuration_nothing_of_the_second_pipeline_is_even_made(setting: Setting) -> None:
-    port = free_port()
-    await setting.write(confirmed(1))
+async def test_without_a_configuration_members_are_invited_on_their_own_subjects(setting: Setting) -> None:
+    port, until_ns = free_port(), time.time_ns() + 3_600 * 10**9
     async with process(setting, port) as running:
         health = json.loads(await asked(port, "/healthz", 200))
-        assert health["checks"].keys() == {"notifier"}
+        assert health["checks"].keys() == {"notifier", "dispatcher", "channels"}
+        decided = (
+            chose(1, "ann", consents=(consent(channel="nats"),)),
+            invited(2, "ann", channel="nats", useful_until=until_ns),
+        )
+        # As of now: what was decided before it first ran is nobody's news.
+        await setting.write(*(msgspec.structs.replace(each, at=time.time_ns()) for each in decided))
+        await stored_more_than(setting, 0)
         running.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(running.wait(), 60) == 0
-    assert not (setting.config().data_dir / "notifier").exists()
+    (message,) = await setting.stored()
+    (notice,) = json.loads(message.body)["notices"]
+    assert (message.subject.rpartition(".")[2], notice["kind"]) == ("ann", "invitation.invited")
 
 
 async def test_the_ledger_archives_every_fact_once_across_its_own_restarts(

@@ -1,5 +1,6 @@
 """Members are told at their time, in their language, gathered, once; or not at all, with the reason."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -337,6 +338,16 @@ async def test_choices_on_disk_survive_a_restart(setting: Setting) -> None:
             await running.is_done(waiting=1)
             await until(lambda: running.dispatcher.publisher.published == 1, "a fact")
     assert kinds_of(await facts_of(setting)) == ["deferred/quiet_hours"]
+
+
+async def test_a_dispatcher_that_is_stopped_while_it_starts_leaves_nothing_running(setting: Setting) -> None:
+    """A reader that nobody knows of would go on for ever, over files that are closed."""
+    await setting.write(refund(1))
+    for _ in range(3):
+        running = await start_dispatcher(setting, [])
+        await running.stop()
+        left = [task.get_name() for task in asyncio.all_tasks() if not task.done()]
+        assert not [name for name in left if name.startswith(("journal", "notifier"))], left
 
 
 async def test_a_second_notifier_does_not_send_from_the_same_outbox(setting: Setting) -> None:

@@ -12,11 +12,14 @@ import pytest
 
 from deploy.broker import EmbeddedBroker
 from deploy.permissions import NOTIFIER
+from events.notice import SENT, decode_fact
 from services.bus.connect import ServiceBroker
 from services.bus.http import HttpServer
+from services.notifier.dispatch.clock import SystemClock
 from services.notifier.dispatch.store import Store
 from services.notifier.http import MemberDoor
 from services.notifier.settings import HttpSettings
+from services.notifier.stream_facts import StreamFacts
 from services.notifier.streams import ResultStreams
 from services.notifier.tokens import Claims, sign_token
 from tests.conftest import Connect
@@ -53,10 +56,14 @@ async def door(setting: Setting) -> AsyncIterator[Door]:
     streams = ResultStreams(service, MARKET, NOTIFIER)
     streams.start()
     store = Store(setting.config().data_dir, MARKET)
-    server = MemberDoor(MARKET, KEY, streams, store, HttpSettings(port=0, streams_max=3), now_s=lambda: NOW_S).server()
+    settings = HttpSettings(port=0, streams_max=3)
+    facts = StreamFacts(store, SystemClock())
+    facts.start()
+    server = MemberDoor(MARKET, KEY, streams, store, settings, facts, now_s=lambda: NOW_S).server()
     await server.start()
     yield Door(server, streams, store, service)
     await server.stop()
+    await facts.stop()
     await streams.stop()
     await store.close()
     await service.stop()
@@ -208,3 +215,34 @@ async def test_a_backend_notes_and_forgets_an_address_with_its_own_token(door: D
         assert refused.status_code == 403
         assert (await client.delete(url, headers=headers)).status_code == 204
     assert await door.store.do(lambda: door.store.addresses.get("ann", "email")) is None
+
+
+async def test_what_went_out_by_an_event_stream_leaves_a_fact(setting: Setting, door: Door) -> None:
+    async with setting.running() as running, reading(door) as stream:
+        await stream.opening()
+        await running.has_told(await setting.write(confirmed(1, member="ann"), confirmed(2, member="bob")))
+        await stream.until_entries(1)
+        rows: list[tuple[int, bytes]] = []
+        for _ in range(1_000):
+            rows = await door.store.do(lambda: door.store.outbox.facts_after(0, 10))
+            if rows:
+                break
+            await asyncio.sleep(0.01)
+    (fact,) = (decode_fact(body) for _, body in rows)
+    assert (fact.type, fact.data.channel, fact.data.member) == (SENT, "sse", "ann")
+    assert (fact.data.decision, fact.data.kind) == ("1.0.0", "seat.confirmed")
+
+
+async def test_a_service_that_stops_lets_go_of_its_readers_at_once(setting: Setting, door: Door) -> None:
+    """Else the server would wait for streams that never end by themselves, and cut them off in the end."""
+    async with reading(door) as stream:
+        await stream.opening()
+        await door.streams.let_go()
+        # It ends cleanly: a stream that is cut off raises here.
+        while True:
+            try:
+                await stream.until_entries(1)
+            except StopAsyncIteration:
+                break
+        assert door.streams.readers == 0
+    assert stream.entries == []

@@ -133,8 +133,10 @@ def test_a_configuration_is_checked_without_sending_anything(data: Path) -> None
         run(data, "check")
 
 
-def test_without_an_outbox_or_configuration_the_sentence_says_what_is_missing(tmp_path: Path) -> None:
+def test_without_an_outbox_the_sentence_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="there is no outbox"):
         run(tmp_path, "dead-letters")
-    with pytest.raises(CommandError, match=r"there is no .*notifier\.toml"):
-        run(tmp_path, "endpoints")
+
+
+def test_without_a_configuration_the_defaults_are_checked(tmp_path: Path) -> None:
+    assert facts(tmp_path, "check")["channels"] == []

@@ -8,12 +8,26 @@ import pytest
 
 from events import decisions as d
 from events import member_decisions as m
+from events import play_decisions as p
 from events.member import QuietHours
-from events.notice import DEFERRED, DELIVERED, FAILED, SENT, SUPPRESSED, NoticeData, NoticeFact, encode_fact
+from events.notice import (
+    DEFERRED,
+    DELIVERED,
+    FAILED,
+    SENT,
+    SUPPRESSED,
+    NoticeData,
+    NoticeFact,
+    ToldData,
+    ToldFact,
+    ToldOfRecord,
+    encode_fact,
+)
 from events.times import parse_time_ns
 from services.ledger.audit import AuditReport, audit
 from services.ledger.audit_accounts import Check
 from services.ledger.audit_notices import is_within
+from services.ledger.history import FoundEntry, entries_of, scan
 from services.ledger.notices import (
     Arrived,
     archive_notices,
@@ -26,6 +40,7 @@ from services.ledger.notices import (
 )
 from services.ledger.store import LedgerStore
 from tests import builders as b
+from tests.dispatch_setting import entry
 from tests.ledger_records import JournalBuilder, open_store
 
 NOON = parse_time_ns("2026-03-02T12:00:00Z")
@@ -201,9 +216,7 @@ def test_why_a_member_was_told_has_an_answer() -> None:
     answer = why_told([fact(DEFERRED, 1, reason="quiet_hours", until_ns=NOON), fact(SENT, 2)])
     assert answer[0] == "it is about decision 3.0.0/0 in record 3, an invitation by m1"
     assert "was put off" in answer[1] and "was sent" in answer[2]
-    assert why_told([]) == [
-        "nothing was to be sent: it is no news that goes further than the own subject, or no channel takes it"
-    ]
+    assert why_told([]) == ["nothing was told: it is no news of theirs, or it is not told yet"]
 
 
 def test_why_of_an_entry_is_answered_for_each_member_and_notice(tmp_path: Path) -> None:
@@ -214,9 +227,10 @@ def test_why_of_an_entry_is_answered_for_each_member_and_notice(tmp_path: Path) 
             fact(SUPPRESSED, 1, notice="b" * 32, member="m3", reason="blocked"),
             fact(SENT, 2),
         )
-        assert len(why_of_entry(store, "3.0.0")) == 5
-        (cause, sentence) = why_of_entry(store, "3.0.0", "m3")
-        nothing = why_of_entry(store, "3.0.0", "m4")
+        about = FoundEntry(3, b"", entry(3, d.ClockAdvanced()))
+        assert len(why_of_entry(store, about)) == 5
+        (cause, sentence) = why_of_entry(store, about, "m3")
+        nothing = why_of_entry(store, about, "m4")
     assert cause.startswith("it is about decision 3.0.0/0") and "had blocked" in sentence
     assert nothing == why_told([])
 
@@ -235,3 +249,50 @@ def test_many_sent_invitations_come_in_the_order_of_what_was_known(tmp_path: Pat
         archived(store, *(fact(number=at + 1, as_of=10_000 - at % 700) for at in range(1_300)))
         found = [each.data.as_of for each in sent_invitations(store)]
     assert len(found) == 1_300 and found == sorted(found)
+
+
+def told(number: int, *records: tuple[int, list[str]], **data: Any) -> Arrived:
+    """A fact about many members."""
+    of = [ToldOfRecord(record=record, members=members) for record, members in records]
+    found = ToldData(at_ns=NOON + number, as_of=of[-1].record, told=of, **data)
+    fact = ToldFact(id=f"s.{number}", source="/groupbuy/main/notifier", time="2026-03-02T12:00:00Z", data=found)
+    return Arrived(number, encode_fact(fact))
+
+
+def test_a_result_on_the_own_subject_is_found_in_the_fact_that_lists_many(tmp_path: Path) -> None:
+    due = {"payment": "pay-1", "amount_minor": 500, "currency": "CNY", "cause": "withdrawn", "publisher": "shop-a"}
+    journal = JournalBuilder()
+    for number, member in enumerate(("m1", "m2", "m3"), start=1):
+        journal.due(d.RefundDue(refund=f"r-{number}", order=f"o-{number}", member=member, **due)).seal()
+    with open_store(tmp_path) as store:
+        store.append(journal.records)
+        # Record 2 in two facts, as one with very many members would stand; record 3 is not told yet.
+        arrived = [told(1, (1, ["m1", "m8"]), (2, ["m9"])), told(2, (2, ["m2"]))]
+        assert archive_notices(store, "s1", arrived) == (2, 0)
+        assert [notice.sentence for notice in notices_of_member(store, "m2")] == [
+            "a result (refund.due) to m2 by nats was delivered"
+        ]
+        assert list(notices_of_member(store, "m3")) == []
+        (found,) = entries_of(store, "member", "m1")
+        assert why_of_entry(store, found)[1].endswith("a result (refund.due) to m1 by nats was delivered")
+        assert why_of_entry(store, found, "m8") == why_told([]), "whose result is in another entry of the record"
+
+
+def test_who_has_not_won_is_found_among_all_who_were_told_of_the_draw(tmp_path: Path) -> None:
+    given = {"play": "p-1", "publisher": "shop-a"}
+    ticket = p.PlayTicketed(member="m1", position=1, tickets=1, total=1, helpers=1, **given)
+    over = p.PlayClosed(form="lottery", cause="ended", seed="00", helpers=1, winners=1, **given)
+    journal = JournalBuilder()
+    journal.due(ticket).seal()
+    journal.due(over).seal()
+    with open_store(tmp_path) as store:
+        store.append(journal.records)
+        (closing,) = (found for found in scan(store) if isinstance(found.entry.decisions[0], p.PlayClosed))
+        draw = {"decision": f"{closing.name}/0", "kind": "draw", "play": "p-1"}
+        archive_notices(store, "s1", [told(1, (2, ["m0", "m1"]), **draw), told(2, (2, ["m5"]), **draw)])
+        assert [notice.sentence for notice in notices_of_member(store, "m1")] == [
+            "a result (draw, not won) to m1 by nats was delivered"
+        ]
+        assert [notice.entry for notice in notices_of_member(store, "m1")] == [closing.name]
+        assert why_of_entry(store, closing)[-1].startswith("3 members who held tickets were told")
+        assert "(draw, not won) to m5" in why_of_entry(store, closing, "m5")[1]

@@ -2,13 +2,19 @@
 
 from typing import Any
 
+import msgspec
+
 from events import decisions as d
 from events import member_decisions as m
 from events import play_decisions as p
 from events.decision import Decision
+from events.dispute_decisions import DisputeOverdue
 from events.record import Entry
+from events.standing_decisions import MemberLimited, MemberReinstated
+from events.times import format_time_ns
+from services.notifier.policy.entries import only_seats, tells_beyond_results
 from services.notifier.policy.known import KnownMarket
-from services.notifier.policy.purposes import Kind, Notice
+from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose
 from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 from services.notifier.texts.texts import Texts
 from tests.dispatch_setting import configured, entry, filled, invited, listed, opened, refund
@@ -197,3 +203,37 @@ def test_what_is_remembered_of_a_market_can_be_written_down_and_read_again() -> 
     again.load((kind, name, body) for (kind, name), body in rows.items() if body is not None)
     assert (again.offers, again.groups, again.zone) == (market.offers, market.groups, market.zone)
     assert read(filled(6), known=again) == read(filled(6), known=market)
+
+
+def test_a_change_of_standing_is_told_to_its_member_without_what_it_was_counted_from() -> None:
+    given = {"member": "ann", "ground": "assists_held", "strikes": 3, "evidence_entries": ["1.0.0"]}
+    limited = entry(4, MemberLimited(**given, until=AT_NS))
+    back = entry(5, MemberReinstated(member="ann", cause="expired", was="limited"))
+    told = read(limited, back)
+    assert [(one.member, one.kind, one.fields["step"]) for one in told] == [
+        ("ann", Kind.STANDING, "limited"),
+        ("ann", Kind.STANDING, "reinstated"),
+    ]
+    assert told[0].fields["until"] == format_time_ns(AT_NS)
+    assert told[0].fields.keys() == {"step", "until"}
+
+
+def test_an_overdue_dispute_is_told_to_its_claimant_and_to_the_operators() -> None:
+    overdue = entry(4, DisputeOverdue(dispute="d-1", stage="answer", member="ann"))
+    claimant, operator = read(overdue)
+    assert (claimant.member, claimant.kind, claimant.fields["step"]) == ("ann", Kind.DISPUTE, "overdue")
+    assert (operator.member, operator.purpose) == (OPERATOR, Purpose.OPERATOR_ALERT)
+    assert "nobody has answered" in Texts().render(operator.kind, operator.fields, OPERATOR, "en").body.lower()
+
+
+def test_what_no_channel_for_results_needs_is_known_before_it_is_read() -> None:
+    from tests.notifier_journal import confirmed, expired
+
+    def raw(each: Entry) -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(each))
+
+    assert only_seats(raw(confirmed(1)))
+    assert not any(
+        only_seats(raw(each)) for each in (confirmed(1, 4, fills=5), expired(2, [("ann", SHOP)]), refund(3), invited(4))
+    )
+    assert [tells_beyond_results(each) for each in (invited(1), filled(2), refund(3))] == [True, False, False]

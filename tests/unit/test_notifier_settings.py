@@ -7,6 +7,7 @@ import pytest
 from services.bus.config import ConfigError
 from services.bus.timezones import names
 from services.notifier.channels.webhook import webhook_courier
+from services.notifier.dispatch.build import check_settings
 from services.notifier.settings import Settings, load_settings
 from tests.notifier_peers import SECRET
 
@@ -15,13 +16,14 @@ HOOK = '[[webhooks]]\nname = "a"\nsecret_files = ["a.secret"]\n'
 
 def load(tmp_path: Path, text: str) -> Settings:
     (tmp_path / "notifier.toml").write_text(text, encoding="utf-8")
-    found = load_settings(tmp_path, names())
-    assert found is not None
-    return found
+    return load_settings(tmp_path, names())
 
 
-def test_without_a_file_there_are_no_channels_but_the_members_own_subjects(tmp_path: Path) -> None:
-    assert load_settings(tmp_path, names()) is None
+def test_without_a_file_the_defaults_count_and_there_are_no_channels_but_the_members_own_subjects(
+    tmp_path: Path,
+) -> None:
+    assert load_settings(tmp_path, names()) == Settings(folder=tmp_path)
+    assert check_settings(load_settings(tmp_path, names())) == []
 
 
 def test_paths_are_relative_to_the_file_and_a_secret_is_read_from_its_own(tmp_path: Path) -> None:

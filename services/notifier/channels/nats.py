@@ -19,10 +19,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 import nats.errors
+from nats.js.errors import NotFoundError
 
 from services.bus.asking import Asker, asker_of
 from services.bus.connect import ServiceBroker
-from services.bus.journal import START, JournalBroken
+from services.bus.journal import START, JournalBroken, JournalPosition
 from services.notifier.atomic import (
     CHAIN_MAX_MESSAGES,
     FenceLost,
@@ -32,7 +33,7 @@ from services.notifier.atomic import (
     publish_fenced,
     send_chain,
 )
-from services.notifier.channels import Bundle, Reached
+from services.notifier.channels import Bundle, Letter, Reached
 from services.notifier.channels.holding import Holding, OutputStream, PositionLost
 from services.notifier.channels.items import Item, chunks_of, items_of
 from services.notifier.channels.place import HEADER_PLACE, place_header
@@ -101,6 +102,7 @@ class NatsChannel:
         self._max_age_s = 0.0
         self._written_at = time.monotonic()
         self._silent_records = 0
+        self._moved = asyncio.Event()
         # The stream is written by one task at a time: the handler, or the renewal of the position.
         self._lock = asyncio.Lock()
 
@@ -222,6 +224,7 @@ class NatsChannel:
         return Holding(self._last_seq, self._reached, 0, self._max_age_s)
 
     def _note(self, holding: Holding) -> None:
+        self._moved.set()
         self._last_seq = holding.last_seq
         self._reached = holding.reached
         self._max_age_s = holding.max_age_s
@@ -236,6 +239,47 @@ class NatsChannel:
         self._reached = Reached(await self._journal.position_at(sent_through))
         _log.warning("%s counts as told through record %d, as declared", self.name, sent_through)
         await self._mark()
+
+    # Beside the records.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is known how far the stream has come."""
+        return self._asker is not None
+
+    async def slip_in(self, letters: Sequence[Letter], marker: Letter) -> None:
+        """Store letters that no record holds, between two rounds, and `marker` behind them: all of it or nothing.
+
+        Fewer than a batch holds. Raises FenceLost or PublishFailed when it is not certain that they are stored: what
+        was stored last as `last_for` the marker's addressee tells.
+        """
+        assert self.is_open, "a channel is opened before anything is sent"
+        async with self._lock:
+            assert self._unconfirmed == 0, "nothing runs ahead of what is slipped in"
+            if not self._sure:
+                self._note(await self._stream.look(self._known()))
+            self._sure = False
+            messages = [*self._loose(letters), self._place_holder(marker, ahead=len(letters) + 1)]
+            await self._store(messages, self._reached, whole=True)
+            self._sure = True
+        self.tally.told += sum([letter.tells for letter in letters])
+
+    async def until_it_has(self, position: JournalPosition) -> None:
+        """Return once a record is told and stored for good. Raises JournalBroken when another record was."""
+        while not self.has(position.seq, position.hash):
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def last_for(self, addressee: str) -> bytes | None:
+        """Return the last message that is stored for an addressee, None when there is none."""
+        try:
+            found = await self._broker.jetstream.get_last_msg(self._name, self._subject_of(addressee))
+        except NotFoundError:
+            return None
+        return found.data or b""
+
+    def _loose(self, letters: Sequence[Letter]) -> list[Outgoing]:
+        return [Outgoing(self._subject_of(letter.addressee), letter.body, {}) for letter in letters]
 
     # Sending.
 
@@ -266,7 +310,7 @@ class NatsChannel:
             messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=self._last_seq + 1)]
         else:
             # A batch is stored whole or not at all: its last message speaks for all of it.
-            messages = [Outgoing(self._subject_of(item.letter.addressee), item.letter.body, {}) for item in items[:-1]]
+            messages = self._loose([item.letter for item in items[:-1]])
             messages.append(self._outgoing(self._last_seq + len(items), items[-1]))
         await self._store(messages, items[-1].reached)
         self.tally.told += sum([item.letter.tells for item in items])
@@ -276,14 +320,15 @@ class NatsChannel:
         place = place_header(self._name, seq, bundle.journal_seq, ordinal, len(bundle.letters), bundle.record_hash)
         return Outgoing(self._subject_of(letter.addressee), letter.body, {HEADER_PLACE: place})
 
-    async def _store(self, messages: Sequence[Outgoing], reached: Reached) -> None:
+    async def _store(self, messages: Sequence[Outgoing], reached: Reached, *, whole: bool = False) -> None:
         """Append messages, after which the stream has come as far as `reached`."""
-        last_seq = await publish_fenced(self._broker.client, messages, self._last_seq)
+        last_seq = await publish_fenced(self._broker.client, messages, self._last_seq, whole=whole)
         self._note_stored(last_seq, len(messages), reached)
 
     def _note_stored(self, last_seq: int, messages: int, reached: Reached) -> None:
         self._last_seq = last_seq
         self._reached = reached
+        self._moved.set()
         self._written_at = time.monotonic()
         self._silent_records = 0
         self.tally.publishes += 1
@@ -295,14 +340,20 @@ class NatsChannel:
             1 for _ in itertools.takewhile(lambda bundle: not bundle.letters, reversed(bundles))
         )
         self._reached = Reached(bundles[-1].position)
+        self._moved.set()
         if self._silent_records >= SILENT_MAX_RECORDS:
             await self._mark()
 
     async def _mark(self) -> None:
         """Write the position alone."""
-        reached = self._reached
-        position, seq = reached.position, self._last_seq + 1
+        position = self._reached.position
         body = _encode({"record": position.seq, "hash": position.hash})
-        place = place_header(self._name, seq, position.seq, reached.ordinal, reached.of, position.hash)
-        await self._store([Outgoing(self._subject_of(MARKER), body, {HEADER_PLACE: place})], reached)
+        await self._store([self._place_holder(Letter(MARKER, body, 0), ahead=1)], self._reached)
         self.tally.markers += 1
+
+    def _place_holder(self, letter: Letter, ahead: int) -> Outgoing:
+        """Return a message that is `ahead` of the stream's end and says that nothing more of the journal was told."""
+        reached = self._reached
+        position, seq = reached.position, self._last_seq + ahead
+        place = place_header(self._name, seq, position.seq, reached.ordinal, reached.of, position.hash)
+        return Outgoing(self._subject_of(letter.addressee), letter.body, {HEADER_PLACE: place})

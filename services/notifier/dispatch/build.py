@@ -5,9 +5,10 @@ from services.bus.config import ConfigError, ServiceConfig
 from services.bus.connect import ServiceBroker
 from services.notifier.channels.email import EmailCourier
 from services.notifier.channels.member_subject import MemberSubjectCourier
+from services.notifier.channels.nats import NatsChannel
 from services.notifier.channels.webhook import GIVE_UP_AFTER_S, webhook_courier
 from services.notifier.channels.wechat import WechatCourier
-from services.notifier.dispatch.clock import Clock, SystemClock
+from services.notifier.dispatch.clock import SystemClock
 from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.dispatcher import Dispatcher, DispatchRules, Line
 from services.notifier.dispatch.routing import Route
@@ -20,12 +21,23 @@ from services.notifier.zones import zone_of
 
 
 def build_dispatcher(
-    broker: ServiceBroker, config: ServiceConfig, settings: Settings, store: Store, clock: Clock | None = None
+    broker: ServiceBroker, config: ServiceConfig, settings: Settings, store: Store, results: NatsChannel
 ) -> Dispatcher:
-    """Return the dispatcher of a market. Raises ConfigError, also for templates that cannot be used."""
+    """Return the dispatcher of a market, beside the channel of its results.
+
+    Raises ConfigError, also for templates that cannot be used.
+    """
     lines = build_lines(settings, config.market, broker)
     return Dispatcher(
-        broker, config.market, config.user, store, lines, _rules(settings), zone_of, clock or SystemClock()
+        broker,
+        config.market,
+        config.user,
+        store,
+        lines,
+        _rules(settings),
+        zone_of,
+        SystemClock(),
+        results=results,
     )
 
 
@@ -86,7 +98,8 @@ def _email(settings: Settings, texts: Texts, market: str) -> Line:
 def _wechat(settings: Settings, texts: Texts) -> Line:
     found = settings.wechat
     assert found is not None, "the caller has looked"
-    courier = WechatCourier(found, settings.secret(found.secret_file), texts)
+    secret = settings.secret(found.secret_file)
+    courier = WechatCourier(found, secret, texts, allow_private=found.allow_private)
     route = Route(
         channel="wechat",
         purposes=frozenset({Purpose.RESULT, Purpose.INVITATION, Purpose.REMINDER}),

@@ -14,16 +14,21 @@ from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
 from services.bus.journal_stream import describe
+from services.notifier.channels.nats import NatsChannel
 from services.notifier.dispatch.clock import Clock
 from services.notifier.dispatch.condition import Pace
 from services.notifier.dispatch.courier import Courier
 from services.notifier.dispatch.dead_letters import dead_letter_count
+from services.notifier.dispatch.draw_notices import DrawNotices
 from services.notifier.dispatch.publishing import FactPublisher
 from services.notifier.dispatch.routing import Route, waiting_row, waiting_rows
 from services.notifier.dispatch.rows import EndpointState, Waiting
 from services.notifier.dispatch.store import Store
 from services.notifier.dispatch.worker import ChannelWorker
+from services.notifier.draw_teller import DrawTeller
 from services.notifier.policy.choices import Choices
+from services.notifier.policy.draws import TicketChange, ticket_changes
+from services.notifier.policy.entries import only_seats, tells_beyond_results
 from services.notifier.policy.judge import MarketRules, Suppress, Verdict, judge
 from services.notifier.policy.known import Change, KnownMarket
 from services.notifier.policy.member_choices import choices_after, may_change_choices
@@ -60,6 +65,7 @@ class _Read(msgspec.Struct):
     notices: list[Notice]
     known: list[Change]
     choosing: list[Entry]
+    tickets: list[TicketChange]
 
 
 class Dispatcher:
@@ -76,12 +82,15 @@ class Dispatcher:
         zone_of: ZoneOf,
         clock: Clock,
         chance: random.Random | None = None,
+        results: NatsChannel | None = None,
     ) -> None:
+        """Make it ready; `results` is what writes the members' own subjects, None where somebody else does."""
         self._broker = broker
         self._market = market
         self._user = user
         self._store = store
         self._lines = tuple(lines)
+        self._takes_results = any(Purpose.RESULT in line.route.purposes for line in self._lines)
         self._rules = rules
         self._zone_of = zone_of
         self._clock = clock
@@ -89,9 +98,11 @@ class Dispatcher:
         self._since_ns = 0
         self._follower: JournalFollower | None = None
         self._broken: str | None = None
+        self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
         self.publisher = FactPublisher(broker, market, store)
         self.workers = [self._worker(line, chance or random.Random()) for line in self._lines]
+        self.draws = None if results is None else DrawTeller(results, store, clock, self._draw_notices, self._has_said)
         self.taken_in = 0
 
     @property
@@ -126,6 +137,8 @@ class Dispatcher:
             for worker in self.workers
             if worker.condition.trouble is not None or worker.condition.state.disabled_at_ns is not None
         ]
+        if self.draws is not None and self.draws.trouble is not None:
+            told.append(f"a draw cannot be told: {self.draws.trouble}")
         if self.publisher.trouble is not None:
             told.append(f"facts are not published: {self.publisher.trouble}")
         return Check(Status.DEGRADED, "; ".join(told)) if told else Check(Status.OK, "every channel works")
@@ -146,12 +159,17 @@ class Dispatcher:
             asyncio.create_task(self.publisher.run(), name=f"notifier facts {self._market}"),
             *(asyncio.create_task(worker.run(), name=f"notifier {worker.name}") for worker in self.workers),
         ]
+        if self.draws is not None:
+            self._tasks.append(asyncio.create_task(self.draws.run(), name=f"notifier draws {self._market}"))
 
     async def stop(self) -> None:
         """Stop; what is on the way is sent again after the next start, unless it has been written down."""
+        self._ending = True
         if self._follower is not None:
             await self._follower.stop()
         self.publisher.stop()
+        if self.draws is not None:
+            self.draws.stop()
         tasks, self._tasks = self._tasks, []
         for worker in self.workers:
             worker.end()
@@ -164,6 +182,10 @@ class Dispatcher:
             await asyncio.gather(*tasks, return_exceptions=True)
         for worker in self.workers:
             await worker.stop()
+
+    def _has_said(self) -> None:
+        self.publisher.wake()
+        self.wake()
 
     def wake(self) -> None:
         """Have every channel look for something to send: the clock or the outbox has changed."""
@@ -179,6 +201,9 @@ class Dispatcher:
             )
             await follower.start()
             self._follower = follower
+            if self._ending:
+                # It began while the rest was stopping, and nobody else knows of it.
+                await follower.stop()
         # Nobody waits for this task: what ends it must be seen in the health.
         except Exception as error:  # noqa: BLE001
             self._broken = f"the dispatcher cannot follow the journal: {describe(error)}"
@@ -197,16 +222,19 @@ class Dispatcher:
             # What was learned of these records is not on disk: they come again, and must find what was before them.
             await self._remember()
             raise
+        self.taken_in += len(read.notices)
         if read.notices:
-            self.taken_in += len(read.notices)
             self.wake()
+        if read.tickets and self.draws is not None:
+            self.draws.wake()
 
     async def _read(self, records: list[FollowedRecord]) -> _Read:
-        read = _Read([], [], [])
+        read = _Read([], [], [], [])
         for record in records:
             for at, raw in enumerate(record.record.entries, start=1):
                 try:
-                    self._read_entry(decode_entry(raw), record.seq, read)
+                    if not only_seats(raw):
+                        self._read_entry(decode_entry(raw), record.seq, read)
                 except BadRecord as error:
                     raise JournalBroken(
                         f"record {record.seq} holds an entry that this version of the notifier cannot read: {error}"
@@ -216,22 +244,32 @@ class Dispatcher:
         return read
 
     def _read_entry(self, entry: Entry, record_seq: int, read: _Read) -> None:
-        if entry.at >= self._since_ns:
+        # Without a channel that takes results, nearly all entries say nothing: reading them would cost six times more.
+        if entry.at >= self._since_ns and (self._takes_results or tells_beyond_results(entry)):
             source = Source(entry, record_seq, {**USEFUL_FOR_S, **self._rules.useful_for_s})
             read.notices += notices_of(source, self._known)
         read.known += self._known.learn(entry)
         if may_change_choices(entry):
             read.choosing.append(entry)
+        read.tickets += ticket_changes(entry, record_seq)
 
     def _write(self, last: FollowedRecord, read: _Read) -> None:
-        addresses, choices = self._store.addresses, dict[str, Choices]()
+        choices = dict[str, Choices]()
         for entry in read.choosing:
             choices_after(entry, choices, self._store.outbox.choices_of)
         routes = [line.route for line in self._lines]
-        rows = waiting_rows(
-            read.notices, routes, lambda member, kind: addresses.get(member, kind) is not None, self._clock.now_ns()
+        rows = waiting_rows(read.notices, routes, self._has_address, self._clock.now_ns())
+        self._store.outbox.take_in(
+            _position(last), list(rows), read.known, choices, read.tickets, self._draw_notices().channels_of
         )
-        self._store.outbox.take_in(_position(last), list(rows), read.known, choices)
+
+    def _draw_notices(self) -> DrawNotices:
+        useful_for_s = {**USEFUL_FOR_S, **self._rules.useful_for_s}[Purpose.RESULT]
+        routes = tuple(line.route for line in self._lines)
+        return DrawNotices(routes, useful_for_s, self._has_address, self._since_ns)
+
+    def _has_address(self, member: str, kind: str) -> bool:
+        return self._store.addresses.get(member, kind) is not None
 
     # What the workers ask.
 

@@ -1,15 +1,19 @@
 """What is said of notices: facts, made in the transaction that makes them true, until the stream holds them."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from events.notice import NoticeData, NoticeType, encode_fact
+from events.notice import SENT, NoticeData, NoticeType, ToldData, encode_fact
 from services.bus.journal import START, JournalPosition
 from services.notifier.dispatch.database import Database, outbox_file
-from services.notifier.dispatch.rows import Waiting
+from services.notifier.dispatch.rows import Streamed, Waiting
 from services.notifier.dispatch.tables import read_choices
 from services.notifier.policy.choices import Choices
-from services.notifier.policy.facts import fact, notice_data
+from services.notifier.policy.facts import fact, notice_data, streamed_data, told_fact
+
+FACTS_MAX_BYTES: Final = 2 * 1024 * 1024
 
 
 class FactLog:
@@ -31,9 +35,16 @@ class FactLog:
         return read_choices(self.database.connection, member)
 
     def facts_after(self, n: int, limit: int) -> list[tuple[int, bytes]]:
-        """Return up to `limit` facts after number `n` that are not known to be published."""
+        """Return facts after number `n` that are not known to be published: up to `limit`, as one publish can take."""
         rows = self.database.connection.execute("SELECT n, body FROM facts WHERE n > ? ORDER BY n LIMIT ?", (n, limit))
-        return [(int(number), bytes(body)) for number, body in rows]
+        found: list[tuple[int, bytes]] = []
+        size_bytes = 0
+        for number, body in rows:
+            size_bytes += len(body)
+            if found and size_bytes > FACTS_MAX_BYTES:
+                break
+            found.append((int(number), bytes(body)))
+        return found
 
     def forget_facts(self, through: int) -> None:
         """Drop the facts up to number `through`, which the stream holds."""
@@ -51,3 +62,29 @@ class FactLog:
         made = fact(self.market, kind, data, row.facts + 1, at_ns)
         connection.execute("INSERT INTO facts (body) VALUES (?)", (encode_fact(made),))
         return made.id
+
+    def say_told(self, connection: sqlite3.Connection, data: ToldData) -> None:
+        """Write down a fact about many members within a transaction."""
+        number = _number(connection)
+        _write(connection, number, encode_fact(told_fact(self.market, f"{self.store_id}.{number}", data)))
+
+    def say_streamed(self, sent: Sequence[Streamed]) -> None:
+        """Write down what went out by event streams, all or nothing."""
+        with self.database.transaction() as connection:
+            for each in sent:
+                # A member may read on several devices, and again: the fact's number keeps them apart.
+                number = _number(connection)
+                data = streamed_data(each.member, each.entry, each.kind, self.position.seq)
+                made = fact(self.market, SENT, data, number, each.at_ns)
+                _write(connection, number, encode_fact(made))
+
+
+def _number(connection: sqlite3.Connection) -> int:
+    """Return the number of the next fact, whose body names it."""
+    number = connection.execute("INSERT INTO facts (body) VALUES (x'')").lastrowid
+    assert number is not None, "a row was inserted"
+    return number
+
+
+def _write(connection: sqlite3.Connection, number: int, body: bytes) -> None:
+    connection.execute("UPDATE facts SET body = ? WHERE n = ?", (body, number))

@@ -7,13 +7,15 @@ from typing import Final
 import msgspec
 
 from events import notice as facts
-from events.notice import NoticeData
+from events.notice import NoticeData, ToldData
 from services.bus.journal import JournalPosition
 from services.notifier.dispatch.claiming import Claiming
 from services.notifier.dispatch.database import note
+from services.notifier.dispatch.draws import ChannelsOf, note_tickets
 from services.notifier.dispatch.rows import DeadLetter, Ended, EndKind, Held, Waiting
 from services.notifier.dispatch.tables import delete_waiting, insert_waiting, select_waiting, write_choices
 from services.notifier.policy.choices import Choices, after_use
+from services.notifier.policy.draws import TicketChange
 from services.notifier.policy.facts import under
 from services.notifier.policy.known import Change
 from services.notifier.policy.purposes import Reason
@@ -45,6 +47,8 @@ class Outbox(Claiming):
         rows: Sequence[Waiting],
         known: Sequence[Change] = (),
         choices: dict[str, Choices] | None = None,
+        tickets: Sequence[TicketChange] = (),
+        channels_of: ChannelsOf = lambda _: (),
     ) -> None:
         """Store what the records up to `position` say, and the position, all or nothing."""
         with self.database.transaction() as connection:
@@ -60,9 +64,25 @@ class Outbox(Claiming):
             )
             for member, chosen in (choices or {}).items():
                 write_choices(connection, member, chosen)
+            note_tickets(connection, tickets, channels_of)
             note(connection, "seq", str(position.seq))
             note(connection, "hash", position.hash)
         self.position = position
+
+    # What was told on the members' own subjects.
+
+    def told_position(self) -> JournalPosition | None:
+        """Return the record whose results have their facts, None before the first was written down."""
+        seq, own_hash = self.database.meta("told_seq"), self.database.meta("told_hash")
+        return None if seq is None or own_hash is None else JournalPosition(int(seq), own_hash)
+
+    def tell(self, facts: Sequence[ToldData], position: JournalPosition) -> None:
+        """Write down who was told through `position`, and the position, all or nothing."""
+        with self.database.transaction() as connection:
+            for data in facts:
+                self.say_told(connection, data)
+            note(connection, "told_seq", str(position.seq))
+            note(connection, "told_hash", position.hash)
 
     def waiting(self) -> dict[str, int]:
         """Return how many notices wait, by channel."""

@@ -17,6 +17,7 @@ from events.notice import HEADER_FACT
 from services.bus.connect import ServiceBroker
 from services.bus.journal_stream import AWAY, describe
 from services.notifier.atomic import FenceLost, Outgoing, PublishFailed, publish_fenced
+from services.notifier.dispatch.fact_log import FACTS_MAX_BYTES
 from services.notifier.dispatch.store import Store
 
 FACTS_AT_A_TIME: Final = 500
@@ -98,7 +99,7 @@ class FactPublisher:
         self._to_forget += len(facts)
         if self._to_forget >= FORGOTTEN_AT_A_TIME:
             await self._forget(last)
-        return len(facts) == FACTS_AT_A_TIME
+        return len(facts) == FACTS_AT_A_TIME or sum([len(body) for _, body in facts]) > FACTS_MAX_BYTES // 2
 
     async def _forget(self, through: int) -> None:
         """Drop what the stream holds: not each time, since each costs a write to the disk."""

@@ -71,6 +71,15 @@ class Claim(msgspec.Struct, frozen=True):
     next_due_ns: int | None
 
 
+class Streamed(msgspec.Struct, frozen=True, gc=False):
+    """What a member was sent by an event stream of one entry, and when."""
+
+    member: str
+    entry: str
+    kind: str
+    at_ns: int
+
+
 class EndKind(StrEnum):
     """What became of a parcel."""
 

@@ -1,10 +1,12 @@
 """From what became of a notice to the fact about it: pure."""
 
-from events.notice import NoticeData, NoticeFact, NoticeType
+import hashlib
+
+from events.notice import NoticeData, NoticeFact, NoticeType, ToldData, ToldFact
 from events.subjects import PREFIX
 from events.times import format_time_ns
 from services.notifier.policy.judge import Send
-from services.notifier.policy.purposes import Notice
+from services.notifier.policy.purposes import ID_CHARS, Notice, Purpose
 from services.notifier.policy.quiet import quiet_text
 
 
@@ -23,6 +25,22 @@ def notice_data(notice: Notice, notice_id: str, channel: str, as_of: int) -> Not
         group=notice.group,
         inviter=notice.inviter,
         pool=notice.pool,
+    )
+
+
+def streamed_data(member: str, entry: str, kind: str, as_of: int) -> NoticeData:
+    """Return what the fact says of a result that went out by an event stream; its record is not known there."""
+    identity = f"{entry}\n{kind}\n{member}\n{Purpose.RESULT}\nsse"
+    return NoticeData(
+        at_ns=0,
+        notice=hashlib.sha256(identity.encode()).hexdigest()[:ID_CHARS],
+        decision=entry,
+        record=0,
+        as_of=as_of,
+        member=member,
+        purpose=Purpose.RESULT.value,
+        kind=kind,
+        channel="sse",
     )
 
 
@@ -46,7 +64,16 @@ def fact(market: str, kind: NoticeType, data: NoticeData, count: int, at_ns: int
     return NoticeFact(
         type=kind,
         id=f"{data.notice}.{count}",
-        source=f"/{PREFIX}/{market}/notifier",
+        source=_source(market),
         time=format_time_ns(at_ns),
         data=data,
     )
+
+
+def told_fact(market: str, own_id: str, data: ToldData) -> ToldFact:
+    """Return the fact that many members were told on their own subjects."""
+    return ToldFact(id=own_id, source=_source(market), time=format_time_ns(data.at_ns), data=data)
+
+
+def _source(market: str) -> str:
+    return f"/{PREFIX}/{market}/notifier"

@@ -31,10 +31,12 @@ class Kind(StrEnum):
     PRICE_CUT = "price_cut"
     DRAW = "draw"
     DISPUTE = "dispute"
+    STANDING = "standing"
     INVITED = "invited"
     LIMIT_REACHED = "limit_reached"
     DIGEST = "digest"
     ENDPOINT_DISABLED = "endpoint_disabled"
+    DISPUTE_OVERDUE = "dispute_overdue"
 
 
 PURPOSE_OF: Final[dict[Kind, Purpose]] = {
@@ -45,10 +47,12 @@ PURPOSE_OF: Final[dict[Kind, Purpose]] = {
     Kind.PRICE_CUT: Purpose.RESULT,
     Kind.DRAW: Purpose.RESULT,
     Kind.DISPUTE: Purpose.RESULT,
+    Kind.STANDING: Purpose.RESULT,
     Kind.INVITED: Purpose.INVITATION,
     Kind.LIMIT_REACHED: Purpose.REMINDER,
     Kind.DIGEST: Purpose.DIGEST,
     Kind.ENDPOINT_DISABLED: Purpose.OPERATOR_ALERT,
+    Kind.DISPUTE_OVERDUE: Purpose.OPERATOR_ALERT,
 }
 
 

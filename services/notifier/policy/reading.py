@@ -10,12 +10,15 @@ from typing import Any, Final
 import msgspec
 
 from events import decisions as d
+from events import dispute_decisions as dd
 from events import member_decisions as m
 from events import play_decisions as p
 from events.record import Entry, entry_id
-from events.times import NS_PER_S
+from events.standing_decisions import STANDING_DECISIONS
+from events.times import NS_PER_S, format_time_ns
+from services.notifier.policy.draws import Draw
 from services.notifier.policy.known import KnownMarket, Prices
-from services.notifier.policy.purposes import PURPOSE_OF, Kind, Notice, Purpose
+from services.notifier.policy.purposes import OPERATOR, PURPOSE_OF, Kind, Notice, Purpose
 
 DAY_S: Final = 86_400
 USEFUL_FOR_S: Final[dict[Purpose, int]] = {
@@ -249,6 +252,21 @@ def _won(source: Source, index: int, decision: p.PlayWon, _: KnownMarket) -> Ite
     yield source.notice(index, decision.member, Kind.DRAW, fields, publisher=decision.publisher)
 
 
+def lost_notice(draw: Draw, member: str, useful_for_s: int) -> Notice:
+    """Return what a member is told who was in a draw and has not won; `useful_for_s` is how long, in seconds."""
+    fields = {**_NO_GROUP, "play": draw.play, "prize": None, "drawn": True, "won": False}
+    return Notice(
+        decision=draw.decision,
+        member=member,
+        kind=Kind.DRAW,
+        at_ns=draw.at_ns,
+        record=draw.record,
+        useful_until_ns=draw.at_ns + useful_for_s * NS_PER_S,
+        fields=fields,
+        publisher=draw.publisher,
+    )
+
+
 def _disputed(source: Source, index: int, decision: Any, _: KnownMarket) -> Iterator[Notice]:
     tag = str(decision.__struct_config__.tag)
     fields = {
@@ -260,14 +278,33 @@ def _disputed(source: Source, index: int, decision: Any, _: KnownMarket) -> Iter
     yield source.notice(index, decision.member, Kind.DISPUTE, fields, publisher=getattr(decision, "publisher", None))
 
 
+def _overdue(source: Source, index: int, decision: dd.DisputeOverdue, known: KnownMarket) -> Iterator[Notice]:
+    """Tell the claimant, and the operators, who have let it become so."""
+    yield from _disputed(source, index, decision, known)
+    fields = {"dispute": decision.dispute, "stage": decision.stage, "about": decision.member}
+    yield source.notice(index, OPERATOR, Kind.DISPUTE_OVERDUE, fields)
+
+
+def _standing(source: Source, index: int, decision: Any, _: KnownMarket) -> Iterator[Notice]:
+    """Tell the member; what it was counted from would teach whoever fakes help how much goes unnoticed."""
+    until_ns = getattr(decision, "until", None)
+    fields = {
+        "step": str(decision.__struct_config__.tag).removeprefix("member."),
+        "until": None if until_ns is None else format_time_ns(until_ns),
+    }
+    yield source.notice(index, decision.member, Kind.STANDING, fields, publisher=decision.publisher)
+
+
 Reader = Callable[[Source, int, Any, KnownMarket], Iterator[Notice]]
 _OTHERS: Final[dict[type, Reader]] = {
     m.InvitationAllowed: _invited,
     m.MemberReminded: _reminded,
     p.PriceCut: _price_cut,
     p.PlayWon: _won,
+    dd.DisputeOverdue: _overdue,
+    **dict.fromkeys(STANDING_DECISIONS, _standing),
 }
 """How decisions of other families are read, by their type."""
-_DISPUTE_STEPS: Final = ("opened", "answered", "resolved", "appealed", "overdue", "closed")
+_DISPUTE_STEPS: Final = ("opened", "answered", "resolved", "appealed", "closed")
 _BY_TAG: Final[dict[str, Reader]] = {f"dispute.{step}": _disputed for step in _DISPUTE_STEPS}
 """Steps of a dispute that its claimant is told of, by the kind of the decision: each has `dispute` and `member`."""

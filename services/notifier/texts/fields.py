@@ -44,6 +44,7 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
         "currency": "CNY",
     },
     Kind.DISPUTE: {"dispute": "d-1", "step": "resolved", "order": "o-1", "verdict": "upheld"},
+    Kind.STANDING: {"step": "limited", "until": "2026-01-01T00:00:00Z"},
     Kind.INVITED: {
         "inviter": "m-2",
         "offer": "sample-tea",
@@ -55,6 +56,7 @@ SAMPLES: Final[dict[Kind, dict[str, Any]]] = {
     Kind.LIMIT_REACHED: {"limit": "spending", "set_by": "member", "used": 9_000, "most": 9_000, "currency": "CNY"},
     Kind.DIGEST: {"items": [{"title": "One", "body": "First.\n"}, {"title": "Two", "body": "Second.\n"}], "count": 2},
     Kind.ENDPOINT_DISABLED: {"channel": "webhook:shop-a", "since": "2026-01-01T00:00:00Z", "why": "status 500"},
+    Kind.DISPUTE_OVERDUE: {"dispute": "d-1", "stage": "resolution", "about": "m-1"},
 }
 """The names that a template of a kind may use, each with a value as it may be."""
 
@@ -63,6 +65,7 @@ MAY_BE_NOTHING: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.INVITED: ("offer", "group", "play", "pool"),
     Kind.LIMIT_REACHED: ("currency",),
     Kind.DISPUTE: ("order", "verdict"),
+    Kind.STANDING: ("until",),
     Kind.DRAW: ("play", "prize", "group", "offer", "orders"),
 }
 """Of these names, those that may be None."""
