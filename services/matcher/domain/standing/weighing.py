@@ -94,7 +94,7 @@ def points(steps: Steps, value: int) -> int:
 def weigh(book: Book, watch: Watch, sight: Sight, *, is_in: bool) -> list[Evidence]:
     """Return what speaks against an assist to the play of `watch`; `is_in` tells whether it is among its assists."""
     found: list[Evidence] = []
-    flags, seen = sight.flags, len(watch.times) // b.TIME_BYTES + (not is_in)
+    flags, seen = sight.flags, len(watch.rows) // b.ROW_BYTES + (not is_in)
     if flags & f.PAIRED or book.clusters.is_shared(sight.helper):
         _weigh_device(book, watch, sight, is_in, found)
     if sight.network is not None and seen > _NETWORK[0][0]:
@@ -196,7 +196,7 @@ def _weigh_pace(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list
     if watch.uncalled * 5 < seen * 2:
         worth = min(_SPREAD_MAX, worth // 2) if watch.spread * 10 >= seen * 3 else worth * 3 // 4
     _add(found, "burst", sight.brisk, worth)
-    age_s, before = sight.second - watch.opened_s, watch.assists - sight.brisk
+    age_s, before = sight.second - watch.second_at(0), watch.assists - sight.brisk
     if age_s >= 3600 and sight.brisk * age_s >= 8 * BRISK_S * max(1, before):
         _add(found, "sudden", sight.brisk, 30)
 
@@ -206,7 +206,7 @@ def steady_run(watch: Watch, second: int) -> int:
 
     Even: the variance of the gaps is at most a sixth of their squared mean. Where help comes by chance, they are equal.
     """
-    times, even = memoryview(watch.times).cast("I"), 0
+    times, even = watch.times(), 0
     for gaps in _STEADY_GAPS:
         if len(times) < gaps:
             break
@@ -301,7 +301,7 @@ def _weigh_rare(book: Book, watch: Watch, sight: Sight, more: bool, found: list[
 
 def pace_around(watch: Watch, row: int, span_s: int) -> int:
     """Return how many assists the play got within `span_s`, from the one in `row` on or up to it: the greater."""
-    times = memoryview(watch.times).cast("I")
+    times = watch.times()
     at_s = times[row]
     after = bisect_right(times, at_s + span_s) - row
     before = row + 1 - bisect_left(times, at_s - span_s)
