@@ -8,6 +8,7 @@ from events.limits import PLAY_HELPERS_MAX
 from services.matcher.domain.fifo import Fifo
 from services.matcher.domain.plays.hashed import KEY_BYTES, NOTHING, Key, Table
 from services.matcher.domain.plays.names import Names
+from services.matcher.domain.rows import append
 
 OPEN: Final = 1
 CLOSED: Final = 2
@@ -28,9 +29,6 @@ KEYS_BYTES: Final = 2 * KEY_BYTES
 """The keys of helper and assist end each row."""
 INDEXED_FROM: Final = 64
 """So many assists are searched as quickly as a table of their keys; it would take as much room as they do."""
-
-
-_ZEROS: Final = bytes(16)
 
 
 class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
@@ -101,7 +99,7 @@ class Play(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     def add_place(self, status: int, helper: Key, assist: Key) -> None:
         """Add an assist at the next place."""
         place = self.given
-        self.rows += b"%c%b%b%b" % (status, _ZEROS[: self.width - 1 - KEYS_BYTES], helper, assist)
+        append(self.rows, bytes((status,)) + bytes(self.width - 1 - KEYS_BYTES) + helper + assist)
         self.given = place + 1
         if self.index is not None:
             self.index.insert(helper, place)

@@ -28,6 +28,24 @@ OTHERS_MAX_BYTES: Final = 8_192
 """Of the first 2,000 or so; a play with more is no small circle."""
 
 
+class Rare(msgspec.Struct, kw_only=True, gc=False):
+    """How many assists of a watch show what most assists show nothing of."""
+
+    moved: int = 0
+    busy: int = 0
+    returned: int = 0
+    dropped: int = 0
+    paired: int = 0
+    """Assists from a device that others had helped with."""
+    links: int = 0
+    """Other small plays, of people who are strangers here, in which two helpers or more of this one met."""
+    linked: int = 0
+    """Assists by helpers who had met one before them in such a play."""
+
+
+_NOTHING_RARE: Final = Rare()
+
+
 class Watch(msgspec.Struct, kw_only=True, gc=False):
     """Help for one member in one play: 24 bytes an assist, and eight for each other play of a helper."""
 
@@ -44,19 +62,22 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
     others: bytes = b""
     """Numbers of other plays in which helpers of this one help as well, once for each helper and play."""
     young: int = 0
-    moved: int = 0
     uncalled: int = 0
-    busy: int = 0
-    returned: int = 0
-    dropped: int = 0
-    paired: int = 0
-    """Assists from a device that others had helped with."""
     known: int = 0
     spread: int = 0
-    links: int = 0
-    """Other small plays, of people who are strangers here, in which two helpers or more of this one met."""
-    linked: int = 0
-    """Assists by helpers who had met one before them in such a play."""
+    rare: Rare | None = None
+    """Counts of what most plays show nothing of."""
+
+    @property
+    def odd(self) -> Rare:
+        """Return `rare`, to be read."""
+        return _NOTHING_RARE if self.rare is None else self.rare
+
+    def rare_counts(self) -> Rare:
+        """Return `rare`, to be added to."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
 
     @property
     def assists(self) -> int:
@@ -109,7 +130,7 @@ class Watch(msgspec.Struct, kw_only=True, gc=False):
         flags = self.flags_at(row)
         if bool(flags & DROPPED) == dropped:
             return
-        self.dropped += 1 if dropped else -1
+        self.rare_counts().dropped += 1 if dropped else -1
         self.rows[row * ROW_BYTES + FLAGS_AT : (row + 1) * ROW_BYTES] = (flags ^ DROPPED).to_bytes(2, byteorder)
 
 

@@ -127,13 +127,15 @@ def looked_at_again(watch: Watch, sights: list[Sight]) -> Watch:
     def at_least(counted: int, flag: int) -> int:
         return max(counted, sum([1 for sight in sights if sight.flags & flag]))
 
-    return msgspec.structs.replace(
-        watch,
-        busy=at_least(watch.busy, f.BUSY),
-        returned=at_least(watch.returned, f.RETURNED),
-        linked=at_least(watch.linked, f.LINKED),
-        paired=at_least(watch.paired, f.PAIRED),
+    odd = watch.odd
+    rare = msgspec.structs.replace(
+        odd,
+        busy=at_least(odd.busy, f.BUSY),
+        returned=at_least(odd.returned, f.RETURNED),
+        linked=at_least(odd.linked, f.LINKED),
+        paired=at_least(odd.paired, f.PAIRED),
     )
+    return msgspec.structs.replace(watch, rare=rare)
 
 
 def sight_again(book: Book, number: int, row: int, hour: int) -> Sight:

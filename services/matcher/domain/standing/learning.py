@@ -3,6 +3,7 @@
 from struct import Struct
 from typing import Final
 
+from services.matcher.domain.rows import append
 from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
@@ -35,7 +36,7 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool, day_mark
         _learn_device(book, sight, sight.hour.to_bytes(2))
     elif sight.device is not None:
         book.devices.add(_DEVICE.pack(device, sight.hour, sight.helper, 1))
-    watch.rows += _ROW.pack(sight.second, sight.helper, device, network, flags)
+    append(watch.rows, _ROW.pack(sight.second, sight.helper, device, network, flags))
     if watch.places is not None:
         watch.places += helping.place.to_bytes(b.PLACE_BYTES)
     if flags & ~f.AGED:
@@ -58,8 +59,8 @@ def _learn_meetings(book: Book, watch: Watch, number: int, others: list[int]) ->
         if len(there.others) < b.OTHERS_MAX_BYTES:
             there.others += number.to_bytes(b.OTHER_BYTES)
         if meets and small_stranger(book, watch, other):
-            watch.links += 1
-            there.links += 1
+            watch.rare_counts().links += 1
+            there.rare_counts().links += 1
 
 
 def _count(watch: Watch, flags: int) -> None:
@@ -73,12 +74,13 @@ def _count(watch: Watch, flags: int) -> None:
     if flags & f.SPREAD:
         watch.spread += 1
     if flags & f.RARE:
-        watch.moved += flags & f.MOVED and 1
-        watch.busy += flags & f.BUSY and 1
-        watch.returned += flags & f.RETURNED and 1
-        watch.linked += flags & f.LINKED and 1
-        watch.paired += flags & f.PAIRED and 1
-        watch.dropped += flags & f.DROPPED and 1
+        rare = watch.rare_counts()
+        rare.moved += flags & f.MOVED and 1
+        rare.busy += flags & f.BUSY and 1
+        rare.returned += flags & f.RETURNED and 1
+        rare.linked += flags & f.LINKED and 1
+        rare.paired += flags & f.PAIRED and 1
+        rare.dropped += flags & f.DROPPED and 1
 
 
 def _begin_watch(book: Book, helping: Helping, sight: Sight) -> int:

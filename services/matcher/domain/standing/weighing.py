@@ -224,7 +224,7 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     usual, more = book.usual, not is_in
     seen = watch.assists + more
     if sight.flags & f.RETURNED:
-        returned = watch.returned + more
+        returned = watch.odd.returned + more
         worth = points(_RETURNED, returned)
         if returned * 5 >= seen * 4 and returned >= _RETURNED[0][0]:
             worth += _ALONE
@@ -234,7 +234,7 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
         doubtful = sum([1 for number in sight.others[:8] if _is_doubtful(book.watches[number])])
         _add(found, "doubtful_plays", doubtful, points(_DOUBTFUL, doubtful))
     if sight.flags & f.LINKED:
-        links, linked = watch.links + sight.links, watch.linked + more
+        links, linked = watch.odd.links + sight.links, watch.odd.linked + more
         # By chance the links grow with the square of the helpers: four times what is usual, and one for 200 pairs.
         many = links * 200 >= seen * seen and links * usual.pairs >= 2 * usual.links * seen * seen
         if linked * 4 >= seen and many:
@@ -257,7 +257,7 @@ def _weigh_same_helpers(book: Book, watch: Watch, sight: Sight, seen: int, is_in
 
 
 def _is_doubtful(watch: Watch) -> bool:
-    return watch.dropped >= 4 and watch.dropped * 2 >= watch.assists
+    return watch.odd.dropped >= 4 and watch.odd.dropped * 2 >= watch.assists
 
 
 def overlaps(watch: Watch, others: list[int]) -> list[int]:
@@ -288,7 +288,8 @@ def _weigh_accounts(book: Book, watch: Watch, sight: Sight, is_in: bool, found: 
 
 def _weigh_rare(book: Book, watch: Watch, sight: Sight, more: bool, found: list[Evidence]) -> None:
     usual, flags, seen = book.usual, sight.flags, watch.assists + more
-    paired, busy, moved = watch.paired + more, watch.busy + more, watch.moved + more
+    odd = watch.odd
+    paired, busy, moved = odd.paired + more, odd.busy + more, odd.moved + more
     if flags & f.PAIRED and paired * 4 >= seen:
         _add(found, "paired_devices", paired, points(_PAIRED, paired))
     if flags & f.BUSY:
