@@ -82,7 +82,8 @@ def observe(book: Book, helping: Helping) -> Sight:
     if helping.was_spread:
         flags |= f.SPREAD
     others, reach = _NO_OTHERS, 1
-    if past:
+    # What is older may still stand in the table: whether it does must not tell.
+    if past and (past := [row for row in past if age_h(hour, int.from_bytes(row[:2])) < b.WINDOW_H]):
         flags |= f.KNOWN | _moved(past, device, network)
         others = other_plays(book, past, hour, number)
         reach = reach_of(book, beneficiary, others)
