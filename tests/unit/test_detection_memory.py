@@ -8,8 +8,9 @@ from services.matcher.domain.standing import clusters, ladder
 from services.matcher.domain.standing.book import Book
 from services.matcher.domain.standing.clusters import Clusters
 from services.matcher.domain.standing.helping import Helping, key_of
-from services.matcher.domain.standing.judging import RECALLS_MAX, judge, recalls
+from services.matcher.domain.standing.judging import RECALLS_MAX, evidence_of, recalls, verdict_of
 from services.matcher.domain.standing.learning import KEPT_S, learn
+from services.matcher.domain.standing.observing import observe
 from services.matcher.domain.standing.packed import Table
 from services.matcher.domain.standing.usual import HALVED_AT, Usual, upper_quartile
 from tests.builders import sha256_hex
@@ -22,9 +23,10 @@ def give(book: Book, helper: str, play: str = "p", at_s: int = T0_S, device: str
     """Judge and remember an assist; return what becomes of it."""
     hashed = None if device is None else sha256_hex(device)
     helping = told(book, helper, play, at_s, hashed, place)
-    verdict = judge(book, helping)
-    learn(book, helping, verdict.sight, counted=verdict.outcome == "counted")
-    return verdict.outcome
+    sight = observe(book, helping)
+    outcome = verdict_of(evidence_of(book, sight)).outcome
+    learn(book, helping, sight, counted=outcome == "counted")
+    return outcome
 
 
 def told(book: Book, helper: str, play: str, at_s: int, device: str | None, place: int) -> Helping:
@@ -42,7 +44,7 @@ def test_judging_leaves_what_is_remembered_as_it_is() -> None:
     book = Book()
     give(book, "m1", device="phone")
     before = msgspec.msgpack.encode(book)
-    judge(book, told(book, "m2", "p", T0_S, sha256_hex("phone"), 1))
+    evidence_of(book, observe(book, told(book, "m2", "p", T0_S, sha256_hex("phone"), 1)))
     assert msgspec.msgpack.encode(book) == before
 
 

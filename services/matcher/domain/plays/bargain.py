@@ -99,7 +99,7 @@ class Bargain(Form):
     def apply(self, moment: "Moment", play: Play, terms: Any, decision: Own) -> None:
         """Follow what can still be cut, and keep each cut."""
         del moment, terms
-        if isinstance(decision, p.PriceCut):
+        if type(decision) is p.PriceCut:
             play.number = decision.remaining_minor
             _keep_cut(play, decision.position - 1, decision.cut_minor)
         elif isinstance(decision, p.PlayCorrected):

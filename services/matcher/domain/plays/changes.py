@@ -121,7 +121,7 @@ def _enter(moment: Moment, play: Play, status: int, day: str | None) -> Giving:
 def _giving(moment: Moment, play: Play) -> Giving:
     """Return the assist as the rules looked at it or, when recovering, looked up now."""
     event, giving = moment.event, moment.tree.giving
-    assert isinstance(event, AssistGivenEvent)
+    assert type(event) is AssistGivenEvent
     if giving is None or giving.data is not event.data:
         giving = moment.tree.giving = giving_of(moment.state, play, moment.tree.plays.rules(play), event.data)
     return giving

@@ -14,6 +14,7 @@ from services.matcher.domain.standing import judging
 from services.matcher.domain.standing.asking import check_helps
 from services.matcher.domain.standing.book import Watch
 from services.matcher.domain.standing.ladder import DOUBTS, ladder_of
+from services.matcher.domain.standing.observing import observe
 from services.matcher.domain.standing.seeing import helping_of, watch_name
 from services.matcher.domain.standing.state import Doubt, Doubts
 from services.matcher.domain.standing.striking import strike, take_back
@@ -31,10 +32,14 @@ def judge(turn: "Turn", play: Play, data: AssistGiven) -> Verdict:
     if state.standing.ledge.sanctioned:
         check_helps(state, data.member)
     assert giving is not None and giving.data is data, "the rules have looked at it"
+    book, helping = state.standing.book, helping_of(state, play, giving, turn.now)
+    sight = observe(book, helping)
+    giving.seen = helping, sight
+    evidence = judging.evidence_of(book, sight)
+    if not evidence:
+        return _COUNTED
     ladder = ladder_of(state.market)
-    helping = helping_of(state, play, giving, turn.now)
-    verdict = judging.judge(state.standing.book, helping, ladder.hold_points, ladder.refuse_points)
-    giving.seen = helping, verdict.sight
+    verdict = judging.verdict_of(evidence, ladder.hold_points, ladder.refuse_points)
     if verdict.outcome == "counted":
         return _COUNTED
     score = min(100, verdict.score * 100 // ladder.refuse_points)
@@ -49,13 +54,16 @@ def reasons_of(evidence: list[Evidence]) -> tuple[str, ...]:
 
 def note(moment: Moment, play: Play, decision: AssistDecision) -> None:
     """Draw the consequences of what became of an assist."""
+    # Types compared, since `isinstance` is slow on structs.
+    if type(decision) is p.AssistCounted and type(moment.event) is AssistGivenEvent:
+        return
     if isinstance(decision, p.AssistVoided):
         _set_dropped(moment, play, decision.position - 1, dropped=True)
         strike(moment, decision.member, "assists_voided")
     elif not isinstance(moment.event, AssistGivenEvent):
         _set_dropped(moment, play, decision.position - 1, dropped=False)
         take_back(moment, decision.member, "assists_held")
-    elif not isinstance(decision, p.AssistCounted):
+    else:
         strike(moment, decision.member, "assists_held" if isinstance(decision, p.AssistHeld) else "assists_refused")
         assert moment.tree.giving is not None, "it has just been remembered"
         _cast_doubts(moment, moment.tree.giving.watch)

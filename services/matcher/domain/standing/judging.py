@@ -7,7 +7,7 @@ import msgspec
 
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
-from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
+from services.matcher.domain.standing.helping import UNKNOWN_MARK
 from services.matcher.domain.standing.observing import (
     BRISK_S,
     OTHERS_KEPT,
@@ -18,7 +18,6 @@ from services.matcher.domain.standing.observing import (
     device_within,
     is_paired,
     is_returned,
-    observe,
     other_plays,
     reach_of,
     small_stranger,
@@ -51,7 +50,6 @@ class Verdict(NamedTuple):
     outcome: Outcome
     score: int
     evidence: list[Evidence]
-    sight: Sight
 
 
 class Recall(NamedTuple):
@@ -64,19 +62,20 @@ class Recall(NamedTuple):
     evidence: list[Evidence]
 
 
-def judge(book: Book, helping: Helping, hold_points: int = HOLD_POINTS, refuse_points: int = REFUSE_POINTS) -> Verdict:
-    """Judge an assist by what is remembered; the book stays as it is."""
-    sight = observe(book, helping)
-    evidence = weigh(book, _NO_WATCH if sight.watch is None else sight.watch, sight, is_in=False)
-    if not evidence:
-        return Verdict("counted", 0, evidence, sight)
+def evidence_of(book: Book, sight: Sight) -> list[Evidence]:
+    """Return what speaks against a new assist, by what is remembered; the book stays as it is."""
+    return weigh(book, _NO_WATCH if sight.watch is None else sight.watch, sight, is_in=False)
+
+
+def verdict_of(evidence: list[Evidence], hold_points: int = HOLD_POINTS, refuse_points: int = REFUSE_POINTS) -> Verdict:
+    """Return what becomes of an assist against which `evidence` speaks."""
     score = sum([piece.points for piece in evidence])
     outcome: Outcome = "counted"
     if score >= refuse_points:
         outcome = "refused"
     elif score >= hold_points:
         outcome = "held"
-    return Verdict(outcome, score, evidence, sight)
+    return Verdict(outcome, score, evidence)
 
 
 def recalls(book: Book, number: int, hold_points: int = HOLD_POINTS) -> list[Recall]:

@@ -26,7 +26,13 @@ def helping_of(state: State, play: Play, giving: Giving, now_ns: int) -> Helping
         name = watch_name(play, giving.helped)
         number = state.standing.book.numbers.get(name, 0)
     signals = _NO_SIGNALS if data.signals is None else data.signals
-    was_notified, was_spread = _called(state, play, data)
+    via = data.via
+    if via is not None and (play.member is None or via == play.member):
+        was_notified, was_spread = True, False
+    elif via is not None and play.place_of(helper_key(via)) != NOTHING:
+        was_notified = was_spread = True
+    else:
+        was_notified, was_spread = _is_notified(state, data), False
     return Helping(
         play.play,
         play.given,
@@ -49,15 +55,6 @@ def watch_name(play: Play, helped: str | None) -> str:
     return f"{play.play}/{helped or play.play}"
 
 
-def _called(state: State, play: Play, data: AssistGiven) -> tuple[bool, bool]:
-    """Tell whether a share, a notice or an invitation reached the helper, and whether it was a helper's share."""
-    via = data.via
-    if via is not None:
-        if play.member is None or via == play.member:
-            return True, False
-        if play.place_of(helper_key(via)) != NOTHING:
-            return True, True
-    for knows in NOTIFIED:
-        if knows(state, data.play, data.member):
-            return True, False
-    return False, False
+def _is_notified(state: State, data: AssistGiven) -> bool:
+    """Tell whether a notice or an invitation reached the helper."""
+    return any(knows(state, data.play, data.member) for knows in NOTIFIED)

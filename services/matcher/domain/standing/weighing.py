@@ -94,8 +94,9 @@ def points(steps: Steps, value: int) -> int:
 def weigh(book: Book, watch: Watch, sight: Sight, *, is_in: bool) -> list[Evidence]:
     """Return what speaks against an assist to the play of `watch`; `is_in` tells whether it is among its assists."""
     found: list[Evidence] = []
-    flags, seen = sight.flags, len(watch.rows) // b.ROW_BYTES + (not is_in)
-    if flags & f.PAIRED or book.clusters.is_shared(sight.helper):
+    flags, seen, older = sight.flags, len(watch.rows) // b.ROW_BYTES + (not is_in), book.clusters.older
+    # Written out: nearly every assist is asked this alone.
+    if flags & f.PAIRED or sight.helper in older.parents or sight.helper in older.sizes:
         _weigh_device(book, watch, sight, is_in, found)
     if sight.network is not None and seen > _NETWORK[0][0]:
         same = watch.rows.count(sight.network) - is_in
