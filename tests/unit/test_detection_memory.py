@@ -8,8 +8,9 @@ from services.matcher.domain.standing import clusters, ladder
 from services.matcher.domain.standing.book import Book
 from services.matcher.domain.standing.clusters import Clusters
 from services.matcher.domain.standing.helping import Helping, key_of
-from services.matcher.domain.standing.judging import RECALLS_MAX, judge, recalls
-from services.matcher.domain.standing.learning import WINDOW_S, learn
+from services.matcher.domain.standing.judging import RECALLS_MAX, evidence_of, recalls, verdict_of
+from services.matcher.domain.standing.learning import KEPT_S, learn
+from services.matcher.domain.standing.observing import observe
 from services.matcher.domain.standing.packed import Table
 from services.matcher.domain.standing.usual import HALVED_AT, Usual, upper_quartile
 from tests.builders import sha256_hex
@@ -21,10 +22,18 @@ T0_S = 1_800_000_000
 def give(book: Book, helper: str, play: str = "p", at_s: int = T0_S, device: str | None = None, place: int = 0) -> str:
     """Judge and remember an assist; return what becomes of it."""
     hashed = None if device is None else sha256_hex(device)
-    helping = Helping(play, place, helper, f"owner-of-{play}", play, at_s * S, hashed, hashed, 400, True)
-    verdict = judge(book, helping)
-    learn(book, helping, verdict.sight, counted=verdict.outcome == "counted")
-    return verdict.outcome
+    helping = told(book, helper, play, at_s, hashed, place)
+    sight = observe(book, helping)
+    outcome = verdict_of(evidence_of(book, sight)).outcome
+    learn(book, helping, sight, counted=outcome == "counted")
+    return outcome
+
+
+def told(book: Book, helper: str, play: str, at_s: int, device: str | None, place: int) -> Helping:
+    """Return an assist as detection is told of it, in a play of its own watch."""
+    key, number = key_of(helper), book.numbers.get(play, 0)
+    past = book.helpings.rows(key)
+    return Helping(play, place, key, f"owner-of-{play}", number, play, at_s * S, past, device, device, 400, True)
 
 
 def size(book: Book) -> int:
@@ -35,7 +44,7 @@ def test_judging_leaves_what_is_remembered_as_it_is() -> None:
     book = Book()
     give(book, "m1", device="phone")
     before = msgspec.msgpack.encode(book)
-    judge(book, Helping("p", 1, "m2", "owner-of-p", "p", T0_S * S, sha256_hex("phone"), None, 1, False))
+    evidence_of(book, observe(book, told(book, "m2", "p", T0_S, sha256_hex("phone"), 1)))
     assert msgspec.msgpack.encode(book) == before
 
 
@@ -57,7 +66,7 @@ def test_a_play_that_saw_nothing_for_a_window_is_forgotten() -> None:
         give(book, f"m{n}", f"p{n}", T0_S + n)
     assert len(book.watches) == 100
     for n in range(50):
-        give(book, f"x{n}", f"later{n}", T0_S + WINDOW_S + 200 + n)
+        give(book, f"x{n}", f"later{n}", T0_S + KEPT_S + 200 + n)
     assert len(book.watches) == len(book.numbers) == 50, "two are forgotten before each one that is added"
     assert not {f"p{n}" for n in range(100)} & set(book.numbers)
 
@@ -104,9 +113,9 @@ def test_hours_of_sixteen_bits_come_round_without_being_taken_for_old() -> None:
 def test_a_match_across_two_records_is_none() -> None:
     table = Table(row_bytes=2, window_h=24)
     table.add(b"abcdefgh")
-    table.add(b"ijklmnop")
-    assert table.rows(b"efghij") == [] and table.latest(b"efghij") is None
-    assert table.rows(b"ijklmn") == [b"op"]
+    table.add(b"ajklmnop")
+    assert table.rows(b"afghjk") == [] and table.latest(b"afghjk") is None
+    assert table.rows(b"ajklmn") == [b"op"]
 
 
 def test_a_cluster_is_remembered_half_a_window_at_least_and_a_whole_one_at_most() -> None:
@@ -134,7 +143,7 @@ def test_a_play_with_many_helpers_takes_24_bytes_for_each_and_a_bounded_part_for
     for n in range(3_000):
         give(book, f"m{n}", "big", T0_S + 4_000 + n, place=n)
     watch = book.watches[book.numbers["big"]]
-    assert len(watch.rows) + len(watch.times) == 24 * 3_000
+    assert len(watch.rows) == 24 * 3_000
     assert len(watch.others) <= b.OTHERS_MAX_BYTES + 4 * 8
 
 
@@ -143,10 +152,10 @@ def test_one_held_assist_takes_back_no_more_than_is_told_in_one_piece() -> None:
     for n in range(60):
         give(book, f"m{n}", "p", T0_S, place=n)
     watch = book.watches[book.numbers["p"]]
-    doubtful = watch.assists - watch.dropped
-    found = recalls(book, "p", hold_points=1)
+    doubtful = watch.assists - watch.odd.dropped
+    found = recalls(book, book.numbers["p"], hold_points=1)
     assert len(found) == min(doubtful, RECALLS_MAX)
-    assert watch.assists - watch.dropped == doubtful, "who takes back what is found says so by a decision"
+    assert watch.assists - watch.odd.dropped == doubtful, "who takes back what is found says so by a decision"
 
 
 def test_what_is_usual_fades_and_cannot_grow() -> None:

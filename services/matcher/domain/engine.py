@@ -50,7 +50,7 @@ from services.matcher.domain.plays import family as plays
 from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.plays.judging import DETECTION
 from services.matcher.domain.standing import family as standing
-from services.matcher.domain.standing.detecting import NOTIFIED
+from services.matcher.domain.standing.seeing import NOTIFIED
 from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -266,8 +266,8 @@ class Engine:
             if found is None:
                 return False
             turn = self._turn(now, seq, index, publisher, event)
-            play, rules, helped, is_new, day = found
-            assisting.decide(turn, play, rules, event.data, helped, is_new=is_new, day=day)
+            play, rules, giving, is_new, day = found
+            assisting.decide(turn, play, rules, giving, is_new=is_new, day=day)
             kind = type(turn.decisions[0])
         else:
             data = event.data

@@ -3,17 +3,14 @@
 import heapq
 from typing import Final
 
-from events.assist import AssistGiven
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
 from services.matcher.domain.facts import UTC_ONLY, Zones
+from services.matcher.domain.plays.giving import Giving
 from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.queues import Queue, file_in, take_out
-from services.matcher.domain.standing.helping import Helping
-from services.matcher.domain.standing.observing import Sight
 from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
 
-Seen = tuple[AssistGiven, Helping, Sight]
 MEMBERS_INDEXED_FROM: Final = 8
 """Seats above which a group's members are looked up instead of searched."""
 
@@ -42,8 +39,8 @@ class Index:
         self.last_opened: Group | None = None
         self.due_from = 0
         """Nothing is due before this moment, in ns; whatever makes work for an earlier one lowers it."""
-        self.seen: Seen | None = None
-        """What detection saw of the assist that is being decided, so that it need not look again to remember it."""
+        self.giving: Giving | None = None
+        """The assist that is being decided, so that nothing of it need be looked up again to remember it."""
         self._build(state)
 
     def _build(self, state: State) -> None:

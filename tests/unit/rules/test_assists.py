@@ -4,18 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
+import pytest
 
 from events.assist import AssistGiven
 from events.reasons import Fault, Reason
 from events.times import parse_time_ns
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays.calendar import Calendar
+from services.matcher.domain.plays.hashed import NOTHING, key_of
 from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.plays.judging import DETECTION, AssistDecision, Detection, Verdict
-from services.matcher.domain.plays.state import Play, Plays
+from services.matcher.domain.plays.state import COUNTED, INDEXED_FROM, Play, Plays
+from services.matcher.domain.plays.state import HELD as HELD_FOR_REVIEW
 from services.matcher.domain.turn import Turn
 from services.matcher.zones import pinned_zones
-from tests.builders import assist, bargain, lottery, play_closed, play_market, unlock, voided
+from tests.builders import T0, assist, bargain, lottery, play_closed, play_market, unlock, voided
 from tests.model.both import FACTS
 from tests.unit.rules.given import covers, given_plays
 
@@ -128,6 +131,49 @@ def test_the_same_two_members_help_each_other_so_often_in_an_iso_week() -> None:
     story.when(assist("b2", "h1"), at=96 * HOUR, at_ns=-1).then("play.closed", "refused")
     assert story.decisions[1]["reason"] == Reason.PAIR_WEEK_CAP
     story.when(assist("b2", "h1"), at=96 * HOUR).then("assist.counted", "price.cut")
+
+
+def test_a_week_of_169_hours_is_counted_whole() -> None:
+    # In New York clocks are put back on Sunday, 2026-11-01: that week has an hour more.
+    begins_s = (parse_time_ns("2026-10-26T04:00:00Z") - T0) // 10**9
+    story = given_plays(timezone="America/New_York", assist_caps={"per_pair_week": 1})
+    story.when([bargain(f"b{n}", "owner", ttl_s=30 * 24 * HOUR) for n in range(3)], at=begins_s)
+    story.when(assist("b0", "h1")).then("assist.counted", "price.cut")
+    story.when(assist("b1", "h1"), at=begins_s + 169 * HOUR, at_ns=-1).then_refused(Reason.PAIR_WEEK_CAP)
+    story.when(assist("b1", "h1"), at=begins_s + 169 * HOUR).then("assist.counted", "price.cut")
+
+
+def test_a_pair_is_the_helper_and_who_shared_a_lottery_whosever_it_is() -> None:
+    story = given_plays(
+        lottery("l0", member="m1"), lottery("l1", member="m1"), lottery("l2"), assist_caps={"per_pair_week": 1}
+    )
+    story.when(assist("l0", "h1", via="s1"))
+    story.when(assist("l1", "h1", via="s1")).then_refused(Reason.PAIR_WEEK_CAP)
+    story.when(assist("l2", "h1", via="s1")).then_refused(Reason.PAIR_WEEK_CAP)
+    story.when(assist("l1", "h1", via="m1")).then("assist.counted", "play.ticketed")
+    story.when(assist("l2", "h1", via="m1")).then_refused(Reason.PAIR_WEEK_CAP)
+
+
+@pytest.mark.parametrize("helpers", [INDEXED_FROM, INDEXED_FROM + 1, 3 * INDEXED_FROM])
+def test_who_has_helped_a_play_is_known_however_many_have(helpers: int) -> None:
+    play = Play(
+        play="p", form="unlock", publisher="shop", ends_ns=0, no=1, opened=1, helper_limit=1_000, rules=b"", width=15
+    )
+    for n in range(helpers):
+        play.add_place(COUNTED, key_of(f"h{n}"), key_of(f"a{n}"))
+    assert [play.place_of(key_of(f"h{n}")) for n in range(helpers)] == list(range(helpers))
+    assert [play.place_of(key_of(f"a{n}")) for n in range(helpers)] == list(range(helpers))
+    assert play.place_of(key_of("somebody")) == NOTHING and (play.index is None) == (helpers <= INDEXED_FROM)
+
+
+def test_a_key_that_stands_across_two_rows_of_a_play_is_nobodys() -> None:
+    play = Play(
+        play="p", form="unlock", publisher="shop", ends_ns=0, no=1, opened=1, helper_limit=9, rules=b"", width=15
+    )
+    play.add_place(COUNTED, b"aaabbb", b"cccddd")
+    assert b"bbbccc" in play.rows and play.place_of(b"bbbccc") == NOTHING
+    play.add_place(HELD_FOR_REVIEW, b"bbbccc", b"eeefff")
+    assert play.place_of(b"bbbccc") == 1 and play.place_of(b"cccddd") == 0
 
 
 @covers(Reason.HELPER_DAY_CAP)

@@ -8,6 +8,7 @@ import pytest
 from events.link import BadLink, Link, check_link, link_key, read_link, sign_link
 from events.reasons import Reason
 from events.times import parse_time_ns
+from services.matcher.domain.members import invitation_changes
 from services.matcher.domain.standing.flags import UNCALLED
 from tests.builders import (
     T0,
@@ -385,9 +386,28 @@ def test_an_invitation_to_a_play_is_useful_until_the_play_ends() -> None:
 def test_detection_knows_who_was_invited_to_a_play_and_who_came_uncalled() -> None:
     story = _playing().when(invited("m1", "m2", play="p1"), at=60)
     story.when([assist("p1", "m2"), assist("p1", "m3")], at=90)
+    assert _uncalled(story) == [0, UNCALLED]
+
+
+def test_who_is_invited_beyond_what_the_market_knows_at_once_counts_as_uncalled_until_a_play_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(invitation_changes, "INVITED_TO_PLAYS_MAX", 2)
+    story = _playing(*(consented(f"m{n}") for n in range(3, 9)), bargain("p2", "m20", ttl_s=9_000))
+    for n in range(2, 5):
+        _then_allowed(story.when(invited("m1", f"m{n}", play="p1"), at=60 + n))
+    story.when([assist("p1", f"m{n}") for n in range(2, 5)], at=90)
+    assert _uncalled(story) == [0, 0, UNCALLED], "the third was invited, but there was no room to know it"
+    story.when(consented("m9"), at=4_000).then("play.closed", "member.chose")
+    for n in range(5, 8):
+        _then_allowed(story.when(invited("m1", f"m{n}", play="p2"), at=4_000 + n))
+    story.when([assist("p2", f"m{n}") for n in range(5, 8)], at=4_100)
+    assert _uncalled(story)[3:] == [0, 0, UNCALLED], "the first play is over, and so are its two"
+
+
+def _uncalled(story: Scenario) -> list[int]:
     watches = story.engine.state.standing.book.watches.values()
-    flags = [watch.flags_at(row) & UNCALLED for watch in watches for row in range(watch.assists)]
-    assert flags == [0, UNCALLED]
+    return [watch.flags_at(row) & UNCALLED for watch in watches for row in range(watch.assists)]
 
 
 @covers(Reason.PLAY_UNKNOWN, Reason.PLAY_OVER, Reason.SELF_HELP, Reason.ALREADY_HELPED)

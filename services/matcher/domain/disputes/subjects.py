@@ -60,7 +60,7 @@ def _of_order(state: State, order: Order) -> Subject:
 
 def _play(state: State, data: DisputeOpened) -> Subject:
     play = _known_play(state, data.disputed)
-    if play.member != data.member and play.keys.get(helper_key(data.member)) == NOTHING:
+    if play.member != data.member and play.place_of(helper_key(data.member)) == NOTHING:
         raise Refusal(Reason.NOT_CONCERNED)
     return _of_play(play)
 
@@ -69,10 +69,10 @@ def _assist(state: State, data: DisputeOpened) -> Subject:
     if data.play is None:
         raise Refusal(Reason.REMEDY_INCOMPLETE, "data.play")
     play = _known_play(state, data.play)
-    place = play.keys.get(assist_key(data.disputed))
+    place = play.place_of(assist_key(data.disputed))
     if place == NOTHING:
         raise Refusal(Reason.SUBJECT_UNKNOWN)
-    if play.member != data.member and place != play.keys.get(helper_key(data.member)):
+    if play.member != data.member and place != play.place_of(helper_key(data.member)):
         raise Refusal(Reason.NOT_CONCERNED)
     return _of_play(play)
 

@@ -124,7 +124,7 @@ def _play(turn: Turn, play_id: str, invitee: str) -> Subject:
         raise Refusal(Reason.PLAY_OVER)
     if invitee == play.member:
         raise Refusal(Reason.SELF_HELP)
-    if play.keys.get(helper_key(invitee)) != NOTHING:
+    if play.place_of(helper_key(invitee)) != NOTHING:
         raise Refusal(Reason.ALREADY_HELPED)
     labels = () if play.offer is None else turn.state.offers[play.offer].terms.labels
     return Subject("play", play_id, play.form, labels, None, play.ends_ns)

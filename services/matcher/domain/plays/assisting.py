@@ -6,11 +6,11 @@ from events.market import MarketConfigured
 from events.reasons import Reason
 from services.matcher.domain.index import Index
 from services.matcher.domain.members import limits
-from services.matcher.domain.plays import ending
+from services.matcher.domain.plays import caps, ending
 from services.matcher.domain.plays import state as ps
-from services.matcher.domain.plays.calendar import week_of
 from services.matcher.domain.plays.form import Common, Help
-from services.matcher.domain.plays.hashed import NOTHING, assist_key, helper_key, pair_key
+from services.matcher.domain.plays.giving import Giving, giving_of
+from services.matcher.domain.plays.hashed import NOTHING, assist_key, key_of
 from services.matcher.domain.plays.judging import Verdict, judge
 from services.matcher.domain.plays.rules import Rules
 from services.matcher.domain.plays.state import Play
@@ -18,8 +18,8 @@ from services.matcher.domain.state import State
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
 
-Plain = tuple[Play, Rules, str | None, bool, str]
-"""What `decide` needs: (play, rules, whom the assist helps, whether the helper is new, day)."""
+Plain = tuple[Play, Rules, Giving, bool, str]
+"""What `decide` needs: (play, rules, the assist, whether the helper is new, day)."""
 
 
 def give(turn: Turn, event: AssistGivenEvent) -> None:
@@ -31,7 +31,7 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
     if play.status != ps.OPEN:
         raise Refusal(Reason.PLAY_OVER)
     rules = turn.tree.plays.rules(play)
-    helped = _check_helper(play, rules, data)
+    giving = _check_helper(turn.state, play, rules, data)
     market = turn.state.market
     assert market is not None
     if turn.state.plays.assists >= market.assist_capacity:
@@ -40,10 +40,10 @@ def give(turn: Turn, event: AssistGivenEvent) -> None:
     if rules.common.new_only and not is_new:
         raise Refusal(Reason.NEW_MEMBERS_ONLY)
     day = turn.tree.plays.day(turn.state.plays, market.timezone, turn.now)
-    _check_caps(turn, rules.common, data.member, helped, day)
+    _check_caps(turn, rules.common, giving, day)
     if turn.state.members.watching and limits.refuses_assist(turn, data.member):
         return
-    decide(turn, play, rules, data, helped, is_new=is_new, day=day)
+    decide(turn, play, rules, giving, is_new=is_new, day=day)
 
 
 def find_plain(state: State, tree: Index, market: MarketConfigured, now: int, data: AssistGiven) -> Plain | None:
@@ -59,9 +59,14 @@ def find_plain(state: State, tree: Index, market: MarketConfigured, now: int, da
         return None
     if state.members.watching or state.standing.ledge.sanctioned:
         return None
-    rules, keys, helper = tree.plays.rules(play), play.keys, helper_key(member)
-    if keys.get(helper) != NOTHING or keys.get(assist_key(data.assist)) != NOTHING:
+    helper, assist = key_of(member), assist_key(data.assist)
+    if play.index is None:
+        # Whatever matches, rightly or wrongly, the general rules look at.
+        if play.rows.rfind(helper) >= 0 or play.rows.rfind(assist) >= 0:
+            return None
+    elif play.index.get(helper) != NOTHING or play.index.get(assist) != NOTHING:
         return None
+    rules = tree.plays.rules(play)
     common, signals = rules.common, data.signals
     age_days = None if signals is None else signals.account_age_days
     is_new = age_days is not None and age_days < common.new_within_days
@@ -69,40 +74,35 @@ def find_plain(state: State, tree: Index, market: MarketConfigured, now: int, da
         return None
     day = tree.plays.day(plays, market.timezone, now)
     helped = rules.form.helped(play, rules.terms, data)
-    per_day, per_week = common.per_helper_day, common.per_pair_week
-    if day == plays.day:
-        if per_day is not None and plays.by_helper.get(helper) >= per_day:
-            return None
-        if per_week is not None and helped is not None and plays.by_pair.get(pair_key(member, helped)) >= per_week:
-            return None
-    elif per_day is not None or per_week is not None:
+    giving = Giving(data, helper, assist, helped, state.standing.book.helpings.rows(helper))
+    if (giving.past or plays.by_pair.count) and _cap_reached(state, common, giving, day, now) is not None:
         return None
-    return play, rules, helped, is_new, day
+    return play, rules, giving, is_new, day
 
 
-def decide(
-    turn: Turn, play: Play, rules: Rules, data: AssistGiven, helped: str | None, *, is_new: bool, day: str
-) -> None:
+def decide(turn: Turn, play: Play, rules: Rules, giving: Giving, *, is_new: bool, day: str) -> None:
     """Decide an assist that no rule refuses, as detection judges it."""
+    data = giving.data
+    turn.tree.giving = giving
     verdict = judge(turn, play, data)
     if verdict.verdict == "counted":
-        count(turn, play, rules, data.assist, data.member, helped, place=play.given, is_new=is_new, day=day)
+        count(turn, play, rules, data.assist, data.member, giving.helped, place=play.given, is_new=is_new, day=day)
     else:
         _set_aside(turn, play, data, verdict, is_new=is_new, day=day)
 
 
-def _check_helper(play: Play, rules: Rules, data: AssistGiven) -> str | None:
-    """Return whom the assist helps. Raises Refusal where this member may not help this play, now or again."""
+def _check_helper(state: State, play: Play, rules: Rules, data: AssistGiven) -> Giving:
+    """Return the assist. Raises Refusal where this member may not help this play, now or again."""
     if data.member in (play.member, data.via):
         raise Refusal(Reason.SELF_HELP)
-    helped = rules.form.helped(play, rules.terms, data)
-    if play.keys.get(helper_key(data.member)) != NOTHING:
+    giving = giving_of(state, play, rules, data)
+    if play.place_of(giving.helper) != NOTHING:
         raise Refusal(Reason.ALREADY_HELPED)
-    if play.keys.get(assist_key(data.assist)) != NOTHING:
+    if play.place_of(giving.assist) != NOTHING:
         raise Refusal(Reason.ASSIST_EXISTS)
     if play.counted >= play.helper_limit:
         raise Refusal(Reason.PLAY_FULL)
-    return helped
+    return giving
 
 
 def _is_new(common: Common, data: AssistGiven) -> bool:
@@ -111,16 +111,20 @@ def _is_new(common: Common, data: AssistGiven) -> bool:
     return age_days is not None and age_days < common.new_within_days
 
 
-def _check_caps(turn: Turn, common: Common, member: str, helped: str | None, day: str) -> None:
-    plays = turn.state.plays
+def _check_caps(turn: Turn, common: Common, giving: Giving, day: str) -> None:
+    reason = _cap_reached(turn.state, common, giving, day, turn.now)
+    if reason is not None:
+        raise Refusal(reason)
+
+
+def _cap_reached(state: State, common: Common, giving: Giving, day: str, now_ns: int) -> Reason | None:
+    """Return the reason of the first cap that the helper has reached, or None."""
     per_day, per_week = common.per_helper_day, common.per_pair_week
-    today = 0 if per_day is None or day != plays.day else plays.by_helper.get(helper_key(member))
-    if per_day is not None and today >= per_day:
-        raise Refusal(Reason.HELPER_DAY_CAP)
-    if per_week is None or helped is None or week_of(day) != plays.week:
-        return
-    if plays.by_pair.get(pair_key(member, helped)) >= per_week:
-        raise Refusal(Reason.PAIR_WEEK_CAP)
+    if per_day is not None and caps.helped_today(giving, day, now_ns) >= per_day:
+        return Reason.HELPER_DAY_CAP
+    if per_week is None or giving.helped is None:
+        return None
+    return Reason.PAIR_WEEK_CAP if caps.pair_this_week(state, giving, day, now_ns) >= per_week else None
 
 
 def count(

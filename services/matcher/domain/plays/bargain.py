@@ -16,8 +16,8 @@ from services.matcher.domain.terms import Refusal
 if TYPE_CHECKING:
     from services.matcher.domain.moment import Moment
 
-_CUT_BYTES: Final = 6
-"""Amounts end at 10^12."""
+_CUT_BYTES: Final = 5
+"""Amounts end at 10^12, below 2^40."""
 
 
 class BargainTerms(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -99,7 +99,7 @@ class Bargain(Form):
     def apply(self, moment: "Moment", play: Play, terms: Any, decision: Own) -> None:
         """Follow what can still be cut, and keep each cut."""
         del moment, terms
-        if isinstance(decision, p.PriceCut):
+        if type(decision) is p.PriceCut:
             play.number = decision.remaining_minor
             _keep_cut(play, decision.position - 1, decision.cut_minor)
         elif isinstance(decision, p.PlayCorrected):
@@ -120,9 +120,9 @@ def _price(terms: BargainTerms, remaining_minor: int) -> Told:
 
 def _cut_of(play: Play, place: int) -> int:
     at = place * play.width + 1
-    return int.from_bytes(play.places[at : at + _CUT_BYTES], "little")
+    return int.from_bytes(play.rows[at : at + _CUT_BYTES], "little")
 
 
 def _keep_cut(play: Play, place: int, amount_minor: int) -> None:
     at = place * play.width + 1
-    play.places[at : at + _CUT_BYTES] = amount_minor.to_bytes(_CUT_BYTES, "little")
+    play.rows[at : at + _CUT_BYTES] = amount_minor.to_bytes(_CUT_BYTES, "little")

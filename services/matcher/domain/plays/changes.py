@@ -11,13 +11,18 @@ from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.plays import caps
 from services.matcher.domain.plays import state as ps
 from services.matcher.domain.plays.calendar import week_of
 from services.matcher.domain.plays.form import Own
-from services.matcher.domain.plays.hashed import Table, assist_key, helper_key, pair_key
+from services.matcher.domain.plays.giving import Giving, giving_of
+from services.matcher.domain.plays.hashed import Table, pair_key
 from services.matcher.domain.plays.judging import note
 from services.matcher.domain.plays.rules import rules_text
 from services.matcher.domain.plays.state import Play
+from services.matcher.domain.standing.learning import learn
+from services.matcher.domain.standing.observing import observe
+from services.matcher.domain.standing.seeing import helping_of
 
 
 def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
@@ -40,7 +45,7 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
         rules=rules.text,
         member=data.member,
         offer=data.offer,
-        width=1 + rules.form.value_bytes,
+        width=1 + rules.form.value_bytes + ps.KEYS_BYTES,
         number=opening.number,
     )
     state.plays.plays[play.play] = play
@@ -70,9 +75,8 @@ def assist_counted(moment: Moment, decision: p.AssistCounted) -> None:
     play = moment.state.plays.plays[decision.play]
     place = decision.position - 1
     if place == play.given:
-        _enter(moment, play, decision.assist, decision.member, ps.COUNTED, is_new=bool(decision.new_member))
         assert decision.day is not None
-        _count_for_caps(moment, play, decision.member, decision.day)
+        _enter(moment, play, ps.COUNTED | ps.NEW if decision.new_member else ps.COUNTED, decision.day)
     else:
         play.set_assist_status(place, ps.COUNTED)
     play.counted += 1
@@ -83,43 +87,57 @@ def assist_counted(moment: Moment, decision: p.AssistCounted) -> None:
 
 def assist_held(moment: Moment, decision: p.AssistHeld) -> None:
     """Keep the assist for review."""
-    play, event = moment.state.plays.plays[decision.play], moment.event
-    assert isinstance(event, AssistGivenEvent)
-    _enter(moment, play, decision.assist, decision.member, ps.HELD, is_new=bool(decision.new_member))
+    play = moment.state.plays.plays[decision.play]
+    giving = _enter(moment, play, ps.HELD | ps.NEW if decision.new_member else ps.HELD, decision.day)
     rules = moment.tree.plays.rules(play)
-    helped = rules.form.helped(play, rules.terms, event.data)
-    rules.form.hold(moment, play, rules.terms, decision.position - 1, helped)
-    _count_for_caps(moment, play, decision.member, decision.day)
+    rules.form.hold(moment, play, rules.terms, decision.position - 1, giving.helped)
     note(moment, play, decision)
 
 
 def assist_refused(moment: Moment, decision: p.AssistRefused) -> None:
     """Remember that the assist was refused: it may not be tried again."""
     play = moment.state.plays.plays[decision.play]
-    _enter(moment, play, decision.assist, decision.member, ps.REFUSED, is_new=False)
+    _enter(moment, play, ps.REFUSED, None)
     note(moment, play, decision)
 
 
-def _enter(moment: Moment, play: Play, assist: str, member: str, status: int, *, is_new: bool) -> None:
-    place = play.add_place(status | (ps.NEW if is_new else 0))
-    play.keys.insert(helper_key(member), place)
-    play.keys.insert(assist_key(assist), place)
-    moment.state.plays.assists += 1
+def _enter(moment: Moment, play: Play, status: int, day: str | None) -> Giving:
+    """Keep an assist: in its play, for caps where they count it on `day`, and in what detection remembers."""
+    state, giving = moment.state, _giving(moment, play)
+    if giving.seen is None:
+        helping = helping_of(state, play, giving, moment.now)
+        giving.seen = helping, observe(state.standing.book, helping)
+    mark = 0 if day is None else _count_for_caps(state.plays, play, giving, day)
+    helping, sight = giving.seen
+    counted = status & ps.STATUS == ps.COUNTED
+    giving.watch = learn(state.standing.book, helping, sight, counted=counted, day_mark=mark)
+    if play.member is not None:
+        play.watch = giving.watch
+    play.add_place(status, giving.helper, giving.assist)
+    state.plays.assists += 1
+    return giving
 
 
-def _count_for_caps(moment: Moment, play: Play, member: str, day: str) -> None:
-    """Count the assist for its day and week, in the tables of the day and week that it is now."""
-    event, plays = moment.event, moment.state.plays
-    assert isinstance(event, AssistGivenEvent)
+def _giving(moment: Moment, play: Play) -> Giving:
+    """Return the assist as the rules looked at it or, when recovering, looked up now."""
+    event, giving = moment.event, moment.tree.giving
+    assert type(event) is AssistGivenEvent
+    if giving is None or giving.data is not event.data:
+        giving = moment.tree.giving = giving_of(moment.state, play, moment.tree.plays.rules(play), event.data)
+    return giving
+
+
+def _count_for_caps(plays: ps.Plays, play: Play, giving: Giving, day: str) -> int:
+    """Return the mark under which caps find the assist; what it does not tell is counted here."""
     if day != plays.day:
-        plays.day, plays.by_helper = day, Table()
+        plays.day = day
         if week_of(day) != plays.week:
             plays.week, plays.by_pair = week_of(day), Table()
-    plays.by_helper.add(helper_key(member), 1)
-    rules = moment.tree.plays.rules(play)
-    helped = rules.form.helped(play, rules.terms, event.data)
-    if helped is not None:
-        plays.by_pair.add(pair_key(member, helped), 1)
+    if not caps.is_elsewhere(play, giving.helped):
+        return caps.mark_of_day(day)
+    if giving.helped is not None:
+        plays.by_pair.add(pair_key(giving.data.member, giving.helped), 1)
+    return caps.mark_of_day(day) | caps.ELSEWHERE
 
 
 def assist_voided(moment: Moment, decision: p.AssistVoided) -> None:

@@ -65,7 +65,7 @@ class Form:
     Terms: ClassVar[type[msgspec.Struct]]
     """Frozen, with `forbid_unknown_fields`."""
     value_bytes: ClassVar[int] = 0
-    """How many bytes it keeps for each assist in `Play.places`, behind its status."""
+    """How many bytes it keeps for each assist in `Play.rows`, behind its status."""
 
     def open(self, data: PlayOpened, terms: Any) -> Opening:
         """Return what a play of this form begins with. Raises Refusal where its rules contradict each other."""

@@ -1,7 +1,6 @@
 """A table from names to small numbers for millions of names: 10 bytes each, and a snapshot takes it as it is."""
 
 import hashlib
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -11,19 +10,18 @@ _RECORD_BYTES: Final = 10
 _RECORDS_PER_SHARD: Final = 20
 """On average; a shard stays below 512 bytes, which Python's own allocator serves without leaving holes."""
 _ADDRESS_BYTES: Final = 4
-_KEYS_REMEMBERED: Final = 64
+Key = bytes
+"""Six bytes that stand for a member, an assist or a pair of members."""
 _hash: Final = hashlib.blake2b(digest_size=8)
 """Copied for each key: to begin a hash anew costs more."""
 NOTHING: Final = -1
 
 
-@lru_cache(maxsize=_KEYS_REMEMBERED)
 def key_of(text: str) -> bytes:
     """Return the 6-byte key of a name, the one under which detection knows a member as well.
 
     A name has the key of one of ten million others with a probability of 4 in a hundred million, and is then taken
-    for it; of the few thousand in a play, with one of 1 in a hundred thousand million. A rule
-    asks for a key, and then what the decision changes does: the last ones are remembered.
+    for it; of the few thousand in a play, with one of 1 in a hundred thousand million.
     """
     key = _hash.copy()
     key.update(text.encode())
@@ -31,7 +29,7 @@ def key_of(text: str) -> bytes:
 
 
 helper_key: Final = key_of
-"""Return the key under which a play keeps the place of a helper, and the market how often it helped today."""
+"""Return the key under which a play keeps the place of a helper, and detection what it knows of it."""
 
 
 def assist_key(assist: str) -> bytes:

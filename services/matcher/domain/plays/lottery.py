@@ -167,12 +167,12 @@ def _names(play: Play) -> Names:
 
 
 def _value(play: Play, place: int) -> tuple[int, int]:
-    index, tickets = _VALUE.unpack_from(play.places, place * play.width + 1)
+    index, tickets = _VALUE.unpack_from(play.rows, place * play.width + 1)
     return index, tickets
 
 
 def _keep(play: Play, place: int, index: int, tickets: int) -> None:
-    _VALUE.pack_into(play.places, place * play.width + 1, index, tickets)
+    _VALUE.pack_into(play.rows, place * play.width + 1, index, tickets)
 
 
 def _grant(play: Play, member: str, tickets: int, of: str) -> int:
@@ -195,7 +195,7 @@ def _take_back(play: Play, decision: p.PlayCorrected | p.PlayClaimed) -> None:
     if isinstance(decision, p.PlayCorrected):
         place = decision.position - 1
     else:
-        place = play.keys.get(assist_key(decision.assist))
+        place = play.place_of(assist_key(decision.assist))
     index, tickets = _value(play, place)
     if not tickets:
         return

@@ -24,8 +24,8 @@ def plan_review(turn: Turn, data: AssistVoided) -> Callable[[], None]:
     play = turn.state.plays.plays.get(data.play)
     if play is None:
         raise Refusal(Reason.PLAY_UNKNOWN)
-    place = play.keys.get(assist_key(data.assist))
-    if place == NOTHING or place != play.keys.get(helper_key(data.member)):
+    place = play.place_of(assist_key(data.assist))
+    if place == NOTHING or place != play.place_of(helper_key(data.member)):
         raise Refusal(Reason.ASSIST_UNKNOWN)
     status = play.assist_status(place)
     if status == ps.VOIDED:

@@ -66,7 +66,7 @@ def doubted(moment: Moment, decision: d.AssistDoubted) -> None:
     play, place = state.plays.plays[decision.play], decision.position - 1
     found = watch_of(moment, play, place)
     if found is not None:
-        found[0].set_dropped(found[1], dropped=True)
+        found[1].set_dropped(found[2], dropped=True)
     if not decision.over:
         play.set_assist_status(place, ps.HELD)
         play.counted -= 1

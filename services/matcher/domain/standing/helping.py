@@ -1,5 +1,6 @@
 """What detection is told about one assist, and what it keeps of it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -19,11 +20,15 @@ class Helping(msgspec.Struct, gc=False):
     play: str
     place: int
     """Among the play's assists, from 0."""
-    helper: str
+    helper: Key
     beneficiary: str
-    name: str
-    """What is watched: the play or, in a play that is everybody's, the play and whom it helps."""
+    number: int
+    """Of what is watched, the help for one member in one play; 0 before the first assist."""
+    name: str | None
+    """In a play that is everybody's, the play and whom it helps."""
     now_ns: int
+    past: Sequence[bytes] = ()
+    """What is remembered of the helper."""
     device: str | None = None
     """Hash of the device, in hexadecimal digits."""
     network: str | None = None

@@ -7,7 +7,7 @@ import msgspec
 
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
-from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
+from services.matcher.domain.standing.helping import UNKNOWN_MARK
 from services.matcher.domain.standing.observing import (
     BRISK_S,
     OTHERS_KEPT,
@@ -18,7 +18,6 @@ from services.matcher.domain.standing.observing import (
     device_within,
     is_paired,
     is_returned,
-    observe,
     other_plays,
     reach_of,
     small_stranger,
@@ -39,7 +38,7 @@ _LOOKED_AT: Final = 64
 """How many of the latest assists of a play are judged again."""
 _LOOKED_THROUGH_EVERY: Final = 16
 
-_NO_WATCH: Final = Watch(play="", name="", beneficiary=b"", opened_s=0)
+_NO_WATCH: Final = Watch(play="", beneficiary=b"")
 """Of a play that nobody has helped."""
 
 Outcome = Literal["counted", "held", "refused"]
@@ -51,50 +50,47 @@ class Verdict(NamedTuple):
     outcome: Outcome
     score: int
     evidence: list[Evidence]
-    sight: Sight
 
 
 class Recall(NamedTuple):
     """A counted assist that, in the light of what is known now, would have been held."""
 
     play: str
-    name: str
     place: int
     row: int
     score: int
     evidence: list[Evidence]
 
 
-def judge(book: Book, helping: Helping, hold_points: int = HOLD_POINTS, refuse_points: int = REFUSE_POINTS) -> Verdict:
-    """Judge an assist by what is remembered; the book stays as it is."""
-    sight = observe(book, helping)
-    watch = book.watches.get(book.numbers.get(helping.name, 0))
-    evidence = weigh(book, _NO_WATCH if watch is None else watch, sight, is_in=False)
-    if not evidence:
-        return Verdict("counted", 0, evidence, sight)
+def evidence_of(book: Book, sight: Sight) -> list[Evidence]:
+    """Return what speaks against a new assist, by what is remembered; the book stays as it is."""
+    return weigh(book, _NO_WATCH if sight.watch is None else sight.watch, sight, is_in=False)
+
+
+def verdict_of(evidence: list[Evidence], hold_points: int = HOLD_POINTS, refuse_points: int = REFUSE_POINTS) -> Verdict:
+    """Return what becomes of an assist against which `evidence` speaks."""
     score = sum([piece.points for piece in evidence])
     outcome: Outcome = "counted"
     if score >= refuse_points:
         outcome = "refused"
     elif score >= hold_points:
         outcome = "held"
-    return Verdict(outcome, score, evidence, sight)
+    return Verdict(outcome, score, evidence)
 
 
-def recalls(book: Book, name: str, hold_points: int = HOLD_POINTS) -> list[Recall]:
-    """Return counted assists on which the latest one that a watch saw, a held one, casts doubt.
+def recalls(book: Book, number: int, hold_points: int = HOLD_POINTS) -> list[Recall]:
+    """Return counted assists on which the latest one that the watch `number` saw, a held one, casts doubt.
 
     Those of its own play, and of the plays most like it. To keep the cost of a long attack in proportion, a play is
     looked through each time while it has at most 64 assists, and at every sixteenth then.
     """
-    number = book.numbers[name]
     watch = book.watches[number]
     if watch.assists > _LOOKED_AT and watch.assists % _LOOKED_THROUGH_EVERY:
         return []
     hour = watch.second_at(watch.assists - 1) // S_PER_H & 0xFFFF
     found: list[Recall] = []
     for doubted in [number, *_alike(book, number, hour)]:
-        for recall in _doubted(book, book.watches[doubted], hour, hold_points):
+        for recall in _doubted(book, doubted, hour, hold_points):
             found.append(recall)
             if len(found) == RECALLS_MAX:
                 return found
@@ -110,9 +106,10 @@ def _alike(book: Book, number: int, hour: int) -> list[int]:
     return [other for shared, other in ranked[:_PLAYS_RECALLED] if shared >= 2]
 
 
-def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[Recall]:
+def _doubted(book: Book, number: int, hour: int, hold_points: int) -> Iterator[Recall]:
+    watch = book.watches[number]
     rows = range(max(0, watch.assists - _LOOKED_AT), watch.assists)
-    sights = [sight_again(book, watch, row, hour) for row in rows]
+    sights = [sight_again(book, number, row, hour) for row in rows]
     now = looked_at_again(watch, sights)
     for row, sight in zip(rows, sights, strict=True):
         if sight.flags & f.DROPPED:
@@ -120,7 +117,7 @@ def _doubted(book: Book, watch: Watch, hour: int, hold_points: int) -> Iterator[
         evidence = weigh(book, now, sight, is_in=True)
         score = sum([piece.points for piece in evidence])
         if score >= hold_points:
-            yield Recall(watch.play, watch.name, watch.place_at(row), row, score, evidence)
+            yield Recall(watch.play, watch.place_at(row), row, score, evidence)
 
 
 def looked_at_again(watch: Watch, sights: list[Sight]) -> Watch:
@@ -129,24 +126,27 @@ def looked_at_again(watch: Watch, sights: list[Sight]) -> Watch:
     def at_least(counted: int, flag: int) -> int:
         return max(counted, sum([1 for sight in sights if sight.flags & flag]))
 
-    return msgspec.structs.replace(
-        watch,
-        busy=at_least(watch.busy, f.BUSY),
-        returned=at_least(watch.returned, f.RETURNED),
-        linked=at_least(watch.linked, f.LINKED),
-        paired=at_least(watch.paired, f.PAIRED),
+    odd = watch.odd
+    rare = msgspec.structs.replace(
+        odd,
+        busy=at_least(odd.busy, f.BUSY),
+        returned=at_least(odd.returned, f.RETURNED),
+        linked=at_least(odd.linked, f.LINKED),
+        paired=at_least(odd.paired, f.PAIRED),
     )
+    return msgspec.structs.replace(watch, rare=rare)
 
 
-def sight_again(book: Book, watch: Watch, row: int, hour: int) -> Sight:
-    """Return what the assist in a row of a watch shows now."""
+def sight_again(book: Book, number: int, row: int, hour: int) -> Sight:
+    """Return what the assist in a row of the watch `number` shows now."""
+    watch = book.watches[number]
     helper, flags, device, network = (
         watch.helper_at(row),
         watch.flags_at(row),
         watch.device_at(row),
         watch.network_at(row),
     )
-    others = other_plays(book, book.helpings.rows(helper), hour, book.numbers[watch.name])
+    others = other_plays(book, book.helpings.rows(helper), hour, number)
     reach = reach_of(book, watch.beneficiary, others)
     if reach >= busy_from(book):
         flags |= f.BUSY

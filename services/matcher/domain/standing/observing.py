@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from sys import byteorder
 from typing import Final
 
 import msgspec
@@ -30,7 +31,6 @@ PAST_READ: Final = 64
 CIRCLE_READ: Final = 4
 """Through how many of those whom somebody helped a circle is looked for."""
 _NO_OTHERS: Final[list[int]] = []
-_NO_PAST: Final[list[bytes]] = []
 _NOTHING: Final = UNKNOWN_MARK[:2]
 SMALL_PLAY: Final = 60
 """Helpers of a play with more assists than this meet there by chance."""
@@ -53,23 +53,25 @@ class Sight(msgspec.Struct, gc=False):
     brisk: int
     """The same within a quarter of an hour."""
     others: list[int]
-    """Numbers of other plays of the helper, the latest first."""
+    """Numbers of other watches in which the helper helped, the latest first."""
     links: int = 0
     """In how many small plays of strangers the helper is the second one of this play."""
     device_row: bytes | None = None
     """What is remembered of the device."""
     past: Sequence[bytes] = ()
     """What is remembered of the helper."""
+    watch: Watch | None = None
+    """What it was seen for; None of the first one."""
 
 
 def observe(book: Book, helping: Helping) -> Sight:
     """Return what an assist shows; the book stays as it is."""
     second = min(helping.now_ns // NS_PER_S, LAST_SECOND)
     hour = second // S_PER_H & 0xFFFF
-    helper = key_of(helping.helper)
+    helper, past = helping.helper, helping.past
     device = None if helping.device is None else mark_of(helping.device)
     network = None if helping.network is None else mark_of(helping.network)
-    number = book.numbers.get(helping.name, 0)
+    number = helping.number
     watch = book.watches.get(number)
     beneficiary = key_of(helping.beneficiary) if watch is None else watch.beneficiary
     flags = 0
@@ -79,8 +81,9 @@ def observe(book: Book, helping: Helping) -> Sight:
         flags |= f.UNCALLED
     if helping.was_spread:
         flags |= f.SPREAD
-    others, reach, past = _NO_OTHERS, 1, _NO_PAST
-    if book.helpings.knows(helper) and (past := book.helpings.rows(helper)):
+    others, reach = _NO_OTHERS, 1
+    # What is older may still stand in the table: whether it does must not tell.
+    if past and (past := [row for row in past if age_h(hour, int.from_bytes(row[:2])) < b.WINDOW_H]):
         flags |= f.KNOWN | _moved(past, device, network)
         others = other_plays(book, past, hour, number)
         reach = reach_of(book, beneficiary, others)
@@ -103,7 +106,21 @@ def observe(book: Book, helping: Helping) -> Sight:
         if brisk >= BRISK_FROM:
             pace += recent(watch, second - PACE_S)
     return Sight(
-        helper, beneficiary, second, hour, device, network, flags, reach, pace, brisk, others, links, device_row, past
+        helper,
+        beneficiary,
+        second,
+        hour,
+        device,
+        network,
+        flags,
+        reach,
+        pace,
+        brisk,
+        others,
+        links,
+        device_row,
+        past,
+        watch,
     )
 
 
@@ -144,30 +161,29 @@ def busy_from(book: Book) -> int:
 
 def recent(watch: Watch, since_s: int) -> int:
     """Return how many assists of a play came at `since_s` or later: they stand in the order of time."""
-    times = memoryview(watch.times).cast("I")
-    count = len(times)
-    if count and times[-1] < since_s:
+    rows = watch.rows
+    if rows and int.from_bytes(rows[-b.ROW_BYTES : b.TIME_BYTES - b.ROW_BYTES], byteorder) < since_s:
         return 0
-    return count - bisect_left(times, since_s)
+    return len(rows) // b.ROW_BYTES - bisect_left(watch.times(), since_s)
 
 
-def _moved(past: list[bytes], device: Key | None, network: Key | None) -> int:
+def _moved(past: Sequence[bytes], device: Key | None, network: Key | None) -> int:
     """Tell whether an account has a known past, and whether it is now on a device and a network that are new to it."""
     if device is None or network is None:
         return 0
-    known = [row for row in past[-PAST_READ:] if row[6:8] != _NOTHING and row[8:10] != _NOTHING]
+    known = [row for row in past[-PAST_READ:] if row[7:9] != _NOTHING and row[9:11] != _NOTHING]
     if not known:
         return 0
     device2, network2 = device[:2], network[:2]
-    moved = all(row[6:8] != device2 and row[8:10] != network2 for row in known)
+    moved = all(row[7:9] != device2 and row[9:11] != network2 for row in known)
     return f.SETTLED | (f.MOVED if moved else 0)
 
 
-def other_plays(book: Book, past: list[bytes], hour: int, number: int) -> list[int]:
+def other_plays(book: Book, past: Sequence[bytes], hour: int, number: int) -> list[int]:
     """Return the plays in which someone helped within the window, `number` left out; the latest first."""
     found = []
     for row in reversed(past[-PAST_READ:]):
-        other = int.from_bytes(row[2:6])
+        other = int.from_bytes(row[3:7])
         if other != number and age_h(hour, int.from_bytes(row[:2])) < b.WINDOW_H and other in book.watches:
             found.append(other)
     return found

@@ -11,9 +11,12 @@ import msgspec
 
 KEY_BYTES: Final = 6
 HOUR_BYTES: Final = 2
-_HOUR_END: Final = KEY_BYTES + HOUR_BYTES
 _HOURS: Final = 0xFFFF
 _ADDRESS_BYTES: Final = 4
+_STORED_BYTES: Final = KEY_BYTES - 1
+"""Of a key: the first byte says in which shard it is."""
+_SHARDS_AT_FIRST: Final = 256
+_HOUR_END: Final = _STORED_BYTES + HOUR_BYTES
 _RECORDS_PER_SHARD: Final = 16
 """On average: to search a few hundred bytes takes a quarter of a microsecond, ten times as many ten times as long."""
 _LOOKED_THROUGH_FROM: Final = 32
@@ -28,9 +31,9 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
 
     row_bytes: int
     window_h: int
-    shards: list[bytes] = msgspec.field(default_factory=lambda: [b""])
-    """Keys with their rows, oldest first; short enough for Python's own allocator, which leaves no holes."""
-    mask: int = 0
+    shards: list[bytes] = msgspec.field(default_factory=lambda: [b""] * _SHARDS_AT_FIRST)
+    """Keys without their first byte, each with its row, oldest first; short enough for Python's own allocator."""
+    mask: int = _SHARDS_AT_FIRST - 1
     """The lowest bits of a key that say which shard holds it; one fewer where that many shards are not there yet."""
     count: int = 0
 
@@ -39,14 +42,15 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
         # Written out here, in `knows` and in `add`: a call less for what each assist does five times.
         place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
         shard = self.shards[place if place < len(self.shards) else place - (self.mask + 1 >> 1)]
-        at = shard.rfind(key)
+        stored = key[1:]
+        at = shard.rfind(stored)
         if at < 0:
             return []
-        stride, found = KEY_BYTES + self.row_bytes, []
+        stride, found = _STORED_BYTES + self.row_bytes, []
         while at >= 0:
             if at % stride == 0:
-                found.append(shard[at + KEY_BYTES : at + stride])
-            at = shard.rfind(key, 0, at + KEY_BYTES - 1)
+                found.append(shard[at + _STORED_BYTES : at + stride])
+            at = shard.rfind(stored, 0, at + _STORED_BYTES - 1)
         found.reverse()
         return found
 
@@ -54,14 +58,14 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
         """Tell whether there may be a record of `key`: quickly, and wrongly once in a million times at most."""
         place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
         # From the end: CPython 3.11 finds a few bytes in a few hundred five times as fast so.
-        return self.shards[place if place < len(self.shards) else place - (self.mask + 1 >> 1)].rfind(key) >= 0
+        return self.shards[place if place < len(self.shards) else place - (self.mask + 1 >> 1)].rfind(key[1:]) >= 0
 
     def latest(self, key: Key) -> bytes | None:
         """Return the record of `key` that was added last, or None."""
         shard = self.shards[self._place(key)]
-        stride = KEY_BYTES + self.row_bytes
+        stride = _STORED_BYTES + self.row_bytes
         at = _last(shard, key, stride)
-        return None if at < 0 else shard[at + KEY_BYTES : at + stride]
+        return None if at < 0 else shard[at + _STORED_BYTES : at + stride]
 
     def add(self, record: bytes) -> None:
         """Add a record: its key and its row, whose first two bytes are the present hour."""
@@ -69,20 +73,21 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
         place = int.from_bytes(record[:_ADDRESS_BYTES], "little") & self.mask
         if place >= len(shards):
             place -= self.mask + 1 >> 1
-        shard = shards[place] = shards[place] + record
+        stored = record[1:]
+        shard = shards[place] = shards[place] + stored
         self.count += 1
         if self.count > len(shards) * _RECORDS_PER_SHARD:
-            self._split(_hour_of(record))
-        elif len(shard) >= _LOOKED_THROUGH_FROM * len(record):
-            self._look_through(place, _hour_of(record))
+            self._split(_hour_of(stored))
+        elif len(shard) >= _LOOKED_THROUGH_FROM * len(stored):
+            self._look_through(place, _hour_of(stored))
 
     def replace(self, key: Key, row: bytes) -> None:
         """Replace the record of `key` that was added last; there is one."""
         place = self._place(key)
-        shard, stride = self.shards[place], KEY_BYTES + self.row_bytes
+        shard, stride = self.shards[place], _STORED_BYTES + self.row_bytes
         at = _last(shard, key, stride)
         assert at >= 0 and len(row) == self.row_bytes
-        self.shards[place] = shard[: at + KEY_BYTES] + row + shard[at + stride :]
+        self.shards[place] = shard[: at + _STORED_BYTES] + row + shard[at + stride :]
 
     def _place(self, key: Key) -> int:
         place = int.from_bytes(key[:_ADDRESS_BYTES], "little") & self.mask
@@ -91,7 +96,7 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
     def _look_through(self, place: int, hour: int) -> None:
         """Drop what is out of the window from a shard that has become long, at each eighth record that it gets."""
         shard = self.shards[place]
-        records = len(shard) // (KEY_BYTES + self.row_bytes)
+        records = len(shard) // (_STORED_BYTES + self.row_bytes)
         if records % _LOOKED_THROUGH_EVERY == 0:
             kept = self._within(shard, hour)
             self.count -= records - len(kept)
@@ -99,12 +104,12 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
 
     def _within(self, shard: bytes, hour: int) -> list[bytes]:
         """Return the records of a shard that are within the window, oldest first."""
-        stride = KEY_BYTES + self.row_bytes
+        stride = _STORED_BYTES + self.row_bytes
         records = [shard[at : at + stride] for at in range(0, len(shard), stride)]
         if hour < self.window_h:  # the hours have just come round
             return [record for record in records if age_h(hour, _hour_of(record)) < self.window_h]
         first, last = (hour - self.window_h + 1).to_bytes(HOUR_BYTES), hour.to_bytes(HOUR_BYTES)
-        return [record for record in records if first <= record[KEY_BYTES:_HOUR_END] <= last]
+        return [record for record in records if first <= record[_STORED_BYTES:_HOUR_END] <= last]
 
     def _split(self, hour: int) -> None:
         """Add a shard, and move to it what belongs there from the one shard that it relieves."""
@@ -113,15 +118,15 @@ class Table(msgspec.Struct, kw_only=True, gc=False):
         self.mask = (1 << bit + 1) - 1
         old = new - (1 << bit)
         kept = self._within(self.shards[old], hour)
-        self.count -= len(self.shards[old]) // (KEY_BYTES + self.row_bytes) - len(kept)
+        self.count -= len(self.shards[old]) // (_STORED_BYTES + self.row_bytes) - len(kept)
         # All of them have the lower bits in common: the highest one says where a record belongs.
-        byte, bit = divmod(bit, 8)
+        byte, bit = divmod(bit - 8, 8)
         self.shards[old] = b"".join([record for record in kept if not record[byte] >> bit & 1])
         self.shards.append(b"".join([record for record in kept if record[byte] >> bit & 1]))
 
 
 def _hour_of(record: bytes) -> int:
-    return int.from_bytes(record[KEY_BYTES:_HOUR_END])
+    return int.from_bytes(record[_STORED_BYTES:_HOUR_END])
 
 
 def age_h(now_h: int, then_h: int) -> int:
@@ -131,7 +136,8 @@ def age_h(now_h: int, then_h: int) -> int:
 
 def _last(shard: bytes, key: Key, stride: int) -> int:
     """Return where the last record of `key` begins, or -1; a match across two records is none."""
-    at = shard.rfind(key)
+    stored = key[1:]
+    at = shard.rfind(stored)
     while at > 0 and at % stride:
-        at = shard.rfind(key, 0, at + KEY_BYTES - 1)
+        at = shard.rfind(stored, 0, at + _STORED_BYTES - 1)
     return at

@@ -94,8 +94,9 @@ def points(steps: Steps, value: int) -> int:
 def weigh(book: Book, watch: Watch, sight: Sight, *, is_in: bool) -> list[Evidence]:
     """Return what speaks against an assist to the play of `watch`; `is_in` tells whether it is among its assists."""
     found: list[Evidence] = []
-    flags, seen = sight.flags, len(watch.times) // b.TIME_BYTES + (not is_in)
-    if flags & f.PAIRED or book.clusters.is_shared(sight.helper):
+    flags, seen, older = sight.flags, len(watch.rows) // b.ROW_BYTES + (not is_in), book.clusters.older
+    # Written out: nearly every assist is asked this alone.
+    if flags & f.PAIRED or sight.helper in older.parents or sight.helper in older.sizes:
         _weigh_device(book, watch, sight, is_in, found)
     if sight.network is not None and seen > _NETWORK[0][0]:
         same = watch.rows.count(sight.network) - is_in
@@ -196,7 +197,7 @@ def _weigh_pace(book: Book, watch: Watch, sight: Sight, is_in: bool, found: list
     if watch.uncalled * 5 < seen * 2:
         worth = min(_SPREAD_MAX, worth // 2) if watch.spread * 10 >= seen * 3 else worth * 3 // 4
     _add(found, "burst", sight.brisk, worth)
-    age_s, before = sight.second - watch.opened_s, watch.assists - sight.brisk
+    age_s, before = sight.second - watch.second_at(0), watch.assists - sight.brisk
     if age_s >= 3600 and sight.brisk * age_s >= 8 * BRISK_S * max(1, before):
         _add(found, "sudden", sight.brisk, 30)
 
@@ -206,7 +207,7 @@ def steady_run(watch: Watch, second: int) -> int:
 
     Even: the variance of the gaps is at most a sixth of their squared mean. Where help comes by chance, they are equal.
     """
-    times, even = memoryview(watch.times).cast("I"), 0
+    times, even = watch.times(), 0
     for gaps in _STEADY_GAPS:
         if len(times) < gaps:
             break
@@ -224,7 +225,7 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
     usual, more = book.usual, not is_in
     seen = watch.assists + more
     if sight.flags & f.RETURNED:
-        returned = watch.returned + more
+        returned = watch.odd.returned + more
         worth = points(_RETURNED, returned)
         if returned * 5 >= seen * 4 and returned >= _RETURNED[0][0]:
             worth += _ALONE
@@ -234,7 +235,7 @@ def _weigh_circles(book: Book, watch: Watch, sight: Sight, is_in: bool, found: l
         doubtful = sum([1 for number in sight.others[:8] if _is_doubtful(book.watches[number])])
         _add(found, "doubtful_plays", doubtful, points(_DOUBTFUL, doubtful))
     if sight.flags & f.LINKED:
-        links, linked = watch.links + sight.links, watch.linked + more
+        links, linked = watch.odd.links + sight.links, watch.odd.linked + more
         # By chance the links grow with the square of the helpers: four times what is usual, and one for 200 pairs.
         many = links * 200 >= seen * seen and links * usual.pairs >= 2 * usual.links * seen * seen
         if linked * 4 >= seen and many:
@@ -257,7 +258,7 @@ def _weigh_same_helpers(book: Book, watch: Watch, sight: Sight, seen: int, is_in
 
 
 def _is_doubtful(watch: Watch) -> bool:
-    return watch.dropped >= 4 and watch.dropped * 2 >= watch.assists
+    return watch.odd.dropped >= 4 and watch.odd.dropped * 2 >= watch.assists
 
 
 def overlaps(watch: Watch, others: list[int]) -> list[int]:
@@ -288,7 +289,8 @@ def _weigh_accounts(book: Book, watch: Watch, sight: Sight, is_in: bool, found: 
 
 def _weigh_rare(book: Book, watch: Watch, sight: Sight, more: bool, found: list[Evidence]) -> None:
     usual, flags, seen = book.usual, sight.flags, watch.assists + more
-    paired, busy, moved = watch.paired + more, watch.busy + more, watch.moved + more
+    odd = watch.odd
+    paired, busy, moved = odd.paired + more, odd.busy + more, odd.moved + more
     if flags & f.PAIRED and paired * 4 >= seen:
         _add(found, "paired_devices", paired, points(_PAIRED, paired))
     if flags & f.BUSY:
@@ -301,7 +303,7 @@ def _weigh_rare(book: Book, watch: Watch, sight: Sight, more: bool, found: list[
 
 def pace_around(watch: Watch, row: int, span_s: int) -> int:
     """Return how many assists the play got within `span_s`, from the one in `row` on or up to it: the greater."""
-    times = memoryview(watch.times).cast("I")
+    times = watch.times()
     at_s = times[row]
     after = bisect_right(times, at_s + span_s) - row
     before = row + 1 - bisect_left(times, at_s - span_s)
