@@ -180,7 +180,7 @@ def _week(packed: bytes) -> Fields:
 
 def _play(packed: bytes) -> Fields:
     play = _decode(packed, type=plays.Play)
-    statuses = bytes(play.places[:: play.width]).translate(_STATUS_BITS)
+    statuses = bytes(play.rows[: play.given * play.width : play.width]).translate(_STATUS_BITS)
     form, common, terms = msgspec.json.decode(play.rules)
     tickets = (
         {} if play.names is None else {play.names.name(at): play.names.number(at) for at in range(len(play.names))}
