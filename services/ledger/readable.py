@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 _INTERNAL: Final = (
     *("closings", "standing.book", "standing.seats", "standing.doubts", "disputes.claims", "disputes.final"),
-    *("plays.by_helper", "plays.by_pair", "plays.by_offer", "plays.assists", "plays.day", "plays.week"),
+    *("plays.by_pair", "plays.by_offer", "plays.assists", "plays.day", "plays.week"),
     *("members.limited", "members.watching"),
 )
 _ORDER_STATUS: Final = {
