@@ -92,8 +92,8 @@ def plays(as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
-def pipeline(quick: QuickOption = False, seconds: SecondsOption = 300, as_json: JsonOption = False) -> None:
-    """Rates and latencies under many loads, and the rate that the whole stack keeps up with; ten minutes."""
+def pipeline(quick: QuickOption = False, as_json: JsonOption = False) -> None:
+    """Rates from a backlog and through the gateway, under many loads; latencies at parts of the rate."""
     _run("pipeline", as_json, quick=quick)
 
 

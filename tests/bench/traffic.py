@@ -30,9 +30,9 @@ def event(kind: str, event_id: str, data: dict[str, Any], at: str | None = None)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def configuration(at: str | None = None) -> bytes:
+def configuration(at: str | None = None, *, with_plays: bool = False) -> bytes:
     """Return the market's configuration."""
-    families = {PUBLISHER: ["offer", "order", "refund", "group"]}
+    families = {PUBLISHER: ["offer", "order", "refund", "group", *(["play", "assist"] if with_plays else [])]}
     return event("market.configured", "market-1", {"publishers": families}, at)
 
 
@@ -133,3 +133,24 @@ def batches(events: list[bytes], size: int) -> list[bytes]:
     if size == 1:
         return events
     return [b"[" + b",".join(events[i : i + size]) + b"]" for i in range(0, len(events), size)]
+
+
+_PLAIN: Final = (
+    '{"specversion":"1.0","type":"groupbuy.order.posted.v1","id":"0193f5e2-7c1a-7cc0-%s-%012d","source":"/bench",'
+    '"time":"%s","data":{"order":"%s-%09d","member":"m-%07d","offer":"tea-%d","lead":"if_needed",'
+    '"payment":{"payment":"p-%s-%09d","amount_minor":%d,"currency":"CNY"}}}'
+)
+
+
+def plain_batch(first: int, count: int, *, prefix: str) -> bytes:
+    """Return orders as `orders` makes them, from number `first` on, as one batch; cheap enough for a steady load."""
+    at = now_text()
+    events = (
+        _PLAIN % (prefix, i, at, prefix, i, i * _STEP % 10**6, i * _STEP % OFFERS, prefix, i, PRICE_MINOR)
+        for i in range(first, first + count)
+    )
+    return f"[{','.join(events)}]".encode()
+
+
+_STEP: Final = 7_919
+"""A prime: members and offers come in no order."""
