@@ -38,10 +38,11 @@ class Span(NamedTuple):
 
 
 @asynccontextmanager
-async def running_stack(services: tuple[str, ...] = SERVICES) -> AsyncIterator[Stack]:
-    """Run a stack of its own in a temporary folder."""
+async def running_stack(services: tuple[str, ...] = SERVICES, nodes: int = 1) -> AsyncIterator[Stack]:
+    """Run a stack of its own in a temporary folder, over one broker or a cluster of several."""
+    cluster: dict[str, Any] = {"nodes": nodes} if nodes > 1 else {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with stack_over(StackPlan(data=Path(folder), market=MARKET, services=services)) as stack:
+        async with stack_over(StackPlan(data=Path(folder), market=MARKET, services=services, **cluster)) as stack:
             yield stack
 
 

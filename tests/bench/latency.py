@@ -65,7 +65,8 @@ class _Heard:
 async def open_loop_ms(stack: Stack, way: Way, per_s: float, for_s: float, prefix: str) -> dict[str, Times]:
     """Return the times to the `answer`, and of what is published also to the broker's `ack`.
 
-    By how much the sender was `late` is part of both, and shown on its own. By the way `acknowledged` there is nobody to decide anything, and the broker's `ack` is all that comes.
+    By how much the sender was `late` is part of both, and shown on its own. By the way `acknowledged` there is nobody
+    to decide anything, and the broker's `ack` is all that comes.
     """
     count = int(per_s * for_s)
     direct, later = _Heard(count, prefix), _Heard(count, prefix)

@@ -28,7 +28,7 @@ class Sending(msgspec.Struct, kw_only=True):
 
 
 async def send(sending: Sending) -> None:
-    """Connect, send, and print the first moment (s of the machine's monotonic clock) and by how many s each was late."""
+    """Connect, send, and print the first moment (s of the monotonic clock) and by how many s each was late."""
     client = await connect_as(Path(sending.data), sending.url, traffic.PUBLISHER)
     events = traffic.orders(sending.count, prefix=sending.prefix)
     begun_s = time.perf_counter() + 0.2
