@@ -40,8 +40,8 @@ def everything(
     else:
         typer.echo((out / "report.txt").read_text(encoding="utf-8"), nl=False)
     say(f"the report is in {out}: report.txt, report.json, {', '.join(report['plots'])}")
-    if failed := [name for name, found in report["parts"].items() if found and found.get("not_measured")]:
-        say(f"not measured: {', '.join(failed)}; `--only {','.join(failed)}` tries again")
+    if failed := [name for name, found in report["parts"].items() if found and found.get("failed")]:
+        say(f"failed: {', '.join(failed)}; `--only {','.join(failed)}` tries again")
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 

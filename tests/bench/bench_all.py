@@ -63,7 +63,7 @@ def _measure(part: Part, file: Path, *, quick: bool, seconds: int) -> dict[str, 
     limit_s = part.quick_limit_s if quick else part.limit_s
     status, said = _in_a_process([*command, *(["--quick"] if quick else [])], limit_s)
     if status is None:
-        return {"not_measured": f"given up after {limit_s} s"}
+        return {"not_measured": f"given up after {limit_s} s", "failed": True}
     found = _read(file)
     if status != 0 or found is None:
         return {"not_measured": f"the part ended with status {status}: {said or 'it said nothing'}", "failed": True}

@@ -90,6 +90,7 @@ def summary(parts: Parts) -> dict[str, Any]:
         **{key: _of(parts, "matching").get(key) for key in ("merging_gain", "merging_share_of_optimum")},
     }
     figures |= more
+    figures["quick"] = any(found is not None and found.get("quick", False) for found in parts.values())
     return {**figures, "not_measured": _missing(parts, figures), "targets": [_row(one, figures) for one in TARGETS]}
 
 

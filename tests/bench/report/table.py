@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 
-WIDTH: Final = 132
+WIDTH: Final = 150
 STYLES: Final = {
     "aim reached": "green",
     "floor reached": "green",
@@ -29,12 +29,17 @@ def as_text(report: _Report) -> str:
 
 def show(report: _Report, console: Console) -> None:
     """Print the whole report on a console."""
-    for piece in _pieces(report):
-        console.print(piece)
+    for table in _tables(report):
+        # Above the table, where it may be wider than the columns.
+        title, table.title = table.title, None
+        console.print(title, style="bold")
+        console.print(table)
 
 
-def _pieces(report: _Report) -> Iterator[RenderableType]:
-    yield _targets(report["targets"])
+def _tables(report: _Report) -> Iterator[Table]:
+    yield _targets(
+        report["targets"], "Promised" + (", measured with small sizes: not to be quoted" if report["quick"] else "")
+    )
     if report["not_measured"]:
         yield _facts("Not measured, and why", report["not_measured"])
     parts = report["parts"]
@@ -56,14 +61,14 @@ def _pieces(report: _Report) -> Iterator[RenderableType]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     return table
 
 
-def _targets(rows: list[dict[str, Any]]) -> Table:
-    table = _table("Promised", "what", "measured", "floor", "aim", "")
+def _targets(rows: list[dict[str, Any]], title: str) -> Table:
+    table = _table(title, "what", "measured", "floor", "aim", "")
     for row in rows:
         sign = "" if row["better"] == "more" else "≤ "
         limits = ("" if row[key] is None else f"{sign}{number(row[key])}" for key in ("floor", "aim"))
@@ -78,7 +83,7 @@ def _peers(report: _Report, found: _Report) -> Table:
     )
     ours = ("batch100_per_s", "singles_per_s", "gateway_per_s")
     for key in ours:
-        table.add_row(f"this service, {key}", number(report[key]), "0", "0")
+        table.add_row(f"this service, {key}", number(report[key]), "", "")
     for name, rate in {**report["peers"], **report["peers_more"]}.items():
         faults = (found.get(f"peers_{fault}_groups", {}).get(name) for fault in ("overfilled", "stuck"))
         table.add_row(name, number(rate), *map(number, faults))
@@ -124,9 +129,10 @@ def _processes(stack: _Report) -> Iterator[Table]:
     found = stack.get("cpu_us_per_event")
     if not found:
         return
-    table = _table("Processor time of each process, µs an event", "what", *next(iter(found.values())))
+    processes = list(dict.fromkeys(process for costs in found.values() for process in costs))
+    table = _table("Processor time of each process, µs an event", "what", *processes)
     for name, costs in found.items():
-        table.add_row(name, *map(number, costs.values()))
+        table.add_row(name, *(number(costs.get(process)) for process in processes))
     yield table
 
 
