@@ -61,7 +61,7 @@ def _measure(part: Part, file: Path, *, quick: bool, seconds: int) -> dict[str, 
     file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.bench.part", part.name, str(file.resolve()), f"--seconds={seconds}"]
     limit_s = part.quick_limit_s if quick else part.limit_s
-    status, said = _in_a_process([*command, *(["--quick"] if quick else [])], limit_s)
+    status, said = in_a_process([*command, *(["--quick"] if quick else [])], limit_s)
     if status is None:
         return {"not_measured": f"given up after {limit_s} s", "failed": True}
     found = _read(file)
@@ -70,7 +70,7 @@ def _measure(part: Part, file: Path, *, quick: bool, seconds: int) -> dict[str, 
     return found
 
 
-def _in_a_process(command: list[str], limit_s: float) -> tuple[int | None, str]:
+def in_a_process(command: list[str], limit_s: float) -> tuple[int | None, str]:
     """Run a command; return its exit status, None when it took too long, and the last lines that it said."""
     # A session of its own: whatever the part has started is ended with it.
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)

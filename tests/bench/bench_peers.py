@@ -7,16 +7,16 @@ from deploy.cli.output import say
 from tests.bench.peers import PeerMissing, PeerResult, broker, naive, postgres, redis
 
 
-class _Peer(NamedTuple):
+class Peer(NamedTuple):
     measure: Callable[[bool], dict[str, PeerResult]]
     names: tuple[str, ...]
 
 
-_PEERS: Final = (
-    _Peer(postgres.measure, ("postgres_procedure", "postgres_statements")),
-    _Peer(redis.measure, ("redis_lua", "redis_lua_pipelined")),
-    _Peer(naive.measure, ("naive",)),
-    _Peer(broker.measure, ("broker_singles", "broker_atomic")),
+PEERS: Final = (
+    Peer(postgres.measure, ("postgres_procedure", "postgres_statements")),
+    Peer(redis.measure, ("redis_lua", "redis_lua_pipelined")),
+    Peer(naive.measure, ("naive",)),
+    Peer(broker.measure, ("broker_singles", "broker_atomic")),
 )
 
 
@@ -24,7 +24,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     """Return `peers` in joins a second by name, what went wrong in them, and why those that are missing are."""
     results: dict[str, PeerResult] = {}
     missing: dict[str, str] = {}
-    for peer in _PEERS:
+    for peer in PEERS:
         say(f"peers: {', '.join(peer.names)}")
         try:
             results |= peer.measure(quick)

@@ -96,7 +96,7 @@ async def hold(stack: Stack, per_s: int, for_s: float) -> Held:
     spent_s = {name: now_s - before_s[name] for name, now_s in cpu_of_each_s(stack).items()}
     spent_s["load"] = time.process_time() - own_s
     behind_s = took_s - push.published / per_s
-    growth = _growth_per_s(lags) / per_s
+    growth = growth_per_s(lags) / per_s
     return Held(
         per_s=per_s,
         seconds=round(push.published / per_s, 1),
@@ -117,7 +117,7 @@ async def _look(stack: Stack, push: _Push, first: Reached) -> dict[str, float]:
     return {"at_s": at_s, "published": max(0, due - published), **{name: round(lag) for name, lag in behind.items()}}
 
 
-def _growth_per_s(lags: list[dict[str, float]]) -> float:
+def growth_per_s(lags: list[dict[str, float]]) -> float:
     """Return by how many events a second the fastest growing lag grew, by a line through the looks after the start."""
     looks = lags[len(lags) // 4 : -1]
     if len(looks) < LOOKS_FOR_GROWTH:
