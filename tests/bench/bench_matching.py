@@ -20,7 +20,8 @@ from events.subjects import OPERATOR
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts
 from services.matcher.domain.message import Message
-from tests.bench.matching.arrivals import PATTERNS, TTL_S, Pattern, parties
+from tests.bench.matching import online
+from tests.bench.matching.arrivals import PATTERNS, TTL_S, Party, Pattern, parties
 from tests.bench.matching.optimum import SOLVER_S, Optimum, optimum
 from tests.bench.matching.policies import POLICIES, Outcome, play_out
 
@@ -48,21 +49,30 @@ def run(quick: bool = False) -> dict[str, Any]:
     return {**headline(cells), "cells": cells, "real": real_launches()}
 
 
-def headline(cells: list[dict[str, Any]]) -> dict[str, float]:
-    """Return what merging adds where demand is scarce and groups have five seats and more, and how near it comes."""
+def headline(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what merging adds where demand is scarce and groups have five seats and more, and how near it comes.
+
+    The share of the optimum is that of the best way that an offer can choose; beside it stands what the best of the
+    ways could do that the rules do not know.
+    """
     scarce = [cell for cell in cells if cell["demand"] == "scarce" and cell["size"] >= 5]
-    filled = {way: sum(cell["filled_share"][way] for cell in scarce) for way in (MERGING, ALONE)}
+    filled = {way: sum(cell["filled_share"][way] for cell in scarce) for way in POLICIES}
+    other = {way: sum(cell["other_ways"][way]["filled_share"] for cell in scarce) for way in online.WAYS}
     best = sum(cell["optimum_share"] for cell in scarce)
+    way, other_way = max(filled, key=filled.__getitem__), max(other, key=other.__getitem__)
     return {
         "merging_gain": round(filled[MERGING] / filled[ALONE] - 1, 4),
-        "merging_share_of_optimum": round(filled[MERGING] / best, 4),
+        "merging_share_of_optimum": round(filled[way] / best, 4),
+        "best_way": way,
+        "best_other_way": other_way,
+        "best_other_way_share_of_optimum": round(other[other_way] / best, 4),
     }
 
 
 def _cell(size: int, demand: str, pattern: Pattern, *, quick: bool = False) -> dict[str, Any]:
     count, seeds = (PARTIES_QUICK, SEEDS[:1]) if quick else (PARTIES, SEEDS)
     histories = [parties(size=size, demand=DEMANDS[demand], pattern=pattern, count=count, seed=seed) for seed in seeds]
-    outcomes = {way: [play_out(one, size, TTL_S, terms) for one in histories] for way, terms in POLICIES.items()}
+    outcomes = {way: [play_out(one, size, TTL_S, way) for one in histories] for way in POLICIES}
     best = [optimum(one, size, TTL_S, SOLVER_QUICK_S if quick else SOLVER_S) for one in histories]
     members = sum(party.size for one in histories for party in one)
     return {
@@ -74,7 +84,16 @@ def _cell(size: int, demand: str, pattern: Pattern, *, quick: bool = False) -> d
         "wait_h": {way: round(_wait_s(found) / 3_600, 2) for way, found in outcomes.items()},
         "optimum_share": round(sum(one.members for one in best) / members, 4),
         "optimum_is": _kind(best),
+        "other_ways": {name: _other(histories, size, way, members) for name, way in online.WAYS.items()},
     }
+
+
+def _other(histories: list[list[Party]], size: int, way: online.Way, members: int) -> dict[str, float]:
+    """Return what a way of matching that the rules do not know could do."""
+    came = [online.play_out(one, size, TTL_S, way) for one in histories]
+    filled = sum(one.filled for one in came)
+    wait_s = sum(one.wait_s for one in came) / max(1, filled)
+    return {"filled_share": round(filled / members, 4), "wait_h": round(wait_s / 3_600, 2)}
 
 
 def _share(outcomes: list[Outcome]) -> float:

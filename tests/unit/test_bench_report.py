@@ -68,7 +68,15 @@ def _measured() -> dict[str, dict[str, Any] | None]:
         "matching": {
             "merging_gain": 0.2,
             "merging_share_of_optimum": 0.8,
-            "cells": [{**cell, "filled_share": {"merging": 0.7}, "wait_h": {"merging": 4.0}, "optimum_is": "bound"}],
+            "cells": [
+                {
+                    **cell,
+                    "filled_share": {"merging": 0.7},
+                    "wait_h": {"merging": 4.0},
+                    "optimum_is": "bound",
+                    "other_ways": {"at once": {"filled_share": 0.812, "wait_h": 2.5}},
+                }
+            ],
         },
         "profile": {"top_functions": {"rules": [{"function": "plain.py:admit", "percent": 5.0, "calls_per_event": 1}]}},
     }
@@ -101,6 +109,7 @@ def test_each_figure_stands_beside_its_floor_and_its_aim(tmp_path: Path) -> None
     assert "cost per event, most open groups over 1,000 1.1 ≤ 1.5 ≤ 1.2 aim reached" in said
     assert "naive 1,000 3 4" in said, "overfilled and stuck groups stand beside the rate"
     assert "plain.py:admit 5 1" in said, "the profile stays in the report"
+    assert "5, scarce, poisson 81.2 (2.5)" in said
     assert "batches 25 4" in said, "a process that only one load has does not shift the others"
 
 

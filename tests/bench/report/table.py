@@ -56,6 +56,7 @@ def _tables(report: _Report) -> Iterator[Table]:
     yield from _latencies(pipeline, stack)
     yield from _processes(stack)
     yield from _matching(parts.get("matching") or {})
+    yield from _other_ways(parts.get("matching") or {})
     yield from _profiles(parts.get("profile") or {})
     yield _facts("The machine", report["machine"])
 
@@ -148,6 +149,22 @@ def _matching(matching: _Report) -> Iterator[Table]:
         shares = (f"{100 * cell['filled_share'][way]:.1f} ({cell['wait_h'][way]:.1f})" for way in ways)
         best = f"{100 * cell['optimum_share']:.1f}{'' if cell['optimum_is'] == 'exact' else ' bound'}"
         table.add_row(f"{cell['size']}, {cell['demand']}, {cell['arrivals']}", *shares, best)
+    yield table
+
+
+def _other_ways(matching: _Report) -> Iterator[Table]:
+    """Yield what ways of matching could do that the rules do not know, in a market of sizes and times alone."""
+    cells = [cell for cell in matching.get("cells", []) if "other_ways" in cell]
+    if not cells:
+        return
+    ways = list(cells[0]["other_ways"])
+    table = _table(
+        "Other ways of matching, who comes alone seated at once or not: the same", "size, demand, arrivals", *ways
+    )
+    for cell in cells:
+        found = cell["other_ways"].values()
+        shares = (f"{100 * one['filled_share']:.1f} ({one['wait_h']:.1f})" for one in found)
+        table.add_row(f"{cell['size']}, {cell['demand']}, {cell['arrivals']}", *shares)
     yield table
 
 
