@@ -60,10 +60,14 @@ def _measured() -> dict[str, dict[str, Any] | None]:
         },
         "cluster": {"decided_per_s": {"singles": 5_000}},
         "growth": {
-            "restart_s": 2.5,
+            "restart_s": 25.0,
             "bytes_per_group": 650,
             "growth_ratio": 1.1,
-            "us_per_event_by_groups": {"1000": 10.0, "1000000": 11.0},
+            "sizes": [
+                {"open_groups": 1_000, "us_per_event": 10.0, "snapshot_start_s": 0.1},
+                {"open_groups": 1_000_000, "us_per_event": 10.5, "snapshot_start_s": 2.5},
+                {"open_groups": 10_000_000, "us_per_event": 11.0, "snapshot_start_s": 25.0},
+            ],
         },
         "matching": {
             "merging_gain": 0.2,
@@ -109,6 +113,8 @@ def test_each_figure_stands_beside_its_floor_and_its_aim(tmp_path: Path) -> None
     assert "cost per event, most open groups over 1,000 1.1 ≤ 1.5 ≤ 1.2 aim reached" in said
     assert "naive 1,000 3 4" in said, "overfilled and stuck groups stand beside the rate"
     assert "plain.py:admit 5 1" in said, "the profile stays in the report"
+    assert "restart with a million open groups, s 2.5 ≤ 8 ≤ 3 aim reached" in said, "not that of ten million"
+    assert "10,000,000 11 25" in said
     assert "5, scarce, poisson 81.2 (2.5)" in said
     assert "batches 25 4" in said, "a process that only one load has does not shift the others"
 

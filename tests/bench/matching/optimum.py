@@ -21,7 +21,7 @@ from tests.bench.matching.arrivals import Party
 
 PATTERNS_UP_TO_SIZE: Final = 10
 INTEGER_UP_TO_VARIABLES: Final = 6_000
-SOLVER_S: Final = 3.0
+SOLVER_S: Final = 2.0
 
 
 class Optimum(NamedTuple):

@@ -29,6 +29,9 @@ SOURCES: Final = {
 """The part that each figure is from."""
 
 
+MILLION: Final = 1_000_000
+
+
 class Target(NamedTuple):
     """A figure, or a ratio of two of the same run, with what is to be reached."""
 
@@ -81,6 +84,7 @@ TARGETS: Final = (
 def summary(parts: Parts) -> dict[str, Any]:
     """Return the promised figures at the top, what of them was not measured and why, and the rows of the table."""
     figures: dict[str, Any] = {key: _of(parts, part).get(key) for key, part in SOURCES.items()}
+    figures["restart_s"] = _restart_s(_of(parts, "growth"))
     measured = _of(parts, "peers").get("peers", {})
     figures["peers"] = {name: measured.get(name) for name in PEERS}
     more = {
@@ -92,6 +96,13 @@ def summary(parts: Parts) -> dict[str, Any]:
     figures |= more
     figures["quick"] = any(found is not None and found.get("quick", False) for found in parts.values())
     return {**figures, "not_measured": _missing(parts, figures), "targets": [_row(one, figures) for one in TARGETS]}
+
+
+def _restart_s(growth: Found) -> float | None:
+    """Return the time to start with a million open groups, where more were measured as well; else with the most."""
+    by_size = {size["open_groups"]: size.get("snapshot_start_s") for size in growth.get("sizes", [])}
+    found: float | None = by_size.get(MILLION, growth.get("restart_s"))
+    return found
 
 
 def _row(target: Target, figures: Found) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def machine_facts(directory: Path) -> dict[str, Any]:
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processor": _processor(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": memory_gib(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "broker": _version([_broker(), "--version"]),
@@ -57,7 +57,8 @@ def _processor() -> str:
     return next(named, platform.machine())
 
 
-def _memory_gib() -> float:
+def memory_gib() -> float:
+    """Return how much memory the machine has."""
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3, 1)
 
 

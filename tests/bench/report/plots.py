@@ -117,8 +117,8 @@ def _matching(axes: Axes, parts: Mapping[str, _Found]) -> bool:
 
 def _growth(axes: Axes, parts: Mapping[str, _Found]) -> bool:
     """Cost of an event by open groups."""
-    costs = parts.get("growth", {}).get("us_per_event_by_groups", {})
-    axes.plot([int(groups) for groups in costs], list(costs.values()), marker="o")
+    costs = {size["open_groups"]: size["us_per_event"] for size in parts.get("growth", {}).get("sizes", [])}
+    axes.plot(list(costs), list(costs.values()), marker="o")
     axes.set_xscale("log")
     axes.set(title="Cost of an event", xlabel="open groups", ylabel="µs of processor time", ylim=(0, None))
     return bool(costs)

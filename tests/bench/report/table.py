@@ -53,6 +53,7 @@ def _tables(report: _Report) -> Iterator[Table]:
             "Growth, start and memory": parts.get("growth"),
         }
     )
+    yield from _growth(parts.get("growth") or {})
     yield from _latencies(pipeline, stack)
     yield from _processes(stack)
     yield from _matching(parts.get("matching") or {})
@@ -106,6 +107,17 @@ def _facts(title: str, facts: Mapping[str, Any]) -> Table:
             value = ", ".join(f"{name} {number(one)}" for name, one in value.items())
         table.add_row(key, number(value))
     return table
+
+
+def _growth(growth: _Report) -> Iterator[Table]:
+    sizes = growth.get("sizes")
+    if not sizes:
+        return
+    keys = list(dict.fromkeys(key for size in sizes for key in size))
+    table = _table("Growth by open groups", *keys)
+    for size in sizes:
+        table.add_row(*(number(size.get(key)) for key in keys))
+    yield table
 
 
 def _latencies(pipeline: _Report, stack: _Report) -> Iterator[Table]:
