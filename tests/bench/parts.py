@@ -34,7 +34,7 @@ NAMES: Final = tuple(part.name for part in PARTS)
 
 
 def measure(name: str, **options: Any) -> dict[str, Any]:
-    """Measure the part `name` in this process; of `options` (`quick`, `full`, `seconds`) it gets those that it knows."""
+    """Measure the part `name` here; of `options` (`quick`, `full`, `seconds`) it gets those that it knows."""
     part = next(part for part in PARTS if part.name == name)
     module = part.module()
     if module is None:
