@@ -7,8 +7,15 @@ from typing import Any, Final, NamedTuple
 from deploy.cli.output import say
 from deploy.permissions import MATCHER
 from deploy.stack import StackPlan
-from tests.bench.driving import configure, cpu_of_each_s, decide_backlog, per_s, running_stack, submits_per_s
-from tests.bench.lags import wait_level
+from tests.bench.driving import (
+    configure,
+    cpu_of_each_s,
+    decide_backlog,
+    per_s,
+    running_stack,
+    submits_per_s,
+    wait_level,
+)
 from tests.bench.latency import open_loop_ms, percentiles
 from tests.bench.loads import BATCHES_OF_100, SINGLES
 

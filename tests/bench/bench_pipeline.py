@@ -8,8 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from deploy.cli.output import say
 from deploy.stack import Stack
-from tests.bench.driving import backlog_per_s, configure, running_stack, submits_per_s
-from tests.bench.lags import wait_level
+from tests.bench.driving import backlog_per_s, configure, running_stack, submits_per_s, wait_level
 from tests.bench.latency import Way, open_loop_ms, percentiles, published_per_s
 from tests.bench.loads import BATCHES_OF_100, LOADS, SINGLES
 from tests.bench.several_markets import markets_per_s

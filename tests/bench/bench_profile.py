@@ -13,8 +13,7 @@ from deploy.stack import MODULES
 from deploy.supervisor import ServiceChild
 from tests.bench import traffic
 from tests.bench.bench_rules import Market
-from tests.bench.driving import configure, running_stack
-from tests.bench.lags import wait_level
+from tests.bench.driving import configure, running_stack, wait_level
 from tests.bench.loads import BATCHES_OF_100
 from tests.bench.profiled import functions, new_profile
 from tests.bench.sustained import hold

@@ -8,8 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from deploy.cli.output import say
 from deploy.stack import Stack
-from tests.bench.driving import configure, cpu_of_each_s, running_stack
-from tests.bench.lags import wait_level
+from tests.bench.driving import configure, cpu_of_each_s, running_stack, wait_level
 from tests.bench.latency import open_loop_ms, percentiles
 from tests.bench.loads import BATCHES_OF_100, SINGLES
 from tests.bench.sustained import Held, hold

@@ -16,17 +16,19 @@ from typing import Any, Final, NamedTuple
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from deploy.permissions import MATCHER, PROVISIONER
+from deploy.permissions import LEDGER, MATCHER, NOTIFIER, PROVISIONER
 from deploy.stack import SERVICES, Stack, StackPlan
 from deploy.supervisor import ServiceChild
 from events import subjects
 from events.record import decode_entry, decode_record
 from tests.bench import traffic
+from tests.bench.lags import metrics_of
 from tests.bench.loads import Load, Said
 
 MARKET: Final = "main"
 ATOMIC_BATCH: Final = 500
 PATIENCE_S: Final = 300
+LEVEL_POLL_S: Final = 0.1
 
 
 class Span(NamedTuple):
@@ -192,3 +194,20 @@ async def submits_per_s(stack: Stack, in_flight: int, submits: int, prefix: str 
             await client.publish(subject, next(waiting), reply=inbox)
         await asyncio.wait_for(done.wait(), PATIENCE_S)
         return len(events) / (time.perf_counter() - begun_s)
+
+
+async def wait_level(stack: Stack) -> None:
+    """Wait until everything published is decided, archived and told. Raises TimeoutError."""
+    async with stack.connected(PROVISIONER) as client:
+        await wait_decided(client, stack.market)
+        last_record = (await journal_state(client, stack.market)).last_seq
+    assert last_record, "something was decided"
+    channels = subjects.outcomes_stream(stack.market), subjects.results_stream(stack.market)
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        ledger, notifier = await asyncio.gather(*(metrics_of(stack, name) for name in (LEDGER, NOTIFIER)))
+        told = [notifier[f"groupbuy_notifier_record {channel}"] for channel in channels]
+        if min(ledger["groupbuy_ledger_record"], *told) >= last_record:
+            return
+        await asyncio.sleep(LEVEL_POLL_S)
+    raise TimeoutError(f"the ledger or the notifier of {subjects.journal_stream(stack.market)} is stuck")

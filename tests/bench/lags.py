@@ -1,18 +1,14 @@
 """How far each service of a running stack has come, asked of the services themselves."""
 
 import asyncio
-import time
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.permissions import LEDGER, MATCHER, NOTIFIER, PROVISIONER
+from deploy.permissions import LEDGER, MATCHER, NOTIFIER
 from deploy.reach import http_get
 from deploy.stack import Stack
 from events import subjects
-from tests.bench.driving import PATIENCE_S, journal_state, wait_decided
-
-POLL_S: Final = 0.1
 
 
 class Reached(NamedTuple):
@@ -36,7 +32,7 @@ class Reached(NamedTuple):
 
 async def reached(stack: Stack) -> Reached:
     """Ask every service how far it has come."""
-    matcher, ledger, notifier = await asyncio.gather(*(_metrics(stack, name) for name in (MATCHER, LEDGER, NOTIFIER)))
+    matcher, ledger, notifier = await asyncio.gather(*(metrics_of(stack, name) for name in (MATCHER, LEDGER, NOTIFIER)))
     entries, records = matcher["groupbuy_matcher_entries_total"], matcher["groupbuy_matcher_records_total"]
     return Reached(
         decided=entries,
@@ -51,7 +47,7 @@ def _told(notifier: dict[str, float], channel: str, entries: float, records: flo
     return entries - (records - notifier[f"groupbuy_notifier_record {channel}"]) * entries / max(1.0, records)
 
 
-async def _metrics(stack: Stack, service: str) -> dict[str, float]:
+async def metrics_of(stack: Stack, service: str) -> dict[str, float]:
     """Return the service's metrics by name and, where it has one, channel."""
     _, body = await http_get(f"{stack.address.services[service]}/metrics")
     return {
@@ -59,20 +55,3 @@ async def _metrics(stack: Stack, service: str) -> dict[str, float]:
         for family in text_string_to_metric_families(body.decode())
         for sample in family.samples
     }
-
-
-async def wait_level(stack: Stack) -> None:
-    """Wait until everything published is decided, archived and told. Raises TimeoutError."""
-    async with stack.connected(PROVISIONER) as client:
-        await wait_decided(client, stack.market)
-        last_record = (await journal_state(client, stack.market)).last_seq
-    assert last_record, "something was decided"
-    channels = subjects.outcomes_stream(stack.market), subjects.results_stream(stack.market)
-    until_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until_s:
-        ledger, notifier = await asyncio.gather(*(_metrics(stack, name) for name in (LEDGER, NOTIFIER)))
-        told = [notifier[f"groupbuy_notifier_record {channel}"] for channel in channels]
-        if min(ledger["groupbuy_ledger_record"], *told) >= last_record:
-            return
-        await asyncio.sleep(POLL_S)
-    raise TimeoutError(f"the ledger or the notifier of {subjects.journal_stream(stack.market)} is stuck")

@@ -8,7 +8,7 @@ from tests.bench import traffic
 ONE_OFFER: Final = 1
 MANY_OFFERS: Final = 100_000
 HELPERS_PER_PLAY: Final = 20
-SETUP_BATCH: Final = 500
+OFFERS_PER_MESSAGE: Final = 500
 
 Said = tuple[str, str, bytes]
 """A message of the intake: publisher, family, body."""
@@ -32,9 +32,9 @@ class Load(NamedTuple):
         """Return what must be decided before a backlog of `events` events: configuration, offers and plays."""
         said = [(OPERATOR, "market", traffic.configuration(with_plays=self.assists))]
         offers = traffic.offers(size=self.size, count=self.offers)
-        said += [(traffic.PUBLISHER, "offer", body) for body in traffic.batches(offers, SETUP_BATCH)]
+        said += [(traffic.PUBLISHER, "offer", body) for body in traffic.batches(offers, OFFERS_PER_MESSAGE)]
         if self.assists:
-            plays = traffic.batches(traffic.plays(self._plays(events)), SETUP_BATCH)
+            plays = traffic.batches(traffic.plays(self._plays(events)), OFFERS_PER_MESSAGE)
             said += [(traffic.PUBLISHER, "play", body) for body in plays]
         return said
 

@@ -10,8 +10,8 @@ import msgspec
 from deploy.stack import Stack
 from events import subjects
 from tests.bench import traffic
-from tests.bench.driving import MARKET, cpu_of_each_s
-from tests.bench.lags import Reached, reached, wait_level
+from tests.bench.driving import MARKET, cpu_of_each_s, wait_level
+from tests.bench.lags import Reached, reached
 from tests.bench.loads import BATCHES_OF_100
 
 LOOK_S: Final = 2.0
