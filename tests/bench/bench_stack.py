@@ -26,7 +26,7 @@ class _Sizes(NamedTuple):
     long_s: int
 
 
-QUICK: Final = _Sizes(latency_s=4, rates_per_s=(5_000, 10_000, 20_000), short_s=5, long_s=10)
+QUICK: Final = _Sizes(latency_s=3, rates_per_s=(10_000, 20_000), short_s=4, long_s=8)
 RATES_PER_S: Final = (10_000, 15_000, 20_000, 25_000, 30_000, 40_000)
 LATENCY_S: Final = 20
 SHORT_S: Final = 8
