@@ -13,11 +13,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from msgspec import Raw
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from deploy.permissions import LEDGER, MATCHER, NOTIFIER, PROVISIONER
 from deploy.stack import SERVICES, Stack, StackPlan
+from deploy.stack_files import ensure_market_key
 from deploy.supervisor import ServiceChild
 from events import subjects
 from events.record import decode_entry, decode_record
@@ -27,14 +29,15 @@ from tests.bench.loads import Load, Said
 
 MARKET: Final = "main"
 ATOMIC_BATCH: Final = 500
+ENTRY_HEAD_BYTES: Final = 160
 PATIENCE_S: Final = 300
 LEVEL_POLL_S: Final = 0.1
 
 
 class Span(NamedTuple):
-    """Entries of a stretch of the journal, from the moment of one record to that of another, in s."""
+    """Events answered in a stretch of the journal, from the moment of one record to that of another, in s."""
 
-    entries: int
+    events: int
     begun_s: float
     ended_s: float
 
@@ -92,14 +95,15 @@ def matcher_of(stack: Stack) -> ServiceChild:
 
 
 def per_s(spans: Sequence[Span]) -> float:
-    """Return entries a second of stretches that ran at the same time."""
+    """Return events a second of stretches that ran at the same time."""
     took_s = max(span.ended_s for span in spans) - min(span.begun_s for span in spans)
-    return sum(span.entries for span in spans) / took_s
+    return sum(span.events for span in spans) / took_s
 
 
 async def configure(stack: Stack, load: Load, events: int = 0) -> None:
     """Have the market configured and list what the load's events are for."""
-    said = load.setup(events)
+    key_file = ensure_market_key(stack.data, stack.market)
+    said = load.setup(events, bytes.fromhex(key_file.read_text().strip()))
     for publisher in dict.fromkeys(publisher for publisher, _, _ in said):
         async with stack.connected(publisher) as client:
             for _, family, body in (one for one in said if one[0] == publisher):
@@ -147,15 +151,20 @@ async def journal_span(client: Client, market: str, skip: int) -> Span:
     jetstream = client.jetstream()
     stream = subjects.journal_stream(market)
     last_seq = (await journal_state(client, market)).last_seq
-    entries, times = 0, []
+    events, times = 0, []
     for seq in range(skip + 1, last_seq + 1):
         found = await jetstream.get_msg(stream, seq=seq)
         assert found.time is not None
         times.append(found.time.timestamp())
         if seq > skip + 1:
-            entries += len(decode_record(found.data or b"").entries)
+            events += sum(map(_is_answer, decode_record(found.data or b"").entries))
     assert len(times) > 1, "a rate needs two records: the backlog is too small"
-    return Span(entries, times[0], times[-1])
+    return Span(events, times[0], times[-1])
+
+
+def _is_answer(entry: Raw) -> bool:
+    """Tell whether an entry answers an event; timers and pages have no publisher, which stands before the event."""
+    return b'"publisher":' in memoryview(entry)[:ENTRY_HEAD_BYTES].tobytes()
 
 
 def cpu_of_each_s(stack: Stack) -> dict[str, float]:

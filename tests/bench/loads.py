@@ -28,9 +28,10 @@ class Load(NamedTuple):
     holds: bool = False
     assists: bool = False
 
-    def setup(self, events: int) -> list[Said]:
+    def setup(self, events: int, market_key: bytes) -> list[Said]:
         """Return what must be decided before a backlog of `events` events: configuration, offers and plays."""
-        said = [(OPERATOR, "market", traffic.configuration(with_plays=self.assists))]
+        plays_under_key = market_key if self.assists else None
+        said = [(OPERATOR, "market", traffic.configuration(plays_under_key=plays_under_key))]
         offers = traffic.offers(size=self.size, count=self.offers)
         said += [(traffic.PUBLISHER, "offer", body) for body in traffic.batches(offers, OFFERS_PER_MESSAGE)]
         if self.assists:

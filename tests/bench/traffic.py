@@ -6,6 +6,8 @@ import random
 import time
 from typing import Any, Final
 
+from events import fair
+
 OFFERS: Final = 50
 GROUP_SIZE: Final = 5
 PRICE_MINOR: Final = 1_990
@@ -30,10 +32,17 @@ def event(kind: str, event_id: str, data: dict[str, Any], at: str | None = None)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def configuration(at: str | None = None, *, with_plays: bool = False) -> bytes:
-    """Return the market's configuration."""
-    families = {PUBLISHER: ["offer", "order", "refund", "group", *(["play", "assist"] if with_plays else [])]}
-    return event("market.configured", "market-1", {"publishers": families}, at)
+def configuration(at: str | None = None, *, plays_under_key: bytes | None = None) -> bytes:
+    """Return the market's configuration; with plays where its key is given, to which draws are committed."""
+    families = ["offer", "order", "refund", "group"]
+    if plays_under_key is None:
+        return event("market.configured", "market-1", {"publishers": {PUBLISHER: families}}, at)
+    settings = {
+        "publishers": {PUBLISHER: [*families, "play", "assist"]},
+        "secret_commitment": fair.secret_commitment(fair.secret_of(plays_under_key)),
+        "assist_caps": {"per_helper_day": 1_000, "per_pair_week": 1_000},
+    }
+    return event("market.configured", "market-1", settings, at)
 
 
 def offers(*, size: int = GROUP_SIZE, count: int = OFFERS, at: str | None = None) -> list[bytes]:
