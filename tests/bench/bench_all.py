@@ -45,7 +45,8 @@ def run(
         say(f"{number} of {len(wanted)}: {part.name}")
         begun_s = time.monotonic()
         found = _measure(part, kept / f"{part.name}.json", quick=quick, seconds=seconds)
-        found |= {"took_s": round(time.monotonic() - begun_s, 1), "quick": quick}
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        found |= {"took_s": round(time.monotonic() - begun_s, 1), "quick": quick, "at": now}
         _write(kept / f"{part.name}.json", found)
         say(f"{part.name} {_how(found)} after {found['took_s']:.0f} s")
     parts = {name: _read(kept / f"{name}.json") for name in NAMES}

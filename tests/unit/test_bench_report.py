@@ -147,6 +147,14 @@ def test_a_report_without_any_figure_says_so(tmp_path: Path) -> None:
     assert {row["verdict"] for row in report["targets"]} == {"not measured"}
 
 
+def test_figures_of_a_busy_machine_are_not_to_be_quoted(tmp_path: Path) -> None:
+    write_report(tmp_path, _measured(), {"busy_cores_before": 0.1})
+    assert (tmp_path / "report.txt").read_text().startswith("Promised\n")
+    write_report(tmp_path, _measured(), {"busy_cores_before": 1.4})
+    said = (tmp_path / "report.txt").read_text()
+    assert said.startswith("Promised, measured while others kept 1.4 cores busy: not to be quoted\n")
+
+
 @pytest.mark.parametrize(
     ("better", "value", "verdict"),
     [

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH: Final = 150
+BUSY_CORES_MAX: Final = 0.2
 STYLES: Final = {
     "aim reached": "green",
     "floor reached": "green",
@@ -37,9 +38,7 @@ def show(report: _Report, console: Console) -> None:
 
 
 def _tables(report: _Report) -> Iterator[Table]:
-    yield _targets(
-        report["targets"], "Promised" + (", measured with small sizes: not to be quoted" if report["quick"] else "")
-    )
+    yield _targets(report["targets"], _headline(report))
     if report["not_measured"]:
         yield _facts("Not measured, and why", report["not_measured"])
     parts = report["parts"]
@@ -67,6 +66,16 @@ def _table(title: str, *columns: str) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     return table
+
+
+def _headline(report: _Report) -> str:
+    """Return the first line, with what forbids to quote the figures."""
+    busy = report["machine"].get("busy_cores_before") or 0.0
+    doubts = [
+        *(["with small sizes"] if report["quick"] else []),
+        *([f"while others kept {busy} cores busy"] if busy > BUSY_CORES_MAX else []),
+    ]
+    return f"Promised, measured {' and '.join(doubts)}: not to be quoted" if doubts else "Promised"
 
 
 def _targets(rows: list[dict[str, Any]], title: str) -> Table:
@@ -101,7 +110,7 @@ def _each_facts(titled: Mapping[str, Any]) -> Iterator[Table]:
 def _facts(title: str, facts: Mapping[str, Any]) -> Table:
     table = _table(title, "what", "")
     for key, value in facts.items():
-        if isinstance(value, list) or key in ("took_s", "quick"):
+        if isinstance(value, list) or key in ("took_s", "quick", "at"):
             continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{name} {number(one)}" for name, one in value.items())
