@@ -6,9 +6,43 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.output import CommandError, JsonOption, print_json, say
+from deploy.cli.output import EXIT_CHECK_FAILED, CommandError, JsonOption, print_json, say
 
 bench_app = typer.Typer(help="Measure speed and size on this machine.", no_args_is_help=True)
+
+
+QuickOption = Annotated[bool, typer.Option("--quick", help="Small sizes: figures to look at, not to quote.")]
+SecondsOption = Annotated[
+    int, typer.Option("--seconds", min=5, max=3_600, help="For how long the whole stack must keep up.")
+]
+
+
+@bench_app.command("all")
+def everything(
+    quick: QuickOption = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="PART", help="Measure this part alone, keep the others; may be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = Path("bench-report"),
+    seconds: SecondsOption = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything, and a report: table, JSON and SVG plots. Under 25 minutes, with --quick under 4."""
+    whole = _module("all")
+    parts = [part for named in only or () for part in named.split(",") if part]
+    try:
+        report = whole.run(out, quick=quick, only=parts, seconds=seconds, say=say)
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error)) from None
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo((out / "report.txt").read_text(encoding="utf-8"), nl=False)
+    say(f"the report is in {out}: report.txt, report.json, {', '.join(report['plots'])}")
+    if failed := [name for name, found in report["parts"].items() if found and found.get("failed")]:
+        say(f"failed: {', '.join(failed)}; `--only {','.join(failed)}` tries again")
+        raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 @bench_app.command()
@@ -21,6 +55,16 @@ def matcher(as_json: JsonOption = False) -> None:
 def rules(as_json: JsonOption = False) -> None:
     """Processor time of the matcher's rules alone, how it grows, memory of a group, time to restart."""
     _run("rules", as_json)
+
+
+@bench_app.command()
+def growth(
+    full: Annotated[bool, typer.Option("--full", help="Ten million open groups too: ten minutes, 16 GiB.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="No more than a hundred thousand.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Cost of an event, start-up and memory, from a thousand open groups to a million, or ten."""
+    _run("growth", as_json, full=full, quick=quick)
 
 
 @bench_app.command()
@@ -58,30 +102,53 @@ def plays(as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
-def pipeline(as_json: JsonOption = False) -> None:
-    """Rates and latencies under many loads, and the rate that the whole stack keeps up with; ten minutes."""
-    _run("pipeline", as_json)
+def pipeline(quick: QuickOption = False, as_json: JsonOption = False) -> None:
+    """Rates from a backlog and through the gateway, under many loads; latencies at parts of the rate."""
+    _run("pipeline", as_json, quick=quick)
 
 
 @bench_app.command()
-def peers(as_json: JsonOption = False) -> None:
+def stack(quick: QuickOption = False, seconds: SecondsOption = 300, as_json: JsonOption = False) -> None:
+    """The whole stack: latency at 2,000 singles a second, the rate that it sustains, where the CPU goes."""
+    _run("stack", as_json, quick=quick, seconds=seconds)
+
+
+@bench_app.command()
+def cluster(quick: QuickOption = False, as_json: JsonOption = False) -> None:
+    """The pipeline over three brokers that each hold everything (R3), fsync on every write."""
+    _run("cluster", as_json, quick=quick)
+
+
+@bench_app.command()
+def profile(quick: QuickOption = False, as_json: JsonOption = False) -> None:
+    """Where the processor time goes: the rules, and each process of the whole stack."""
+    _run("profile", as_json, quick=quick)
+
+
+@bench_app.command()
+def peers(quick: QuickOption = False, as_json: JsonOption = False) -> None:
     """The join transaction in what a shop would use instead: PostgreSQL, Redis, a straightforward service."""
-    _run("peers", as_json)
+    _run("peers", as_json, quick=quick)
 
 
 @bench_app.command()
-def matching(as_json: JsonOption = False) -> None:
+def matching(quick: QuickOption = False, as_json: JsonOption = False) -> None:
     """How many members get their group, by way of matching, beside the best that anybody could have done."""
-    _run("matching", as_json)
+    _run("matching", as_json, quick=quick)
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(f"tests.bench.bench_{name}")
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"the benchmark {name!r} is not here ({error.name} is missing): run it in a checkout of the project, "
+            "with the test requirements that `make test` installs"
+        ) from None
 
 
 def _run(name: str, as_json: bool, **options: Any) -> None:
-    try:
-        module = importlib.import_module(f"tests.bench.bench_{name}")
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"the benchmark {name!r} is not here ({error.name} is missing): run it in a checkout of the project"
-        ) from None
+    module = _module(name)
     say(f"measuring {name}; other work on this machine spoils the figures")
     figures: dict[str, Any] = module.run(**options)
     if as_json:

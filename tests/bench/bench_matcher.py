@@ -4,12 +4,12 @@ fsync on every write, full rules, one matcher process.
 """
 
 import asyncio
-import statistics
 from typing import Any, Final
 
 from deploy.stack import Stack
 from tests.bench import bench_rules
-from tests.bench.driving import backlog_per_s, configure, cpu_of_each_s, latencies_ms, running_stack, submits_per_s
+from tests.bench.driving import backlog_per_s, configure, cpu_of_each_s, running_stack, submits_per_s
+from tests.bench.latency import open_loop_ms, percentiles
 from tests.bench.loads import BATCHES_OF_100, SINGLES
 
 SINGLE_EVENTS: Final = 60_000
@@ -51,8 +51,9 @@ async def _whole_stack() -> tuple[float, float, float, float, dict[str, float]]:
         gateway = await submits_per_s(stack, IN_FLIGHT, SUBMITS)
         await asyncio.sleep(3)
         cpu_us = {name: (now_s - before_s[name]) / SUBMITS * 1e6 for name, now_s in cpu_of_each_s(stack).items()}
-        quantiles = statistics.quantiles(await latencies_ms(stack, LATENCY_PER_S, LATENCY_S), n=100)
-    return gateway, quantiles[49], quantiles[98], idle, cpu_us
+        times = await open_loop_ms(stack, "published", LATENCY_PER_S, LATENCY_S, prefix="t")
+    found = percentiles(times["answer"])
+    return gateway, found["p50"], found["p99"], idle, cpu_us
 
 
 async def _idle_percent(stack: Stack) -> float:

@@ -1,4 +1,4 @@
-"""What the benchmarks of the running service share: a stack, a backlog, requests in flight, a steady rate.
+"""What the benchmarks of the running service share: a stack, a backlog, requests in flight, processor time.
 
 Rates are taken from the broker's own timestamps of the journal: the first record's entries and the time before it
 (starting the process) do not count.
@@ -8,99 +8,136 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from msgspec import Raw
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from deploy.cli.archive import wait_until_archived
-from deploy.permissions import MATCHER, OPERATOR, PROVISIONER
+from deploy.permissions import LEDGER, MATCHER, NOTIFIER, PROVISIONER
 from deploy.stack import SERVICES, Stack, StackPlan
+from deploy.stack_files import ensure_market_key
+from deploy.supervisor import ServiceChild
 from events import subjects
 from events.record import decode_entry, decode_record
 from tests.bench import traffic
-from tests.bench.loads import Load
+from tests.bench.lags import metrics_of
+from tests.bench.loads import Load, Said
 
 MARKET: Final = "main"
-OFFERS_PER_MESSAGE: Final = 500
 ATOMIC_BATCH: Final = 500
+ENTRY_HEAD_BYTES: Final = 160
 PATIENCE_S: Final = 300
-LEVEL_S: Final = 1.0
+LEVEL_POLL_S: Final = 0.1
+
+
+class Span(NamedTuple):
+    """Events answered in a stretch of the journal, from the moment of one record to that of another, in s."""
+
+    events: int
+    begun_s: float
+    ended_s: float
 
 
 @asynccontextmanager
-async def running_stack(services: tuple[str, ...] = SERVICES) -> AsyncIterator[Stack]:
-    """Run a stack of its own in a temporary folder."""
+async def running_stack(services: tuple[str, ...] = SERVICES, nodes: int = 1) -> AsyncIterator[Stack]:
+    """Run a stack of its own in a temporary folder, over one broker or a cluster of several."""
+    cluster: dict[str, Any] = {"nodes": nodes} if nodes > 1 else {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        plan = StackPlan(data=Path(folder), market=MARKET, services=services)
-        stack = Stack(plan, lambda _: None)
-        await stack.start()
-        try:
+        async with stack_over(StackPlan(data=Path(folder), market=MARKET, services=services, **cluster)) as stack:
             yield stack
-        finally:
-            await stack.stop()
 
 
-async def backlog_per_s(load: Load, events: int) -> float:
-    """Return decided events a second from a backlog of `load`, one matcher."""
-    async with running_stack(services=(MATCHER,)) as stack, stack.connected(PROVISIONER) as client:
-        await configure(stack, load)
-        await wait_decided(client)
-        skip = (await journal_state(client)).last_seq
-        matcher = next(child for child in stack.supervisor.children if child.name == MATCHER)
+@asynccontextmanager
+async def stack_over(plan: StackPlan) -> AsyncIterator[Stack]:
+    """Run a stack as planned."""
+    async with Stack(plan, lambda _: None) as stack:
+        yield stack
+
+
+async def backlog_per_s(load: Load, events: int, module: str | None = None) -> float:
+    """Return decided events a second from a backlog of `load`, one matcher; `module` is run in its place."""
+    async with running_stack(services=(MATCHER,)) as stack:
+        return per_s([await decide_backlog(stack, load, events, module)])
+
+
+async def decide_backlog(
+    stack: Stack, load: Load, events: int, module: str | None = None, gate: asyncio.Barrier | None = None
+) -> Span:
+    """Lay a backlog before a matcher that stands still, let it run, and return the stretch of its journal.
+
+    With `gate` several that do the same let their matchers run at one moment.
+    """
+    async with stack.connected(PROVISIONER) as client:
+        await configure(stack, load, events)
+        await wait_decided(client, stack.market)
+        skip = (await journal_state(client, stack.market)).last_seq
+        matcher = matcher_of(stack)
         await matcher.stop()
-        await publish_backlog(stack, load.order_events(events), load.batch)
+        if module is not None:
+            matcher.module = module
+        await publish_backlog(stack, load.backlog(events))
+        if gate is not None:
+            await gate.wait()
         await matcher.start()
-        await wait_decided(client)
-        return await rate(client, skip)
+        await wait_decided(client, stack.market)
+        return await journal_span(client, stack.market, skip)
 
 
-async def configure(stack: Stack, load: Load) -> None:
-    """Configure the market and list the offers that the load's orders are for."""
-    async with stack.connected(OPERATOR) as operator:
-        subject = subjects.intake(MARKET, OPERATOR, "market")
-        await operator.jetstream().publish(subject, traffic.configuration())
-    async with stack.connected(traffic.PUBLISHER) as publisher:
-        subject = subjects.intake(MARKET, traffic.PUBLISHER, "offer")
-        for message in traffic.batches(load.offer_events(), OFFERS_PER_MESSAGE):
-            await publisher.jetstream().publish(subject, message)
+def matcher_of(stack: Stack) -> ServiceChild:
+    """Return the matcher's process."""
+    found = next(child for child in stack.supervisor.children if child.name == MATCHER)
+    assert isinstance(found, ServiceChild)
+    return found
 
 
-async def publish_backlog(stack: Stack, events: list[bytes], batch: int) -> None:
-    """Publish a backlog as fast as the broker takes it: singles in the broker's own atomic batches."""
-    subject = subjects.intake(MARKET, traffic.PUBLISHER, "order")
-    messages = traffic.batches(events, batch)
+def per_s(spans: Sequence[Span]) -> float:
+    """Return events a second of stretches that ran at the same time."""
+    took_s = max(span.ended_s for span in spans) - min(span.begun_s for span in spans)
+    return sum(span.events for span in spans) / took_s
+
+
+async def configure(stack: Stack, load: Load, events: int = 0) -> None:
+    """Have the market configured and list what the load's events are for."""
+    key_file = ensure_market_key(stack.data, stack.market)
+    said = load.setup(events, bytes.fromhex(key_file.read_text().strip()))
+    for publisher in dict.fromkeys(publisher for publisher, _, _ in said):
+        async with stack.connected(publisher) as client:
+            for _, family, body in (one for one in said if one[0] == publisher):
+                await client.jetstream().publish(subjects.intake(stack.market, publisher, family), body)
+
+
+async def publish_backlog(stack: Stack, messages: list[Said]) -> None:
+    """Publish a backlog as fast as the broker takes it: in its own atomic batches."""
     async with stack.connected(traffic.PUBLISHER) as client:
         for first in range(0, len(messages), ATOMIC_BATCH):
             chunk = messages[first : first + ATOMIC_BATCH]
-            for place, message in enumerate(chunk[:-1], start=1):
+            for place, (publisher, family, body) in enumerate(chunk, start=1):
                 headers = {"Nats-Batch-Id": f"b{first}", "Nats-Batch-Sequence": str(place)}
-                await client.publish(subject, message, headers=headers)
-            headers = {
-                "Nats-Batch-Id": f"b{first}",
-                "Nats-Batch-Sequence": str(len(chunk)),
-                "Nats-Batch-Commit": "1",
-            }
-            await client.request(subject, chunk[-1], timeout=30, headers=headers)
+                subject = subjects.intake(stack.market, publisher, family)
+                if place < len(chunk):
+                    await client.publish(subject, body, headers=headers)
+                else:
+                    await client.request(subject, body, timeout=30, headers=headers | {"Nats-Batch-Commit": "1"})
 
 
-async def journal_state(client: Client) -> Any:
+async def journal_state(client: Client, market: str = MARKET) -> Any:
     """Return where the journal stands."""
-    return (await client.jetstream().stream_info(subjects.journal_stream(MARKET))).state
+    return (await client.jetstream().stream_info(subjects.journal_stream(market))).state
 
 
-async def wait_decided(client: Client) -> None:
+async def wait_decided(client: Client, market: str = MARKET) -> None:
     """Wait until everything in the intake is covered by a record."""
     jetstream = client.jetstream()
-    target = (await jetstream.stream_info(subjects.intake_stream(MARKET))).state.last_seq
+    target = (await jetstream.stream_info(subjects.intake_stream(market))).state.last_seq
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
-        state = await journal_state(client)
+        state = await journal_state(client, market)
         if state.last_seq:
-            found = await jetstream.get_msg(subjects.journal_stream(MARKET), seq=state.last_seq)
+            found = await jetstream.get_msg(subjects.journal_stream(market), seq=state.last_seq)
             record = decode_record(found.data or b"")
             last = decode_entry(record.entries[-1])
             if record.through.seq >= target and last.index == record.through.events - 1:
@@ -109,35 +146,43 @@ async def wait_decided(client: Client) -> None:
     raise TimeoutError("the backlog is not decided in time")
 
 
-async def rate(client: Client, skip: int) -> float:
-    """Return entries a second over the records after `skip`, the first of them only as the start."""
+async def journal_span(client: Client, market: str, skip: int) -> Span:
+    """Return the stretch of the records after `skip`, the first of them only as the start."""
     jetstream = client.jetstream()
-    stream = subjects.journal_stream(MARKET)
-    last_seq = (await journal_state(client)).last_seq
-    entries, times = 0, []
+    stream = subjects.journal_stream(market)
+    last_seq = (await journal_state(client, market)).last_seq
+    events, times = 0, []
     for seq in range(skip + 1, last_seq + 1):
         found = await jetstream.get_msg(stream, seq=seq)
         assert found.time is not None
         times.append(found.time.timestamp())
         if seq > skip + 1:
-            entries += len(decode_record(found.data or b"").entries)
-    return entries / (times[-1] - times[0])
+            events += sum(map(_is_answer, decode_record(found.data or b"").entries))
+    assert len(times) > 1, "a rate needs two records: the backlog is too small"
+    return Span(events, times[0], times[-1])
+
+
+def _is_answer(entry: Raw) -> bool:
+    """Tell whether an entry answers an event; timers and pages have no publisher, which stands before the event."""
+    return b'"publisher":' in memoryview(entry)[:ENTRY_HEAD_BYTES].tobytes()
 
 
 def cpu_of_each_s(stack: Stack) -> dict[str, float]:
     """Return the processor time of each process of the stack, by its name."""
-    used_s = {}
-    for child in stack.supervisor.children:
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        used_s[child.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return used_s
+    return {child.name: cpu_s(child.pid) for child in stack.supervisor.children if child.pid is not None}
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def submits_per_s(stack: Stack, in_flight: int, submits: int, prefix: str = "s") -> float:
     """Return single joins a second through the gateway with so many requests in flight."""
     async with stack.connected(traffic.PUBLISHER) as client:
         events = traffic.orders(submits, prefix=prefix)
-        subject = subjects.submit(MARKET, traffic.PUBLISHER, "order")
+        subject = subjects.submit(stack.market, traffic.PUBLISHER, "order")
         inbox = client.new_inbox()
         answered = 0
         done = asyncio.Event()
@@ -160,50 +205,18 @@ async def submits_per_s(stack: Stack, in_flight: int, submits: int, prefix: str 
         return len(events) / (time.perf_counter() - begun_s)
 
 
-async def latencies_ms(stack: Stack, per_s: int, for_s: float, prefix: str = "t") -> list[float]:
-    """Return the times from the planned moment of publishing to the outcome's arrival, at a steady rate.
-
-    Open loop: each event has its moment whether or not those before have been answered, so that a pause counts
-    for everything that it delays.
-    """
-    events = traffic.orders(int(per_s * for_s), prefix=prefix)
-    planned_s: dict[str, float] = {}
-    found_ms: list[float] = []
-
-    async def arrive(msg: Msg) -> None:
-        now_s = time.perf_counter()
-        for token in msg.data.split(b'"id":"')[1:]:
-            event_id = token.split(b'"', 1)[0].decode()
-            if (at_s := planned_s.pop(event_id, None)) is not None:
-                found_ms.append((now_s - at_s) * 1_000)
-
-    async with stack.connected(traffic.PUBLISHER) as client:
-        await client.subscribe(subjects.outcome(MARKET, traffic.PUBLISHER), cb=arrive)
-        await client.flush()
-        subject = subjects.intake(MARKET, traffic.PUBLISHER, "order")
-        begun_s = time.perf_counter() + 0.1
-        for place, body in enumerate(events):
-            at_s = begun_s + place / per_s
-            if (wait_s := at_s - time.perf_counter()) > 0:
-                await asyncio.sleep(wait_s)
-            planned_s[f"0193f5e2-7c1a-7cc0-{prefix}-{place:012d}"] = at_s
-            await client.publish(subject, body)
-        until = time.monotonic() + PATIENCE_S
-        while planned_s and time.monotonic() < until:
-            await asyncio.sleep(0.05)
-    assert len(found_ms) == len(events), f"{len(planned_s)} outcomes never came"
-    return found_ms
-
-
 async def wait_level(stack: Stack) -> None:
-    """Wait until everything is decided, archived and told."""
+    """Wait until everything published is decided, archived and told. Raises TimeoutError."""
     async with stack.connected(PROVISIONER) as client:
-        await wait_decided(client)
-        jetstream = client.jetstream()
-        target = (await jetstream.stream_info(subjects.intake_stream(MARKET))).state.last_seq
-        await wait_until_archived(stack.data, MARKET, target, lambda _: None)
-        names = (subjects.outcomes_stream(MARKET), subjects.results_stream(MARKET))
-        before: list[int] = []
-        while (now := [(await jetstream.stream_info(name)).state.last_seq for name in names]) != before:
-            before = now
-            await asyncio.sleep(LEVEL_S)
+        await wait_decided(client, stack.market)
+        last_record = (await journal_state(client, stack.market)).last_seq
+    assert last_record, "something was decided"
+    channels = subjects.outcomes_stream(stack.market), subjects.results_stream(stack.market)
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        ledger, notifier = await asyncio.gather(*(metrics_of(stack, name) for name in (LEDGER, NOTIFIER)))
+        told = [notifier[f"groupbuy_notifier_record {channel}"] for channel in channels]
+        if min(ledger["groupbuy_ledger_record"], *told) >= last_record:
+            return
+        await asyncio.sleep(LEVEL_POLL_S)
+    raise TimeoutError(f"the ledger or the notifier of {subjects.journal_stream(stack.market)} is stuck")

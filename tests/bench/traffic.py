@@ -6,6 +6,8 @@ import random
 import time
 from typing import Any, Final
 
+from events import fair
+
 OFFERS: Final = 50
 GROUP_SIZE: Final = 5
 PRICE_MINOR: Final = 1_990
@@ -30,10 +32,17 @@ def event(kind: str, event_id: str, data: dict[str, Any], at: str | None = None)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def configuration(at: str | None = None) -> bytes:
-    """Return the market's configuration."""
-    families = {PUBLISHER: ["offer", "order", "refund", "group"]}
-    return event("market.configured", "market-1", {"publishers": families}, at)
+def configuration(at: str | None = None, *, plays_under_key: bytes | None = None) -> bytes:
+    """Return the market's configuration; with plays where its key is given, to which draws are committed."""
+    families = ["offer", "order", "refund", "group"]
+    if plays_under_key is None:
+        return event("market.configured", "market-1", {"publishers": {PUBLISHER: families}}, at)
+    settings = {
+        "publishers": {PUBLISHER: [*families, "play", "assist"]},
+        "secret_commitment": fair.secret_commitment(fair.secret_of(plays_under_key)),
+        "assist_caps": {"per_helper_day": 1_000, "per_pair_week": 1_000},
+    }
+    return event("market.configured", "market-1", settings, at)
 
 
 def offers(*, size: int = GROUP_SIZE, count: int = OFFERS, at: str | None = None) -> list[bytes]:
@@ -133,3 +142,24 @@ def batches(events: list[bytes], size: int) -> list[bytes]:
     if size == 1:
         return events
     return [b"[" + b",".join(events[i : i + size]) + b"]" for i in range(0, len(events), size)]
+
+
+_PLAIN: Final = (
+    '{"specversion":"1.0","type":"groupbuy.order.posted.v1","id":"0193f5e2-7c1a-7cc0-%s-%012d","source":"/bench",'
+    '"time":"%s","data":{"order":"%s-%09d","member":"m-%07d","offer":"tea-%d","lead":"if_needed",'
+    '"payment":{"payment":"p-%s-%09d","amount_minor":%d,"currency":"CNY"}}}'
+)
+
+
+def plain_batch(first: int, count: int, *, prefix: str) -> bytes:
+    """Return orders as `orders` makes them, from number `first` on, as one batch; cheap enough for a steady load."""
+    at = now_text()
+    events = (
+        _PLAIN % (prefix, i, at, prefix, i, i * _STEP % 10**6, i * _STEP % OFFERS, prefix, i, PRICE_MINOR)
+        for i in range(first, first + count)
+    )
+    return f"[{','.join(events)}]".encode()
+
+
+_STEP: Final = 7_919
+"""A prime: members and offers come in no order."""

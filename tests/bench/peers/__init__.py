@@ -5,7 +5,7 @@ object-mapping layers, and keep no history, timers or refunds: all of that favou
 (fsync before the answer), and of each the overfilled and the stuck groups are counted beside its rate.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class PeerResult(NamedTuple):
@@ -16,5 +16,9 @@ class PeerResult(NamedTuple):
     stuck: int = 0
 
 
-GROUP_SIZE = 5
+GROUP_SIZE: Final = 5
 """Seats of every group."""
+
+
+class PeerMissing(Exception):
+    """What a peer needs is not on this machine; the message says what to install."""

@@ -21,6 +21,7 @@ from tests.bench.peers import GROUP_SIZE, PeerResult
 from tests.bench.peers.plain_broker import STREAM, SUBJECT, plain_broker
 
 JOINS: Final = 4_000
+JOINS_QUICK: Final = 1_000
 GROUPS: Final = 1_000
 PATIENCE_S: Final = 120
 
@@ -72,38 +73,38 @@ class _Join(msgspec.Struct):
     member: str
 
 
-def measure() -> dict[str, PeerResult]:
+def measure(quick: bool) -> dict[str, PeerResult]:
     """Return the rate from a backlog of single messages."""
-    return {"naive": asyncio.run(_measure())}
+    return {"naive": asyncio.run(_measure(JOINS_QUICK if quick else JOINS))}
 
 
-async def _measure() -> PeerResult:
+async def _measure(joins: int) -> PeerResult:
     with tempfile.TemporaryDirectory(prefix="bench-naive-") as folder:
         database = str(Path(folder) / "groups.sqlite")
         groups = _Groups(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": database})
         async with plain_broker() as url:
-            await _publish(url)
-            seated, took_s = await _serve(url, groups)
+            await _publish(url, joins)
+            seated, took_s = await _serve(url, groups, joins)
         over, stuck = _faults(groups)
         groups.close()
     return PeerResult(seated / took_s, over, stuck)
 
 
-async def _publish(url: str) -> None:
+async def _publish(url: str, joins: int) -> None:
     client = await nats.connect(url)
     jetstream = client.jetstream(publish_async_max_pending=500)
-    acks = [await jetstream.publish_async(SUBJECT, msgspec.json.encode(one), wait_stall=60) for one in _joins()]
+    acks = [await jetstream.publish_async(SUBJECT, msgspec.json.encode(one), wait_stall=60) for one in _joins(joins)]
     await asyncio.gather(*acks)
     await client.close()
 
 
-def _joins() -> Iterator[_Join]:
+def _joins(joins: int) -> Iterator[_Join]:
     chance = random.Random(1)
-    for _ in range(JOINS):
+    for _ in range(joins):
         yield _Join(f"g-{chance.randrange(GROUPS)}", f"m-{chance.randrange(10**6)}")
 
 
-async def _serve(url: str, groups: _Groups) -> tuple[int, float]:
+async def _serve(url: str, groups: _Groups, joins: int) -> tuple[int, float]:
     """Return how many were seated, and the seconds from the first message to the last."""
     broker = NatsBroker(url, logger=None)
     done = asyncio.Event()
@@ -119,7 +120,7 @@ async def _serve(url: str, groups: _Groups) -> tuple[int, float]:
         nonlocal heard, seated
         seated += groups.join(body["group"], body["member"])
         heard += 1
-        if heard == JOINS:
+        if heard == joins:
             done.set()
 
     begun_s = time.perf_counter()
