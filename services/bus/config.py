@@ -1,10 +1,14 @@
 """The configuration that a service process is started with: one JSON file, written by whoever deploys it."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from events.ids import is_name
+
+SQLITE_URL: Final = "sqlite:"
+"""The ledger's database as a file under `data_dir`."""
 
 
 class ConfigError(ValueError):
@@ -37,7 +41,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tokens_file: Path | None = None
     link_key_file: Path | None = None
     peers: dict[str, str] = {}
-    ledger_url: str = "sqlite:"
+    ledger_url: str = SQLITE_URL
     log_host: str = "localhost"
     witnesses: dict[str, str] = {}
 
