@@ -34,6 +34,7 @@ def main() -> int:
         "--faults", type=float, default=None, metavar="SECONDS", help="how long each round's faults go on"
     )
     parser.add_argument("--short", action="store_true", help="short rounds with short pauses, as the tests play them")
+    parser.add_argument("--only", default="", metavar="WORDS", help="only faults whose kind contains this")
     parser.add_argument("--json", action="store_true", help="report as JSON")
     given = parser.parse_args()
     logging.getLogger("groupbuy").setLevel(logging.CRITICAL)
@@ -69,7 +70,7 @@ def _setting(given: argparse.Namespace, seed: int, *, mounts: bool) -> Setting:
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
     if given.short:
         fault_s = SHORT_FAULT_S if given.faults is None else given.faults
-        return Setting(seed=seed, database=database, folder=folder, fault_s=fault_s, mounts=mounts)
+        return Setting(seed=seed, database=database, folder=folder, fault_s=fault_s, mounts=mounts, only=given.only)
     return Setting(
         seed=seed,
         database=database,
@@ -78,6 +79,7 @@ def _setting(given: argparse.Namespace, seed: int, *, mounts: bool) -> Setting:
         pause_s=LONG_PAUSE_S,
         shoppers=6,
         mounts=mounts,
+        only=given.only,
     )
 
 
@@ -96,7 +98,8 @@ def _tell(result: Result) -> None:
 def again(result: Result) -> str:
     """Return the command that plays a round again."""
     short = " --short" if "--short" in sys.argv else ""
-    return f"python -m tests.chaos --seed {result.seed} --rounds 1 --database {result.database}{short}"
+    only = f' --only "{sys.argv[sys.argv.index("--only") + 1]}"' if "--only" in sys.argv else ""
+    return f"python -m tests.chaos --seed {result.seed} --rounds 1 --database {result.database}{short}{only}"
 
 
 def summary(results: list[Result], took_s: float) -> dict[str, Any]:

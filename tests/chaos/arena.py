@@ -48,6 +48,8 @@ class Setting:
     disk_bytes: int = 512 * MIB
     shoppers: int = 4
     mounts: bool = True
+    only: str = ""
+    """Faults of which the kind contains this; empty for all."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Small disks that can be filled: tmpfs mounts that nobody else sees and that none survives, however this process ends."""
+"""Small disks that can be filled: tmpfs mounts that nobody else sees, and that end with this process at the latest."""
 
 import ctypes
 import os

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import warnings
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg

@@ -4,7 +4,6 @@ import asyncio
 import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -64,8 +63,9 @@ async def play(setting: Setting) -> Result:
                 arena.say(f"VIOLATION: {result.violation}")
         result.faults, result.skipped = dict(arena.tally.faults), arena.tally.skipped
         result.events, result.retries = memory.sent, memory.retries
-    except BaseException:
-        _clear_up(arena, keep=True)
+    except BaseException as error:
+        # Whoever interrupts wants nothing kept.
+        _clear_up(arena, keep=isinstance(error, Exception))
         raise
     _clear_up(arena, keep=result.violation is not None)
     result.kept = str(setting.folder) if result.violation is not None else None

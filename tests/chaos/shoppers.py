@@ -1,4 +1,4 @@
-"""Real clients, over NATS and HTTP: they send the same events again until they are answered, and remember the answers."""
+"""Real clients, over NATS and HTTP: they send the same events until they are answered, and remember the answers."""
 
 import asyncio
 import random

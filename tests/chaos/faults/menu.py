@@ -43,7 +43,7 @@ class Wrecking:
         self._arena = arena
         self._going_on: set[asyncio.Task[None]] = set()
         self._possible = []
-        for fault in menu:
+        for fault in [fault for fault in menu if arena.setting.only in fault.kind]:
             reason = fault.why_not(arena)
             if reason is None:
                 self._possible.append(fault)
