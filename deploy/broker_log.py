@@ -1,6 +1,5 @@
 """What the broker says in its log and nowhere else: that a stream can be written no more."""
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -48,6 +47,6 @@ class StuckStore:
 
     def _size(self) -> int:
         try:
-            return os.stat(self._log_file).st_size
+            return self._log_file.stat().st_size
         except FileNotFoundError:
             return 0
