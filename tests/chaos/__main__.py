@@ -5,20 +5,28 @@ import asyncio
 import json
 import logging
 import os
+import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.arena import DATABASES, Setting
+from tests.chaos.arena import DATABASES, Arena, Setting
+from tests.chaos.backlog import play_backlog
 from tests.chaos.disks import own_mounts
-from tests.chaos.round import Result, play
+from tests.chaos.evidence import Violation
+from tests.chaos.loss import DAMAGES, lose
+from tests.chaos.round import Result, in_words, play
+from tests.chaos.shoppers import Memory
 
 SHORT_FAULT_S: Final = 12.0
 LONG_FAULT_S: Final = 100.0
+BACKLOG_DISK_BYTES: Final = 4 * 1024**3
 LONG_PAUSE_S: Final = (6.0, 70.0)
 """Past the time after which the broker takes a silent client for dead: three pings of 20 s."""
 
@@ -35,6 +43,8 @@ def main() -> int:
     )
     parser.add_argument("--short", action="store_true", help="short rounds with short pauses, as the tests play them")
     parser.add_argument("--only", default="", metavar="WORDS", help="only faults whose kind contains this")
+    parser.add_argument("--losses", type=int, default=2, metavar="N", help="damages to the broker's files, each round")
+    parser.add_argument("--backlog", type=int, default=0, metavar="N", help="events of a backlog, after the rounds")
     parser.add_argument("--json", action="store_true", help="report as JSON")
     given = parser.parse_args()
     logging.getLogger("groupbuy").setLevel(logging.CRITICAL)
@@ -60,14 +70,49 @@ async def _all(given: argparse.Namespace, results: list[Result], *, mounts: bool
     rounds = given.rounds or (None if until_s is not None else 2)
     seed = given.seed
     while (rounds is None or len(results) < rounds) and (until_s is None or time.monotonic() < until_s):
-        results.append(await play(_setting(given, seed, mounts=mounts)))
-        _tell(results[-1])
+        setting = _setting(given, seed, mounts=mounts)
+        result = await play(setting)
+        if result.violation is None and given.losses:
+            await _lose(replace(setting, folder=_folder(seed)), given.losses, result)
+        results.append(result)
+        _tell(result)
         seed += 1
+    if given.backlog:
+        results.append(await _pile_up(_setting(given, seed, mounts=mounts), given.backlog))
+        _tell(results[-1])
+
+
+async def _lose(setting: Setting, losses: int, result: Result) -> None:
+    """Have the broker lose something, in a market of its own; the folder stays where something was wrong."""
+    chance = random.Random(setting.seed)
+    damages = tuple(chance.sample(DAMAGES, min(losses, len(DAMAGES))))
+    begun_s = time.monotonic()
+    try:
+        lost = await lose(setting, damages)
+    except (Violation, ExceptionGroup) as found:
+        result.violation, result.kept = f"loss: {in_words(found)}", str(setting.folder)
+        return
+    except BaseException:
+        shutil.rmtree(setting.folder, ignore_errors=True)
+        raise
+    finally:
+        result.seconds += time.monotonic() - begun_s
+    shutil.rmtree(setting.folder, ignore_errors=True)
+    for each in lost:
+        kind = f"{each.damage}: {'noticed and restored' if each.noticed else 'no harm'}"
+        result.losses[kind] = result.losses.get(kind, 0) + 1
+
+
+async def _pile_up(setting: Setting, events: int) -> Result:
+    async def playing(arena: Arena, _: Memory, result: Result) -> None:
+        await play_backlog(arena, events, result)
+
+    return await play(replace(setting, disk_bytes=BACKLOG_DISK_BYTES), playing)
 
 
 def _setting(given: argparse.Namespace, seed: int, *, mounts: bool) -> Setting:
     database = DATABASES[seed % len(DATABASES)] if given.database == "both" else given.database
-    folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
+    folder = _folder(seed)
     if given.short:
         fault_s = SHORT_FAULT_S if given.faults is None else given.faults
         return Setting(seed=seed, database=database, folder=folder, fault_s=fault_s, mounts=mounts, only=given.only)
@@ -81,6 +126,10 @@ def _setting(given: argparse.Namespace, seed: int, *, mounts: bool) -> Setting:
         mounts=mounts,
         only=given.only,
     )
+
+
+def _folder(seed: int) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
 
 
 def _tell(result: Result) -> None:
@@ -106,15 +155,18 @@ def summary(results: list[Result], took_s: float) -> dict[str, Any]:
     """Return the report on rounds."""
     faults: Counter[str] = Counter()
     skipped: dict[str, str] = {}
+    losses: Counter[str] = Counter()
     for result in results:
         faults.update(result.faults)
         skipped |= result.skipped
+        losses.update(result.losses)
     return {
         "rounds": len(results),
         "seeds": [result.seed for result in results],
         "kills": sum(count for kind, count in faults.items() if kind.startswith("kill ")),
         "pauses": sum(count for kind, count in faults.items() if kind.startswith("pause ")),
         "faults": dict(sorted(faults.items())),
+        "losses": dict(sorted(losses.items())),
         "skipped": {kind: why for kind, why in sorted(skipped.items()) if kind not in faults},
         "events": sum(result.events for result in results),
         "retries": sum(result.retries for result in results),
@@ -125,15 +177,17 @@ def summary(results: list[Result], took_s: float) -> dict[str, Any]:
             for one in results
             if one.violation is not None
         ],
+        "backlog_drained_s": [one.notes["backlog_drained_s"] for one in results if "backlog_drained_s" in one.notes],
         "seconds": round(took_s, 1),
     }
 
 
 def table(report: dict[str, Any]) -> str:
     """Return the report for people."""
-    own = ("faults", "skipped", "violations", "seeds")
+    own = ("faults", "losses", "skipped", "violations", "seeds")
     lines = [f"{name:>10}  {value}" for name, value in report.items() if name not in own]
     lines += [f"{count:>10}  {kind}" for kind, count in report["faults"].items()]
+    lines += [f"{count:>10}  {kind}" for kind, count in report["losses"].items()]
     lines += [f"{'skipped':>10}  {kind}: {why}" for kind, why in report["skipped"].items()]
     lines += [f"seed {each['seed']}: {each['what']}\n  again: {each['again']}" for each in report["violations"]]
     return "\n".join([*lines, f"{len(report['violations'])} violations"])

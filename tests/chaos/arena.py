@@ -76,6 +76,7 @@ class Arena:
         """One fault at a time for each part."""
         self._stack: Stack | None = None
         self._paused: set[int] = set()
+        setting.folder.mkdir(parents=True, exist_ok=True)
         self._log = (setting.folder / "chaos.log").open("a", encoding="utf-8", buffering=1)
 
     @property

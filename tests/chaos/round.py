@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ class Result:
     violation: str | None = None
     faults: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    losses: dict[str, int] = field(default_factory=dict)
+    """Damages to the broker's files, and what they led to."""
     events: int = 0
     entries: int = 0
     retries: int = 0
@@ -48,8 +51,14 @@ class Result:
     """The folder with logs and data, kept where something was wrong."""
 
 
-async def play(setting: Setting) -> Result:
-    """Play a round and look at what came of it; the folder stays only where something was wrong."""
+Playing = Callable[[Arena, Memory, Result], Awaitable[None]]
+
+
+async def play(setting: Setting, playing: "Playing | None" = None) -> Result:
+    """Play a round, or something else on its stack, and look at what came of it.
+
+    The folder stays only where something was wrong.
+    """
     begun_s = time.monotonic()
     result = Result(setting.seed, setting.database)
     arena = Arena(setting)
@@ -57,12 +66,12 @@ async def play(setting: Setting) -> Result:
     try:
         async with arena:
             try:
-                await _play(arena, memory, result)
+                await (playing or play_round)(arena, memory, result)
             except (Violation, ExceptionGroup) as found:
-                result.violation = _words(found)
+                result.violation = in_words(found)
                 arena.say(f"VIOLATION: {result.violation}")
         result.faults, result.skipped = dict(arena.tally.faults), arena.tally.skipped
-        result.events, result.retries = memory.sent, memory.retries
+        result.events, result.retries = result.events + memory.sent, memory.retries
     except BaseException as error:
         # Whoever interrupts wants nothing kept.
         _clear_up(arena, keep=isinstance(error, Exception))
@@ -73,7 +82,7 @@ async def play(setting: Setting) -> Result:
     return result
 
 
-def _words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """Return what went wrong first; where tasks ran together, what the first of them met."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
@@ -87,11 +96,11 @@ def _clear_up(arena: Arena, *, keep: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _play(arena: Arena, memory: Memory, result: Result) -> None:
+async def play_round(arena: Arena, memory: Memory, result: Result) -> None:
     await _live(arena, memory)
-    await _until_done(arena)
+    await until_done(arena)
     await _close_every_group(arena)
-    await _until_done(arena)
+    await until_done(arena)
     async with arena.stack.connected(PROVISIONER) as client:
         evidence = await gather(client, memory)
     evidence.notes["intake_last_seq"] = await arena.stack.intake_last_seq()
@@ -134,9 +143,9 @@ async def _wreck(arena: Arena, wrecking: Wrecking, enough: asyncio.Event) -> Non
 # The end
 
 
-async def _until_done(arena: Arena) -> None:
+async def until_done(arena: Arena, patience_s: float = PATIENCE_S) -> None:
     """Wait until everything is decided, archived and told, and every service says that it is well."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + patience_s
     open_ends = "nothing was looked at"
     while time.monotonic() < until:
         try:
@@ -146,7 +155,7 @@ async def _until_done(arena: Arena) -> None:
         if not open_ends:
             return
         await asyncio.sleep(POLL_S)
-    raise Violation(f"liveness: {PATIENCE_S:.0f} s after the faults were over: {open_ends}")
+    raise Violation(f"liveness: {patience_s:.0f} s after the faults were over: {open_ends}")
 
 
 async def _open_ends(arena: Arena) -> str:

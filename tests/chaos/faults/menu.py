@@ -8,6 +8,7 @@ from typing import Final
 from tests.chaos.arena import BROKER, Arena
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.processes import PARTS, Kill, Pause, Restart, Rival
+from tests.chaos.faults.readers import SlowConsumer, SlowSender
 from tests.chaos.faults.storage import (
     DISKS,
     CutCommit,
@@ -26,6 +27,8 @@ MENU: Final[tuple[Fault, ...]] = (
     Rival(),
     *(FullDisk(part) for part in DISKS),
     DamagedSnapshot(),
+    SlowConsumer(),
+    SlowSender(),
     DatabaseRestart("fast"),
     DatabaseRestart("immediate"),
     EndedSessions(),
