@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORDS", help="only faults whose kind contains this")
     parser.add_argument("--losses", type=int, default=2, metavar="N", help="damages to the broker's files, each round")
     parser.add_argument("--backlog", type=int, default=0, metavar="N", help="events of a backlog, after the rounds")
+    parser.add_argument("--first", action="store_true", help="stop at the first violation")
     parser.add_argument("--json", action="store_true", help="report as JSON")
     given = parser.parse_args()
     logging.getLogger("groupbuy").setLevel(logging.CRITICAL)
@@ -76,6 +77,8 @@ async def _all(given: argparse.Namespace, results: list[Result], *, mounts: bool
             await _lose(replace(setting, folder=_folder(seed)), given.losses, result)
         results.append(result)
         _tell(result)
+        if given.first and result.violation is not None:
+            return
         seed += 1
     if given.backlog:
         results.append(await _pile_up(_setting(given, seed, mounts=mounts), given.backlog))

@@ -70,11 +70,6 @@ def _bits(stream: Path, chance: random.Random) -> str:
     return _last_block(stream, chance, flip_bits)
 
 
-def _index(stream: Path, chance: random.Random) -> str:
-    index = stream / "msgs" / "index.db"
-    return flip_bits(index, chance) if index.is_file() else "it has no index"
-
-
 def _gone(stream: Path, chance: random.Random) -> str:
     del chance
     shutil.rmtree(stream)
@@ -94,7 +89,6 @@ DAMAGES: Final = (
     Damage("results bits", "results", _bits, forgets=True),
     Damage("outcomes cut", "outcomes", _tail),
     Damage("outcomes bits", "outcomes", _bits, forgets=True),
-    Damage("journal index bits", "journal", _index),
     Damage("journal gone", "journal", _gone),
     Damage("intake gone", "intake", _gone),
 )

@@ -133,6 +133,7 @@ async def _wreck(arena: Arena, wrecking: Wrecking, enough: asyncio.Event) -> Non
     try:
         async with asyncio.timeout(arena.setting.fault_s):
             await striking
+            await asyncio.sleep(arena.setting.fault_s)
     except TimeoutError:
         pass
     await wrecking.end()

@@ -56,7 +56,7 @@ class Wrecking:
     async def run(self) -> None:
         """Strike until cancelled; what still goes on then is ended by `end`."""
         chance = self._arena.chance
-        for fault in self._deck(chance):
+        for fault in self._deck(chance) if self._possible else ():
             await asyncio.sleep(chance.uniform(*self._arena.setting.calm_s))
             own = random.Random(chance.random())
             while len(self._going_on) >= AT_ONCE_MAX:
