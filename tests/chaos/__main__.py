@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shlex
 import shutil
 import signal
 import sys
@@ -27,6 +28,7 @@ from tests.chaos.shoppers import Memory
 SHORT_FAULT_S: Final = 12.0
 LONG_FAULT_S: Final = 100.0
 BACKLOG_DISK_BYTES: Final = 4 * 1024**3
+CHOSEN_ANEW: Final = ("--seed", "--rounds", "--minutes", "--database", "--backlog")
 LONG_PAUSE_S: Final = (6.0, 70.0)
 """Past the time after which the broker takes a silent client for dead: three pings of 20 s."""
 
@@ -148,10 +150,16 @@ def _tell(result: Result) -> None:
 
 
 def again(result: Result) -> str:
-    """Return the command that plays a round again."""
-    short = " --short" if "--short" in sys.argv else ""
-    only = f' --only "{sys.argv[sys.argv.index("--only") + 1]}"' if "--only" in sys.argv else ""
-    return f"python -m tests.chaos --seed {result.seed} --rounds 1 --database {result.database}{short}{only}"
+    """Return the command that plays a round again: as it was asked for, with its own seed and nothing else."""
+    kept, given = [], iter(sys.argv[1:])
+    for argument in given:
+        if argument.partition("=")[0] in CHOSEN_ANEW:
+            if "=" not in argument:
+                next(given, None)
+        else:
+            kept.append(argument)
+    own = ["--seed", str(result.seed), "--rounds", "1", "--database", result.database]
+    return shlex.join(["python", "-m", "tests.chaos", *own, *kept])
 
 
 def summary(results: list[Result], took_s: float) -> dict[str, Any]:
