@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=None, metavar="M", help="rounds until so long has passed")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both", help="the ledger's; both in turn")
     parser.add_argument(
-        "--faults", type=float, default=None, metavar="SECONDS", help="how long each round's faults go on"
+        "--faults", type=float, default=None, metavar="SECONDS", help="how long faults go on; 0 for losses alone"
     )
     parser.add_argument("--short", action="store_true", help="short rounds with short pauses, as the tests play them")
     parser.add_argument("--only", default="", metavar="WORDS", help="only faults whose kind contains this")
@@ -74,9 +74,14 @@ async def _all(given: argparse.Namespace, results: list[Result], *, mounts: bool
     seed = given.seed
     while (rounds is None or len(results) < rounds) and (until_s is None or time.monotonic() < until_s):
         setting = _setting(given, seed, mounts=mounts)
-        result = await play(setting)
+        result = Result(seed, setting.database)
+        if setting.fault_s > 0:
+            result = await play(setting)
+            setting = replace(setting, folder=_folder(seed))
         if result.violation is None and given.losses:
-            await _lose(replace(setting, folder=_folder(seed)), given.losses, result)
+            await _lose(setting, given.losses, result)
+        elif setting.folder.exists():
+            setting.folder.rmdir()
         results.append(result)
         _tell(result)
         if given.first and result.violation is not None:

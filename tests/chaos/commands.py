@@ -7,7 +7,7 @@ from typing import Final
 
 from deploy.supervisor import ROOT
 
-TIMEOUT_S: Final = 120.0
+TIMEOUT_S: Final = 300.0
 
 
 async def groupbuy(*arguments: str) -> tuple[int, str]:

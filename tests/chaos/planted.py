@@ -55,7 +55,7 @@ PLANTED: Final = (
             "    await _check_mark(broker, market, snapshots, journal)\n",
             "",
         ),
-        ("--only", "nothing", "--faults", "0.5", "--losses", "14"),
+        ("--faults", "0", "--losses", "14"),
     ),
 )
 

@@ -26,7 +26,7 @@ from tests.chaos.faults.menu import Wrecking
 from tests.chaos.shoppers import Memory, Shopper
 
 SHOPPER_PAUSE_S: Final = 0.08
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 240.0
 POLL_S: Final = 0.3
 _TOLD: Final = re.compile(rb"^groupbuy_notifier_record\{[^}]*\} (\S+)", re.MULTILINE)
 
