@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from tests.chaos.arena import DATABASES, Arena, Setting
 from tests.chaos.backlog import play_backlog
+from tests.chaos.damage import DAMAGES
 from tests.chaos.disks import own_mounts
 from tests.chaos.evidence import Violation
-from tests.chaos.loss import DAMAGES, lose
+from tests.chaos.loss import lose
 from tests.chaos.round import Result, in_words, play
 from tests.chaos.shoppers import Memory
 
@@ -172,6 +173,7 @@ def summary(results: list[Result], took_s: float) -> dict[str, Any]:
     faults: Counter[str] = Counter()
     skipped: dict[str, str] = {}
     losses: Counter[str] = Counter()
+    played = [result for result in results if result.skipped or result.faults]
     for result in results:
         faults.update(result.faults)
         skipped |= result.skipped
@@ -183,7 +185,7 @@ def summary(results: list[Result], took_s: float) -> dict[str, Any]:
         "pauses": sum(count for kind, count in faults.items() if kind.startswith("pause ")),
         "faults": dict(sorted(faults.items())),
         "losses": dict(sorted(losses.items())),
-        "skipped": {kind: why for kind, why in sorted(skipped.items()) if kind not in faults},
+        "skipped": {kind: why for kind, why in sorted(skipped.items()) if all(kind in one.skipped for one in played)},
         "events": sum(result.events for result in results),
         "retries": sum(result.retries for result in results),
         "entries": sum(result.entries for result in results),

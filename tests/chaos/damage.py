@@ -1,10 +1,13 @@
-"""Damage to files while nobody has them open: flipped bits, missing ends."""
+"""Damage to files while nobody has them open: flipped bits, missing ends, and what of the broker is damaged so."""
 
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 FLIPS_MAX: Final = 3
+CUT_MAX_BYTES: Final = 4_000
 
 
 def flip_bits(file: Path, chance: random.Random, first_byte: int = 0) -> str:
@@ -28,3 +31,50 @@ def truncate(file: Path, chance: random.Random, cut_max_bytes: int | None = None
     with file.open("rb+") as opened:
         opened.truncate(size_bytes - cut)
     return f"the last {cut} of {size_bytes} bytes cut off"
+
+
+class Damage(NamedTuple):
+    """What happens to the files of one stream, or of all. `forgets` also deletes the index that the broker keeps."""
+
+    name: str
+    stream: str
+    how: Callable[[Path, random.Random], str]
+    forgets: bool = False
+
+
+def _last_block(stream: Path, chance: random.Random, how: Callable[..., str], *more: int) -> str:
+    return how(max((stream / "msgs").glob("*.blk")), chance, *more)
+
+
+def _tail(stream: Path, chance: random.Random) -> str:
+    return _last_block(stream, chance, truncate, CUT_MAX_BYTES)
+
+
+def _bits(stream: Path, chance: random.Random) -> str:
+    return _last_block(stream, chance, flip_bits)
+
+
+def _gone(stream: Path, chance: random.Random) -> str:
+    del chance
+    shutil.rmtree(stream)
+    return "deleted"
+
+
+DAMAGES: Final = (
+    Damage("journal cut", "journal", _tail),
+    Damage("intake cut", "intake", _tail),
+    Damage("journal bits", "journal", _bits, forgets=True),
+    Damage("store gone", "", _gone),
+    Damage("intake bits", "intake", _bits, forgets=True),
+    Damage("journal cut and index gone", "journal", _tail, forgets=True),
+    Damage("journal bits under an index", "journal", _bits),
+    Damage("intake bits under an index", "intake", _bits),
+    Damage("results cut", "results", _tail),
+    Damage("results bits", "results", _bits, forgets=True),
+    Damage("outcomes cut", "outcomes", _tail),
+    Damage("outcomes bits", "outcomes", _bits, forgets=True),
+    Damage("journal gone", "journal", _gone),
+    Damage("intake gone", "intake", _gone),
+)
+TAILS: Final = ("journal cut", "intake cut")
+"""Of these the sentence must name the first and the last message that is missing."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import nats.errors
@@ -34,7 +34,7 @@ from tests.builders import family_of
 from tests.chaos.arena import MARKET, SHOPS, Arena, Setting
 from tests.chaos.checks import deciding_again_leads_to_the_same, the_ledger_adds_up, the_ledger_verifies
 from tests.chaos.commands import groupbuy
-from tests.chaos.damage import flip_bits, truncate
+from tests.chaos.damage import TAILS, Damage
 from tests.chaos.evidence import Evidence, Message, Violation, must, read_stream
 from tests.chaos.round import until_done
 from tests.chaos.shoppers import Memory, Shopper
@@ -44,56 +44,8 @@ SHOPPER_PAUSE_S: Final = 0.1
 NOTICED_WITHIN_S: Final = 240.0
 POLL_S: Final = 0.1
 BATCH_EVENTS: Final = 50
-CUT_MAX_BYTES: Final = 4_000
 MISSING: Final = re.compile(r"(\d+) to (\d+) (?:of \S+ )?are missing")
 _ALARMS: Final = ("missing", "recreated", "not the record", "not the one", "rolled back", "does not exist", "is broken")
-
-
-class Damage(NamedTuple):
-    """What happens to the files of one stream, or of all. `forgets` also deletes the index that the broker keeps."""
-
-    name: str
-    stream: str
-    how: Callable[[Path, random.Random], str]
-    forgets: bool = False
-
-
-def _last_block(stream: Path, chance: random.Random, how: Callable[..., str], *more: int) -> str:
-    return how(max((stream / "msgs").glob("*.blk")), chance, *more)
-
-
-def _tail(stream: Path, chance: random.Random) -> str:
-    return _last_block(stream, chance, truncate, CUT_MAX_BYTES)
-
-
-def _bits(stream: Path, chance: random.Random) -> str:
-    return _last_block(stream, chance, flip_bits)
-
-
-def _gone(stream: Path, chance: random.Random) -> str:
-    del chance
-    shutil.rmtree(stream)
-    return "deleted"
-
-
-DAMAGES: Final = (
-    Damage("journal cut", "journal", _tail),
-    Damage("intake cut", "intake", _tail),
-    Damage("journal bits", "journal", _bits, forgets=True),
-    Damage("store gone", "", _gone),
-    Damage("intake bits", "intake", _bits, forgets=True),
-    Damage("journal cut and index gone", "journal", _tail, forgets=True),
-    Damage("journal bits under an index", "journal", _bits),
-    Damage("intake bits under an index", "intake", _bits),
-    Damage("results cut", "results", _tail),
-    Damage("results bits", "results", _bits, forgets=True),
-    Damage("outcomes cut", "outcomes", _tail),
-    Damage("outcomes bits", "outcomes", _bits, forgets=True),
-    Damage("journal gone", "journal", _gone),
-    Damage("intake gone", "intake", _gone),
-)
-TAILS: Final = ("journal cut", "intake cut")
-"""Of these the sentence must name the first and the last message that is missing."""
 
 
 class Lost(msgspec.Struct, kw_only=True):
@@ -227,10 +179,13 @@ class _Trial:
         if self._damage.name not in TAILS:
             return
         now = (await _last_seqs(stack))[self._damage.stream]
-        before = self._market.last_seqs[self._damage.stream]
-        named = MISSING.search(noticed)
-        is_exact = named is not None and (int(named[1]), int(named[2])) == (now + 1, before)
-        must(is_exact, f"{now + 1} to {before} are missing, and it says: {noticed}")
+        before, said = self._market.last_seqs[self._damage.stream], {noticed}
+        until = time.monotonic() + NOTICED_WITHIN_S
+        # Each service names what it knows of: one of them must know of all.
+        while not any(_names_exactly(sentence, now + 1, before) for sentence in said):
+            must(time.monotonic() < until, f"{now + 1} to {before} are missing, and it says: {said}")
+            await asyncio.sleep(POLL_S)
+            said |= set(await _alarms(stack))
 
     async def _go_on(self, stack: Stack) -> str:
         """Send everything again; return an alarm that comes meanwhile, or "" when all is archived and right."""
@@ -332,19 +287,28 @@ def _is_unreadable(event: dict[str, Any]) -> bool:
     return " " in str(event["data"].get("order", ""))
 
 
+def _names_exactly(sentence: str, first_seq: int, last_seq: int) -> bool:
+    named = MISSING.search(sentence)
+    return named is not None and (int(named[1]), int(named[2])) == (first_seq, last_seq)
+
+
 async def _alarm(stack: Stack) -> str:
     """Return what a service says is missing or broken for good, "" when none does."""
+    return next(iter(await _alarms(stack)), "")
+
+
+async def _alarms(stack: Stack) -> list[str]:
     try:
         services = stack.address.services
     except AssertionError:
-        return ""
+        return []
+    alarms: list[str] = []
     for name, url in services.items():
         try:
             status, body = await http_get(f"{url}/healthz")
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             continue
         checks = msgspec.json.decode(body)["checks"].values() if status != 200 and name != "gateway" else ()
-        for check in checks:
-            if check["status"] == "unhealthy" and any(words in check["sentence"] for words in _ALARMS):
-                return f"{name}: {check['sentence']}"
-    return ""
+        broken = [check["sentence"] for check in checks if check["status"] == "unhealthy"]
+        alarms += [f"{name}: {said}" for said in broken if any(words in said for words in _ALARMS)]
+    return alarms

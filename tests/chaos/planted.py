@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from tests.simulation.planted import Bug, plant
 
 ROUNDS: Final = 3
-TIMEOUT_S: Final = 600
+TIMEOUT_S: Final = 1_500
 
 
 class Planted(NamedTuple):

@@ -123,9 +123,19 @@ async def _live(arena: Arena, memory: Memory) -> None:
     shoppers = [Shopper(arena, memory, number, SHOPPER_PAUSE_S) for number in range(arena.setting.shoppers)]
     wrecking = Wrecking(arena)
     async with asyncio.TaskGroup() as tasks:
-        for shopper in shoppers:
-            tasks.create_task(shopper.run(enough), name=f"shopper {shopper.publisher}")
-        tasks.create_task(_wreck(arena, wrecking, enough), name="wrecking")
+        working = [tasks.create_task(shopper.run(enough)) for shopper in shoppers]
+        working.append(tasks.create_task(_wreck(arena, wrecking, enough)))
+        watching = tasks.create_task(_lose_patience(arena, enough))
+        await asyncio.wait(working)
+        watching.cancel()
+
+
+async def _lose_patience(arena: Arena, enough: asyncio.Event) -> None:
+    """Raise Violation when clients still wait for an answer long after the faults were over."""
+    await enough.wait()
+    await asyncio.sleep(PATIENCE_S)
+    said = [f"{name}: {said}" for name in SERVICES if (said := await arena.until_healthy(name, timeout_s=0.1))]
+    raise Violation(f"liveness: {PATIENCE_S:.0f} s after the faults were over clients are not answered; {said}")
 
 
 async def _wreck(arena: Arena, wrecking: Wrecking, enough: asyncio.Event) -> None:

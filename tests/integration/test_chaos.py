@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.damage import DAMAGES
 from tests.chaos.disks import Disk, NoDisks
-from tests.chaos.loss import DAMAGES
 from tests.chaos.planted import PLANTED
 from tests.simulation.planted import ROOT, plant
 
