@@ -33,6 +33,7 @@ from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, tip_after
 from services.ledger.faults import LedgerBroken
 from services.ledger.store import LedgerStore
+from services.matcher.high_water import HighWater
 from services.matcher.snapshots import SnapshotStore
 
 SOURCE: Final = "//groupbuy/restore"
@@ -291,20 +292,37 @@ class Restoration:
         return self._tip.through.events - index - is_answered
 
     def _set_snapshots_aside(self) -> list[str]:
-        """Set aside the matcher's snapshots of records that are lost: they would keep it from starting."""
+        """Set aside the matcher's snapshots and mark of records that are lost: they would keep it from starting."""
         folder = self._data / "matcher"
+        self._set_mark_aside(HighWater(folder, self._market))
         aside: list[str] = []
         for snapshot in SnapshotStore(folder, self._market).load(self._store.identity):
             if snapshot.standing.seq <= self._tip.seq:
                 continue
-            self._missing.append(
-                f"records {self._tip.seq + 1} to {snapshot.standing.seq}, which the matcher had committed (they "
-                f"covered intake messages up to {snapshot.standing.through_seq})"
-            )
+            self._note_lost_records(snapshot.standing.seq, snapshot.standing.through_seq)
             path = folder / f"{self._market}-{snapshot.standing.seq:020d}.snapshot"
             path.rename(path.with_suffix(".set-aside"))
             aside.append(path.with_suffix(".set-aside").name)
         return aside
+
+    def _set_mark_aside(self, high_water: HighWater) -> None:
+        mark = high_water.read()
+        if mark is None:
+            return
+        known = self._store.summary(mark.seq)
+        if mark.journal == self._store.identity and known is not None and known.hash.hex() == mark.hash:
+            return
+        high_water.set_aside()
+        if mark.seq > self._tip.seq:
+            self._note_lost_records(mark.seq, mark.through_seq)
+
+    def _note_lost_records(self, last_seq: int, through_seq: int) -> None:
+        sentence = (
+            f"records {self._tip.seq + 1} to {last_seq}, which the matcher had committed (they covered intake messages "
+            f"up to {through_seq})"
+        )
+        if sentence not in self._missing:
+            self._missing.append(sentence)
 
     def _report(self, aside: list[str]) -> Restored:
         tip = self._tip

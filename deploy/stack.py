@@ -46,7 +46,7 @@ from deploy.stack_files import (
 )
 from deploy.supervisor import BrokerChild, Child, Say, ServiceChild, Supervisor, last_line
 from events import subjects
-from services.bus.config import ServiceConfig
+from services.bus.config import SQLITE_URL, ServiceConfig
 
 SERVICES: Final = (MATCHER, LEDGER, NOTIFIER, GATEWAY)
 """In the order in which they are started."""
@@ -69,7 +69,8 @@ class StackPlan:
     """What to run and where. A port of None takes any that is free.
 
     With `nats_url` the broker is somebody else's: it is only checked, unless `may_provision` allows to make the
-    streams that it lacks. The ledger signs as `log_host`/groupbuy/MARKET and asks the witnesses, verifier key by URL.
+    streams that it lacks. `ledger_url` is the ledger's database, `sqlite:` or a PostgreSQL URL. The ledger signs as
+    `log_host`/groupbuy/MARKET and asks the witnesses, verifier key by URL.
     """
 
     data: Path
@@ -79,6 +80,7 @@ class StackPlan:
     nats_url: str | None = None
     may_provision: bool = False
     log_host: str = "localhost"
+    ledger_url: str = SQLITE_URL
     witnesses: tuple[tuple[str, str], ...] = ()
     publishers: tuple[str, ...] = DEFAULT_PUBLISHERS
     services: tuple[str, ...] = SERVICES
@@ -252,6 +254,7 @@ class Stack:
             tokens_file=ensure_tokens(self.data, self.plan.publishers) if is_gateway else None,
             link_key_file=ensure_link_key(self.data, self.market) if is_gateway else None,
             peers={peer: url for peer, url in urls.items() if peer != name} if is_gateway else {},
+            ledger_url=self.plan.ledger_url if name == LEDGER else SQLITE_URL,
             log_host=self.plan.log_host,
             witnesses=dict(self.plan.witnesses) if name == LEDGER else {},
         )

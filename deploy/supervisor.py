@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from deploy.broker import BrokerError, EmbeddedBroker
+from deploy.broker_log import StuckStore
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 STOP_TIMEOUT_S: Final = 10.0
@@ -137,10 +138,14 @@ class BrokerChild:
         self.wanted.set()
 
     async def wait(self) -> str:
-        """Return when the broker has ended."""
+        """Return when the broker has ended, or had to be ended since it takes no more writes."""
+        stuck = StuckStore(self.broker.log_file, self.broker.directory / "store")
         while True:
             if not self.broker.running:
                 return "ended"
+            if stuck.restart_helps():
+                await self.broker.stop()
+                return "could not write a stream any more, as after a full disk, and was ended"
             await asyncio.sleep(BROKER_POLL_S)
 
     async def stop(self) -> None:

@@ -1,11 +1,15 @@
 """The configuration that a service process is started with: one JSON file, written by whoever deploys it."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from events.ids import is_name
 from events.undecodable import UNDECODABLE
+
+SQLITE_URL: Final = "sqlite:"
+"""The ledger's database as a file under `data_dir`."""
 
 
 class ConfigError(ValueError):
@@ -38,7 +42,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tokens_file: Path | None = None
     link_key_file: Path | None = None
     peers: dict[str, str] = {}
-    ledger_url: str = "sqlite:"
+    ledger_url: str = SQLITE_URL
     log_host: str = "localhost"
     witnesses: dict[str, str] = {}
 

@@ -17,6 +17,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
+from services.bus.config import SQLITE_URL
 from services.ledger.faults import BadQuestion, LedgerError
 from services.ledger.postgres_recorder import LedgerPostgresFactory
 from services.ledger.recorders import IndexChange, LedgerRecorder
@@ -24,7 +25,6 @@ from services.ledger.sqlite_recorder import LedgerSQLiteFactory
 
 TOPIC: Final = "groupbuy.record.v1"
 """What kind of event is stored; part of the archive, so it names no class and never changes."""
-SQLITE_URL: Final = "sqlite:"
 POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
 
 

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from typing import Final
+from typing import Final, NoReturn
 
 import nats.errors
 from nats.js import api
@@ -64,6 +64,8 @@ class IntakeReader:
         self._reconnects = -1
         self._heard_at_s = 0.0
         self._hole = False
+        self._missing: tuple[int, int] | None = None
+        """The first and the last of the messages that the broker passed over, once what came before is taken."""
         self.next_seq = 1
         self.last_seq = 0
         """The end of the stream as far as it is known here."""
@@ -151,6 +153,7 @@ class IntakeReader:
         client = self._broker.client
         self._reconnects = client.stats["reconnects"]
         self.next_seq, self._received_seq, self._consumer_seq, self._hole = next_seq, next_seq - 1, 0, False
+        self._missing = None
         self._pending.clear()
         self._pending_bytes = 0
         inbox = client.new_inbox()
@@ -172,7 +175,12 @@ class IntakeReader:
                 await self._broker.jetstream.delete_consumer(self._stream, name)
 
     async def take(self, wait_s: float) -> list[Message]:
-        """Return messages that are pending, some hundred or some hundred KiB, or what comes within `wait_s` seconds."""
+        """Return messages that are pending, some hundred or some hundred KiB, or what comes within `wait_s` seconds.
+
+        Raises LogBroken when the broker has no more what comes next, but what comes after it.
+        """
+        if self._missing is not None and not self._pending:
+            self._refuse_to_pass_over(*self._missing)
         if self._needs_reopening():
             await self._reopen()
         if not self._pending:
@@ -185,6 +193,14 @@ class IntakeReader:
             except TimeoutError:
                 return []
         return self._take_pending()
+
+    def _refuse_to_pass_over(self, first_seq: int, last_seq: int) -> NoReturn:
+        raise LogBroken(
+            f"messages {first_seq} to {last_seq} of {self._stream} are missing: they were acknowledged and are not "
+            f"decided, and the broker has deleted them or cannot read them. Nothing after them is decided. Bring the "
+            f"broker's files back from a copy, or restore the intake from the ledger (groupbuy ledger restore "
+            f"--replace): then publishers must send again what they have no outcome for"
+        )
 
     def _take_pending(self) -> list[Message]:
         taken: list[Message] = []
@@ -212,6 +228,12 @@ class IntakeReader:
         seq, consumer_seq, at_ns, to_come = parse_reply(reply)
         full = self._pending_bytes > PENDING_MAX_BYTES
         if self._hole or full or consumer_seq != self._consumer_seq + 1 or seq <= self._received_seq:
+            self._hole = True
+            self._arrived.set()
+            return
+        if seq != self._received_seq + 1:
+            # Nothing was lost on the way: the broker itself has these no more, or cannot read them.
+            self._missing = (self._received_seq + 1, seq - 1)
             self._hole = True
             self._arrived.set()
             return

@@ -152,6 +152,7 @@ class Matcher:
 
     def _note_commit(self, record: ReadyRecord, seq: int, took_s: float) -> None:
         self.standing = Standing(seq=seq, hash=record.hash, intake=self._intake, through=record.through)
+        self._snapshots.high_water.note(self._journal, self.standing)
         self._entries_since_snapshot += record.entries
         self._committed_at_s = time.monotonic()
         self.metrics.committed(record.entries, len(record.body), took_s)

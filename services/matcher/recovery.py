@@ -14,11 +14,15 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts, Zones
 from services.matcher.domain.terms import RULE_VERSIONS
 from services.matcher.log import LogBroken, Standing
-from services.matcher.snapshots import Snapshot, SnapshotStore
+from services.matcher.snapshots import SnapshotStore
 
 POLL_S: Final = 0.02
 RETRY_S: Final = 0.5
 _AWAY: Final = (nats.errors.Error, TimeoutError, OSError)
+_WHAT_TO_DO: Final = (
+    "restore it from the ledger (groupbuy ledger restore), or delete this matcher's folder to go on without what "
+    "is missing"
+)
 _log: Final = logging.getLogger("groupbuy.matcher.recovery")
 
 
@@ -57,6 +61,7 @@ async def recover(
     Raises LogBroken when the journal cannot be read on.
     """
     journal = await _journal_identity(broker, market)
+    await _check_mark(broker, market, snapshots, journal)
     recovered = await _from_snapshot(broker, market, facts, zones, snapshots, journal)
     position = JournalPosition(recovered.standing.seq, recovered.standing.hash)
     follower = JournalFollower(broker, market, user, position, recovered.apply)
@@ -70,6 +75,7 @@ async def recover(
         raise LogBroken(str(broken)) from None
     finally:
         await follower.stop()
+    snapshots.high_water.note(journal, recovered.standing)
     _log.info(
         "market %s: %d entries read after record %d, now at record %d",
         market,
@@ -84,29 +90,46 @@ async def _from_snapshot(
     broker: ServiceBroker, market: str, facts: Facts, zones: Zones, snapshots: SnapshotStore, journal: str
 ) -> Recovered:
     for snapshot in await asyncio.to_thread(snapshots.load, journal):
-        if await _fits(broker, market, snapshot):
+        if await _fits(broker, market, JournalPosition(snapshot.standing.seq, snapshot.standing.hash)):
             engine = await asyncio.to_thread(Engine.restore, market, facts, snapshot.state, zones)
             return Recovered(engine, snapshot.standing, journal)
         _log.warning("the snapshot of record %d does not fit the journal; going on without it", snapshot.standing.seq)
     return Recovered(Engine(market, facts, zones), Standing(), journal)
 
 
-async def _fits(broker: ServiceBroker, market: str, snapshot: Snapshot) -> bool:
-    """Tell whether the journal holds the record that a snapshot was made after."""
+async def _check_mark(broker: ServiceBroker, market: str, snapshots: SnapshotStore, journal: str) -> None:
+    """Compare the journal with how far this matcher knows it to have come. Raises LogBroken where it does not fit."""
+    mark = await asyncio.to_thread(snapshots.high_water.read)
+    if mark is None:
+        return
+    name = subjects.journal_stream(market)
+    if mark.journal != journal:
+        raise LogBroken(
+            f"the journal {name} was recreated: it is {journal or 'without identity'} now, and record {mark.seq} was "
+            f"committed to {mark.journal}; {_WHAT_TO_DO}"
+        )
+    if not await _fits(broker, market, JournalPosition(mark.seq, mark.hash)):
+        raise LogBroken(
+            f"message {mark.seq} of {name} is not the record that is known here to have stood there "
+            f"({mark.hash[:16]}): the journal was rolled back and written again; {_WHAT_TO_DO}"
+        )
+
+
+async def _fits(broker: ServiceBroker, market: str, position: JournalPosition) -> bool:
+    """Tell whether the journal holds a record that is known here. Raises LogBroken when it ends before it."""
     stream = JournalStream(broker, market)
-    standing = snapshot.standing
     while True:
         try:
             last_seq = await stream.last_seq(0)
             if last_seq is None:
                 raise TimeoutError
-            if last_seq < standing.seq:
+            if last_seq < position.seq:
                 raise LogBroken(
                     f"the journal {stream.name} ends at {last_seq}, but this matcher had committed record "
-                    f"{standing.seq}: it was rolled back; restore it from the ledger, or delete this matcher's "
-                    f"snapshots to go on without what is missing"
+                    f"{position.seq}: records {last_seq + 1} to {position.seq} are missing, it was rolled back; "
+                    f"{_WHAT_TO_DO}"
                 )
-            await stream.check_position(JournalPosition(standing.seq, standing.hash))
+            await stream.check_position(position)
         except JournalBroken:
             return False
         except _AWAY:

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from events.undecodable import UNDECODABLE
+from services.matcher.high_water import HighWater
 from services.matcher.log import Standing
 
 STATE_SCHEMA: Final = 6
@@ -63,6 +64,7 @@ class SnapshotStore:
         """Use `folder`, which is made when something is first saved."""
         self._folder = folder
         self._market = market
+        self.high_water = HighWater(folder, market)
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a snapshot so that it is whole or absent, and drop older ones. Raises OSError when it cannot be."""
