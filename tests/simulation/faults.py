@@ -39,6 +39,7 @@ class Faults:
         world = self._world
         self.full_disks.clear()
         world.network.slow = 1.0
+        world.road.drop_answers = 0
         world.broker.drop_acks = world.broker.repeat_deliveries = world.broker.kills_at_store = 0
         world.broker.skew_ns = 0
         for node in world.nodes.values():
@@ -115,8 +116,9 @@ class Faults:
         self._world.later(self._chance.uniform(0.1, DOWN_MAX_S), lambda: None if broker.is_up else broker.start())
 
     def lost_acks(self) -> None:
-        """Acknowledgements are lost after the write."""
+        """Acknowledgements are lost after the write, and answers of the gateway on their way."""
         self._world.broker.drop_acks += self._chance.randrange(1, 4)
+        self._world.road.drop_answers += self._chance.randrange(0, 3)
 
     def repeats(self) -> None:
         """Deliveries come twice."""

@@ -26,6 +26,8 @@ class SimulatedNode:
         self.error: BaseException | None = None
         self.matcher: Any = None
         self.on_end: Callable[[], None] = lambda: None
+        self.when_dead: list[Callable[[], None]] = []
+        """What others do once it is dead: whoever waits for its answer hears that it is gone."""
 
     def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin the process with `main`."""
@@ -48,6 +50,8 @@ class SimulatedNode:
         for link in self._network.links.all():
             if link.node is self:
                 link.cut()
+        for call in self.when_dead:
+            call()
         self.on_end()
 
     def pause(self) -> None:

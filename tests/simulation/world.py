@@ -1,6 +1,7 @@
 """One simulated world: broker, services, publishers, everything that a seed decides."""
 
 import contextvars
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from services.matcher import app as matcher_app
 from services.matcher import intake, loop, records, shift
 from services.matcher.gateway import app as gateway_app
 from services.matcher.gateway import gather
+from services.matcher.gateway.tokens import hash_token
 from services.matcher.loop import Matcher
 from services.matcher.snapshots import SnapshotStore
 from services.notifier import app as notifier_app
@@ -27,10 +29,13 @@ from tests.simulation.faults import Faults
 from tests.simulation.loop import NODE, SimulationLoop
 from tests.simulation.network import Network
 from tests.simulation.nodes import SimulatedNode
-from tests.simulation.workload import Promises
+from tests.simulation.http_client import HttpClient, Road
+from tests.simulation.setting import OPERATOR, SHOPS, setting_of
+from tests.simulation.workload.publishing import Promises
+from tests.simulation.workload.town import Town
 
 MARKET: Final = "main"
-PUBLISHERS: Final = ("shop-a", "shop-b")
+PUBLISHERS: Final = (*SHOPS, OPERATOR)
 URL: Final = "nats://simulated:4222"
 
 Running = Callable[[ServiceConfig, ServiceBroker], AbstractAsyncContextManager[Any]]
@@ -58,6 +63,10 @@ async def _no_health(*_: Any, **__: Any) -> _NoServer:
 RESTART_S: Final = 0.5
 
 
+def _token(publisher: str) -> str:
+    return f"token-of-{publisher}"
+
+
 class World:
     """Everything of one seed."""
 
@@ -78,13 +87,22 @@ class World:
         self.lost: str | None = None
         """What the broker lost although it had acknowledged it, in the seeds where it does."""
         self.promises = Promises()
+        self.setting = setting_of(seed)
+        self.town = Town()
+        self.road = Road(self)
         self._services: dict[str, Running] = {}
         self._outside = contextvars.copy_context()
         (folder / "market.key").write_text("6b" * 32)
+        tokens = {hash_token(_token(publisher)): publisher for publisher in PUBLISHERS}
+        (folder / "tokens.json").write_text(json.dumps(tokens))
 
     def later(self, wait_s: float, call: Callable[[], object]) -> None:
         """Do something in `wait_s` seconds, outside of every node."""
         self.loop.call_later(wait_s, call, context=self._outside.copy())
+
+    def http_client(self, publisher: str) -> HttpClient:
+        """Return a publisher's client over HTTP."""
+        return HttpClient(self.road, MARKET, _token(publisher))
 
     # Services
 
@@ -101,6 +119,7 @@ class World:
             nats_url=URL,
             user=service,
             market_key_file=self.folder / "market.key",
+            tokens_file=self.folder / "tokens.json" if service == "gateway" else None,
             data_dir=self.folder / name,
         )
 
