@@ -60,7 +60,7 @@ def summary(results: list[Result], took_s: float) -> dict[str, Any]:
         for name, count in result.faults.items():
             faults[name] = faults.get(name, 0) + count
     simulated_s = sum(result.simulated_s for result in results)
-    busy_s = sum(result.took_s for result in results)
+    cpu_s = sum(result.cpu_s for result in results)
     return {
         "seeds": len(results),
         "violations": [{"seed": one.seed, "what": one.violation} for one in results if one.violation is not None],
@@ -68,7 +68,8 @@ def summary(results: list[Result], took_s: float) -> dict[str, Any]:
         "faults": dict(sorted(faults.items())),
         "entries": sum(result.entries for result in results),
         "seconds": round(took_s, 1),
-        "times_real_time": round(simulated_s / busy_s) if busy_s else 0,
+        "cpu_seconds": round(cpu_s, 1),
+        "times_real_time": round(simulated_s / cpu_s) if cpu_s else 0,
         "trace": results[0].trace if len(results) == 1 else None,
     }
 

@@ -71,7 +71,7 @@ def setting_of(seed: int) -> Setting:
         clock=chance.choice(("broker",) * 11 + ("event",)),
         timezone=chance.choice(("UTC", "Asia/Shanghai", "America/New_York")),
         taste=chance.choice(TASTES),
-        is_forgetful=chance.random() < 0.2,
+        is_forgetful=chance.random() < 0.1,
         invitations={name: chance.choice(values) for name, values in _INVITATIONS.items()},
         assist_caps=chance.choice(({}, {"per_helper_day": 2}, {"per_helper_day": 5, "per_pair_week": 2})),
         standing=chance.choice((_UNSUSPECTING, _STRICT, {})),

@@ -15,7 +15,7 @@ from services.bus.config import ServiceConfig
 from services.bus.connect import ServiceBroker, connect_broker
 from services.bus.health import Check, Status
 from services.ledger import app as ledger_app
-from services.ledger import archiver
+from services.ledger import archiver, notice_follower
 from services.matcher import app as matcher_app
 from services.matcher import intake, loop, records, shift
 from services.matcher.gateway import app as gateway_app
@@ -233,6 +233,7 @@ _SELDOM: Final = (
     (loop, "IDLE_WAIT_S", 5.0),
     (gather, "SWEEP_INTERVAL_S", 3.0),
     (archiver, "INTERVAL_S", 10.0),
+    (notice_follower, "LOOK_S", 10.0),
 )
 """Looks that a service takes at regular times, taken seldom: idle hours are cheap, and whatever a look would have
 mended lasts longer."""

@@ -38,6 +38,7 @@ class _Plays:
         self.plays: dict[str, _Play] = {}
         self.days: Counter[tuple[str, str]] = Counter()
         self.zone = history.world.setting.zone
+        self.is_forgetful = history.world.setting.is_forgetful
         self.caps = history.world.setting.assist_caps
 
     def follow(self, told: Told, event: dict[str, Any] | None) -> None:
@@ -65,7 +66,10 @@ class _Plays:
     def _opened(self, told: Told, event: dict[str, Any] | None) -> None:
         what = told.what
         assert event is not None, "plays are opened by events"
-        must(what.play not in self.plays, f"{told.name}: {what.play} is opened twice")
+        known = self.plays.get(what.play)
+        # Where what has ended is forgotten at once, its name may be used again.
+        may_be = known is None or (known.is_over and self.is_forgetful)
+        must(may_be, f"{told.name}: {what.play} is opened twice")
         cap = event["data"].get("per_helper_day", self.caps.get("per_helper_day"))
         self.plays[what.play] = _Play(
             what.form, what.ends_at, what.seed_sha256, event["data"], what.helper_limit, cap

@@ -17,7 +17,6 @@ def claimed(story: "Story") -> Event:
     """A member claims something about an order, a group, a play, an assist, a sanction or an invitation."""
     chance = story.chance
     dispute = story.name("d") if chance.random() < 0.95 else recent(chance, story.town.disputes, "d-0")
-    story.town.disputes.append(dispute)
     fields: dict[str, Any] = {"dispute": dispute}
     who, kind = member(chance), chance.random()
     if chance.random() < 0.2:
@@ -27,7 +26,8 @@ def claimed(story: "Story") -> Event:
         who = story.town.orders.get(order, {}).get("member", who)
         return make.claimed(order, who, **fields)
     if kind < 0.6:
-        return make.claimed(recent(chance, story.town.groups, "g9-9"), who, about="group", **fields)
+        group, _ = recent(chance, story.town.groups, ("g9-9", ""))
+        return make.claimed(group, who, about="group", **fields)
     if kind < 0.7:
         return make.claimed(recent(chance, story.town.plays, "play-0"), who, about="play", **fields)
     if kind < 0.85 and story.town.assists:
@@ -42,6 +42,8 @@ def claimed(story: "Story") -> Event:
 def argued(story: "Story") -> Event:
     """A party answers, hands something in, or appeals."""
     chance = story.chance
+    if not story.town.disputes:
+        return claimed(story)
     dispute, party = recent(chance, story.town.disputes[-6:], "d-0"), chance.choice(_PARTIES)
     kind = chance.random()
     if kind < 0.5:
@@ -54,6 +56,8 @@ def argued(story: "Story") -> Event:
 def resolved(story: "Story") -> Event:
     """Customer service decides, with some remedy."""
     chance = story.chance
+    if not story.town.disputes:
+        return claimed(story)
     dispute, actor = recent(chance, story.town.disputes[-6:], "d-0"), chance.choice(_ACTORS)
     kind = chance.choice(("none", "refund", "refund", "seat", "assist_counted", "assist_voided", "member_reinstated"))
     remedy: dict[str, Any] = {}

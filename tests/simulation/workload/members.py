@@ -34,11 +34,10 @@ def invited(story: "Story") -> Event:
     """Somebody asks that somebody be invited to a pool, a group or a play."""
     chance = story.chance
     invitation = story.name("i") if chance.random() < 0.9 else recent(chance, story.town.invitations, "i-0")
-    story.town.invitations.append(invitation)
     fields: dict[str, Any] = {"invitation": invitation, "channel": chance.choice(_CHANNELS)}
     where = chance.random()
     if where < 0.3:
-        fields["group"] = recent(chance, story.town.groups, "g9-9")
+        fields["group"], _ = recent(chance, story.town.groups, ("g9-9", ""))
     elif where < 0.5:
         fields["play"] = recent(chance, story.town.plays, "play-0")
     else:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.simulation.workload.story import Story
 
 PRICE_MINOR: Final = 8_000
-_AMOUNTS: Final = (PRICE_MINOR,) * 8 + (7_000, 16_000, 1)
+_WRONG: Final = (7_000, 16_000, 1)
 
 
 def listings(story: "Story") -> list[Event]:
@@ -23,10 +23,10 @@ def _listing(story: "Story", name: str) -> Event:
     fields: dict[str, Any] = {
         "size": size,
         "group_ttl_s": chance.choice((5, 20, 60, 600)),
-        "hold_s": chance.choice((0, 3, 30)),
+        "hold_s": chance.choice((0, 3, 30, 300)),
         "grace_s": chance.choice((0, 5)),
-        "limit_total": chance.choice((None, 2)),
-        "limit_at_once": chance.choice((None, None, 1)),
+        "limit_total": chance.choice((None, None, 2)),
+        "limit_at_once": chance.choice((None, None, None, 1)),
         "merge": chance.choice(("allowed", "never")),
         "match": chance.choice(("earliest_deadline", "nearest_full")),
         "late_payment": chance.choice(("refund", "rejoin")),
@@ -51,43 +51,48 @@ def _listing(story: "Story", name: str) -> Event:
 def posted(story: "Story") -> Event:
     """A new order that opens a group, or takes a seat where there is one."""
     chance = story.chance
-    order = story.name("o")
-    fields = _fields(story)
-    if chance.random() < 0.2 and story.town.groups:
-        event = make.joined(order, member(chance), group=recent(chance, story.town.groups, "g9-9"), **fields)
-    elif chance.random() < 0.3:
-        event = make.joined(order, member(chance), **fields)
-    else:
-        event = make.posted(order, member(chance), lead=chance.choice(("always", "if_needed")), **fields)
-    story.town.orders[order] = event["data"]
-    return event
+    order, name, kind = story.name("o"), offer(chance), chance.random()
+    if kind < 0.25 and story.town.groups:
+        group, of = recent(chance, story.town.groups, ("g9-9", name))
+        name = of if chance.random() < 0.95 else name
+        return make.joined(order, member(chance), group=group, **_fields(story, name, leads=False))
+    if kind < 0.45:
+        return make.joined(order, member(chance), **_fields(story, name, leads=False))
+    lead = chance.choice(("always", "if_needed", "if_needed"))
+    return make.posted(order, member(chance), lead=lead, **_fields(story, name, leads=True))
 
 
-def _fields(story: "Story") -> dict[str, Any]:
-    chance = story.chance
-    fields: dict[str, Any] = {"offer": offer(chance), "merge": chance.random() < 0.7}
-    if chance.random() < 0.5:
-        fields["payment"] = make.payment(chance.choice(_AMOUNTS), payment=_payment(story, str(fields["offer"])))
+def _fields(story: "Story", name: str, *, leads: bool) -> dict[str, Any]:
+    chance, terms = story.chance, story.town.offers.get(name, {})
+    fields: dict[str, Any] = {"offer": name, "merge": chance.random() < 0.7}
     if chance.random() < 0.1:
         fields["quantity"] = 2
-    if chance.random() < 0.1:
+    if chance.random() < (0.6 if terms.get("hold_s") else 0.05):
+        amount_minor = _amount(story, terms, leads=leads) * fields.get("quantity", 1)
+        fields["payment"] = make.payment(amount_minor, payment=_payment(story))
+    if chance.random() < 0.05:
         fields["pool"] = "hangzhou"
-    if chance.random() < 0.1:
+    if chance.random() < 0.05:
         fields["strangers"] = False
-    if chance.random() < 0.15:
-        fields["sku"] = chance.choice(("red", "blue", "green"))
+    if chance.random() < (0.9 if "skus" in terms else 0.03):
+        fields["sku"] = chance.choice(("red", "red", "blue", "green"))
     if chance.random() < 0.1:
         fields["signals"] = make.signals(device=f"d{chance.randrange(2)}")
     return fields
 
 
-def _payment(story: "Story", order: str) -> str:
+def _amount(story: "Story", terms: Event, *, leads: bool) -> int:
+    """Return what the seat probably costs, now and then something else."""
+    if story.chance.random() < 0.1:
+        return story.chance.choice(_WRONG)
+    return int(terms.get("leader_minor", PRICE_MINOR) if leads else PRICE_MINOR)
+
+
+def _payment(story: "Story") -> str:
     """Return a fresh payment's id, now and then one that is known for another order."""
     if story.town.payments and story.chance.random() < 0.05 and not story.is_forgetful:
         return str(story.chance.choice(story.town.payments)[1])
-    payment = story.name("p")
-    story.town.payments.append((order, payment))
-    return payment
+    return story.name("p")
 
 
 def posted_again(story: "Story") -> Event:
@@ -99,7 +104,7 @@ def posted_again(story: "Story") -> Event:
     if chance.random() < 0.5:
         data["member"] = member(chance)
     if chance.random() < 0.2:
-        data["payment"] = make.payment(PRICE_MINOR, payment=_payment(story, data["order"]))
+        data["payment"] = make.payment(PRICE_MINOR, payment=_payment(story))
     kind = "order.joined" if "group" in data else "order.posted"
     return make.event(kind, **{name: value for name, value in data.items() if name != "lead"})
 
@@ -107,11 +112,14 @@ def posted_again(story: "Story") -> Event:
 def paid(story: "Story") -> Event:
     """Money for an order, sometimes the wrong sum, sometimes for an order that nobody knows (yet)."""
     chance = story.chance
+    if not story.town.orders:
+        return posted(story)
     order = recent(chance, list(story.town.orders), story.name("o"))
-    payment = story.name("p")
-    story.town.payments.append((order, payment))
+    data = story.town.orders.get(order, {})
+    terms = story.town.offers.get(data.get("offer", ""), {})
+    amount_minor = _amount(story, terms, leads="lead" in data) * data.get("quantity", 1)
     currency = "CNY" if chance.random() < 0.97 else "USD"
-    return make.paid(order, chance.choice(_AMOUNTS), payment=payment, currency=currency)
+    return make.paid(order, amount_minor, payment=story.name("p"), currency=currency)
 
 
 def paid_again(story: "Story") -> Event:
@@ -126,6 +134,8 @@ def paid_again(story: "Story") -> Event:
 def left(story: "Story") -> Event:
     """An order is withdrawn, cancelled, released or changed."""
     chance = story.chance
+    if not story.town.orders:
+        return posted(story)
     order = recent(chance, list(story.town.orders), "o-nobody")
     if chance.random() < 0.2:
         fields = chance.choice(({"quantity": 2}, {"merge": True}, {"strangers": False}, {"sku": "blue"}))
@@ -142,7 +152,7 @@ def refund(story: "Story") -> Event:
 
 def group_act(story: "Story") -> Event:
     """Customer service ends a group."""
-    name = recent(story.chance, story.town.groups, "g9-9")
+    name, _ = recent(story.chance, story.town.groups, ("g9-9", ""))
     return story.chance.choice((make.dissolved, make.completed))(name)
 
 

@@ -1,6 +1,6 @@
 """Events about plays and assists."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from events.times import NS_PER_S, format_time_ns
 from tests import builders as make
@@ -9,16 +9,15 @@ from tests.simulation.workload.town import Event, member, offer, recent
 if TYPE_CHECKING:
     from tests.simulation.workload.story import Story
 
-_HELPERS = 15
+_HELPERS: Final = 15
 
 
 def opened(story: "Story") -> Event:
     """A play of some form, short and small."""
     chance = story.chance
     play = story.name("play") if chance.random() < 0.95 else recent(chance, story.town.plays, "play-0")
-    story.town.plays.append(play)
     fields: dict[str, Any] = {
-        "ttl_s": chance.choice((5, 20, 60, 600)),
+        "ttl_s": chance.choice((20, 60, 600, 3_600)),
         "new_weight": chance.choice((1, 1, 2)),
         "new_only": chance.random() < 0.1,
         "per_helper_day": chance.choice((None, None, 1)),
@@ -27,7 +26,7 @@ def opened(story: "Story") -> Event:
         fields["ends_at"] = format_time_ns(story.now_ns() + chance.choice((1, 10)) * NS_PER_S)
     form = chance.random()
     if form < 0.4:
-        floor = chance.choice((3_980, 990, 4_000))
+        floor = chance.choice((3_980, 990, 990, 3_989))
         terms = {"floor_minor": floor, "share_percent": chance.choice((50, 100, 1))}
         return make.bargain(play, member(chance), helper_limit=chance.choice((2, 3, 6)), terms=terms, **fields)
     if form < 0.7:
@@ -44,6 +43,8 @@ def opened(story: "Story") -> Event:
 def helped(story: "Story") -> Event:
     """Somebody helps a play, perhaps a second time, perhaps the own one."""
     chance = story.chance
+    if not story.town.plays:
+        return opened(story)
     play = recent(chance, story.town.plays[-4:], "play-0")
     assist = story.name("a") if chance.random() < 0.95 else "a-same"
     helper = member(chance) if chance.random() < 0.3 else f"h-{chance.randrange(_HELPERS)}"
@@ -53,13 +54,14 @@ def helped(story: "Story") -> Event:
     if chance.random() < 0.6:
         device, network = f"d{chance.randrange(6)}", f"n{chance.randrange(3)}"
         fields["signals"] = make.signals(device, network, chance.choice((0, 3, 30, 400)))
-    story.town.assists.append((play, assist, helper))
     return make.event("assist.given", play=play, assist=assist, member=helper, **fields)
 
 
 def reviewed(story: "Story") -> Event:
     """A review takes an assist back, or lets a held one count."""
     chance = story.chance
+    if not story.town.assists:
+        return helped(story)
     play, assist, helper = recent(chance, story.town.assists, ("play-0", "a-0", "m-0"))
     return make.voided(play, assist, helper, chance.choice(("void", "void", "count")))
 

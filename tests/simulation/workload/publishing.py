@@ -39,7 +39,10 @@ class Publisher:
 
     async def list_offers(self) -> None:
         """Publish the offers; nothing is wrong yet, or it is tried for long enough."""
-        await self._client.publish_batch(self._story.offers())
+        offers = self._story.offers()
+        await self._client.publish_batch(offers)
+        for event in offers:
+            self._story.town.note(event)
 
     async def tell(self, events: int, pause_s: float) -> None:
         """Send so many events, a little apart."""
@@ -72,7 +75,7 @@ class Publisher:
             if way == "publish":
                 seq = await self._client.publish_batch(events)
                 promises.stored.append((publisher, events, seq))
-                self._story.town.guess(events, seq)
+                self._story.town.believe(events, seq)
                 return True
             submit = self._http.submit if way == "http" else self._client.submit
             outcomes = await submit(events, give_up_s)
@@ -82,7 +85,7 @@ class Publisher:
             raise AssertionError(f"{publisher} is refused altogether: {error}") from None
         for event, outcome in zip(events, outcomes, strict=True):
             promises.outcomes.append((publisher, event, outcome))
-            self._story.town.learn(outcome)
+            self._story.town.hear(event, outcome)
         return True
 
 

@@ -32,6 +32,8 @@ _OPERATOR_ACTS: Final[dict[str, tuple[tuple[Act, int], ...]]] = {
 _SHARES: Final = {"orders": 8, "plays": 3, "members": 3, "disputes": 2}
 """How many events there are of each kind; those that a seed has a taste for are five times as many."""
 _TASTE_TIMES: Final = 5
+_TALKED_OF_EARLY: Final = 0.1
+"""How often others act on a thing before the event that makes it is published."""
 _FAR_S: Final = (-100_000, -61, 31, 400)
 """How far an event's time lies from the truth, where it does: beyond every window, and beyond the narrow ones."""
 
@@ -90,6 +92,8 @@ class Story:
             event = self._event(self._setting.market(participation=chance.choice((None, {"groups": 3}))))
         else:
             event = self._event(chance.choices(self._acts, self._weights)[0](self))
+            if chance.random() < _TALKED_OF_EARLY:
+                self.town.note(event)
         self._sent.append(event)
         return event
 

@@ -4,7 +4,7 @@ import random
 from typing import Any, Final
 
 Event = dict[str, Any]
-OFFERS: Final = 4
+OFFERS: Final = 2
 MEMBERS: Final = 12
 RECENT: Final = 20
 
@@ -13,11 +13,14 @@ class Town:
     """Ids of everything that was made, or is believed to have been, shared by all publishers."""
 
     def __init__(self) -> None:
+        self.offers: dict[str, Event] = {}
+        """Offer -> its terms."""
         self.orders: dict[str, Event] = {}
         """Order -> the data of the event that made it."""
         self.payments: list[tuple[str, str]] = []
         """(order, payment) of money that was reported."""
-        self.groups: list[str] = []
+        self.groups: list[tuple[str, str]] = []
+        """(group, offer)."""
         self.refunds: list[str] = []
         self.plays: list[str] = []
         self.assists: list[tuple[str, str, str]] = []
@@ -25,19 +28,43 @@ class Town:
         self.disputes: list[str] = []
         self.invitations: list[str] = []
 
-    def learn(self, outcome: dict[str, Any]) -> None:
-        """Remember what an outcome names, to act on it later."""
+    def hear(self, event: Event, outcome: dict[str, Any]) -> None:
+        """Remember what an answered event made, and what its outcome names."""
+        if outcome.get("kind") not in ("refused", "malformed"):
+            self.note(event)
         for told in (outcome, *outcome.get("also", ())):
             if told.get("kind") == "group.opened":
-                self.groups.append(told["group"])
+                self.groups.append((told["group"], told["offer"]))
             if told.get("kind") == "refund.due":
                 self.refunds.append(told["refund"])
 
-    def guess(self, events: list[Event], seq: int) -> None:
-        """Remember the groups that published events may have opened: their names follow from their places."""
+    def believe(self, events: list[Event], seq: int) -> None:
+        """Remember what published events may have made: the names of groups follow from their places."""
         for index, event in enumerate(events):
-            if event["type"] == "groupbuy.order.posted.v1":
-                self.groups.append(f"g{seq}-{index}")
+            self.note(event)
+            if event["type"] == "groupbuy.order.posted.v1" and event["data"].get("lead") == "always":
+                self.groups.append((f"g{seq}-{index}", event["data"].get("offer", "o-none")))
+
+    def note(self, event: Event) -> None:
+        """Remember what an event makes."""
+        data = event["data"]
+        match event["type"].removeprefix("groupbuy.").removesuffix(".v1"):
+            case "offer.published" | "offer.changed" if "offer" in data:
+                self.offers[data["offer"]] = {**self.offers.get(data["offer"], {}), **data}
+            case "order.posted" | "order.joined" if "offer" in data and "member" in data:
+                self.orders[data["order"]] = data
+                if "payment" in data:
+                    self.payments.append((data["order"], data["payment"]["payment"]))
+            case "order.paid":
+                self.payments.append((data["order"], data["payment"]))
+            case "play.opened":
+                self.plays.append(data["play"])
+            case "assist.given":
+                self.assists.append((data["play"], data["assist"], data["member"]))
+            case "dispute.opened":
+                self.disputes.append(data["dispute"])
+            case "invitation.requested":
+                self.invitations.append(data["invitation"])
 
 
 def member(chance: random.Random) -> str:
