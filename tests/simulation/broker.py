@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from tests.simulation.loop import BEGIN_NS, SimulationLoop
 from tests.simulation.network import Link, Network
@@ -22,6 +22,7 @@ _INFO: Final = {
     "proto": 1,
     "jetstream": True,
 }
+_PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
 _NO_RESPONDERS: Final = make_head({}, "503")
 
 
@@ -167,6 +168,9 @@ class SimulatedBroker:
     def publish(self, subject: str, reply: str, head: bytes, body: bytes, sender: Session | None) -> None:
         """Route a message, store it where a stream wants it, answer what is asked."""
         self._note(subject, body)
+        if subject.startswith(_PULL):
+            self._pull(subject, reply, json.loads(body))
+            return
         if subject.startswith("$JS.API."):
             document = self.store.answer(subject, body)
             self.send(reply, b"", json.dumps(document).encode())
@@ -248,7 +252,10 @@ class SimulatedBroker:
         if not self.is_up:
             return
         for consumer in list(self.store.consumers.values()):
-            if not consumer.deliver_subject or not self._has_interest(consumer.deliver_subject):
+            if not consumer.deliver_subject:
+                self._deliver_asked(consumer)
+                continue
+            if not self._has_interest(consumer.deliver_subject):
                 continue
             for reply, message in consumer.due():
                 times = 1
@@ -256,7 +263,33 @@ class SimulatedBroker:
                     self.repeat_deliveries -= 1
                     times = 2
                 for _ in range(times):
-                    self._send_to(consumer, message.subject, reply, message.head, message.body)
+                    self._send_to(consumer.deliver_subject, message.subject, reply, message.head, message.body)
+
+    def _pull(self, subject: str, reply: str, request: dict[str, Any]) -> None:
+        """Answer a request for messages: with what there is, and with a status when there is no more in time."""
+        consumer = self.store.consumers.get(tuple(subject.removeprefix(_PULL).split(".")))  # type: ignore[arg-type]
+        if consumer is None:
+            self.send(reply, _NO_RESPONDERS, b"")
+            return
+        consumer.asked = (reply, int(request.get("batch", 1)))
+        self._pump()
+        wait_s = request.get("expires", 0) / 1e9
+        self._network.after(wait_s, self._end_pull, consumer, reply, "408 Request Timeout" if wait_s else "404 No Messages")
+
+    def _end_pull(self, consumer: Consumer, reply: str, status: str) -> None:
+        if consumer.asked is not None and consumer.asked[0] == reply:
+            consumer.asked = None
+            self.send(reply, make_head({}, status), b"")
+
+    def _deliver_asked(self, consumer: Consumer) -> None:
+        while consumer.asked is not None:
+            inbox, left = consumer.asked
+            found = next(consumer.due(), None)
+            if found is None:
+                return
+            reply, message = found
+            self._send_to(inbox, message.subject, reply, message.head, message.body)
+            consumer.asked = (inbox, left - 1) if left > 1 else None
 
     def _has_interest(self, subject: str) -> bool:
         return any(
@@ -264,13 +297,13 @@ class SimulatedBroker:
             for session in self._sessions
         )
 
-    def _send_to(self, consumer: Consumer, subject: str, reply: str, head: bytes, body: bytes) -> None:
-        """Deliver under the stream's own subject to the subscription on the consumer's."""
+    def _send_to(self, inbox: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
+        """Deliver under the stream's own subject to the subscription on the consumer's, or on who asked."""
         for session in self._sessions:
             if not session.is_open:
                 continue
             for sid, (pattern, _) in list(session.subscriptions.items()):
-                if matches(pattern, consumer.deliver_subject):
+                if matches(pattern, inbox):
                     session.deliver(sid, subject, reply, head, body)
                     return
 
@@ -284,7 +317,7 @@ class SimulatedBroker:
                     "Nats-Last-Consumer": str(consumer.consumer_seq),
                     "Nats-Last-Stream": str(consumer.next_seq - 1),
                 }
-                self._send_to(consumer, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b"")
+                self._send_to(consumer.deliver_subject, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b"")
 
     def _note(self, *what: str | bytes) -> None:
         """Mix into the trace what happened, and when."""

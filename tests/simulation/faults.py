@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from events import subjects
+from tests.simulation.outside import MODES
 from tests.simulation.streams import Stream
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Faults:
         self.full_disks.clear()
         world.network.slow = 1.0
         world.road.drop_answers = 0
+        world.outside.mode = ""
         world.broker.drop_acks = world.broker.repeat_deliveries = world.broker.kills_at_store = 0
         world.broker.skew_ns = 0
         for node in world.nodes.values():
@@ -140,6 +142,11 @@ class Faults:
         self._world.network.slow = self._chance.uniform(5, 200)
         self._world.later(self._chance.uniform(1, 20), lambda: setattr(self._world.network, "slow", 1.0))
 
+    def outside(self) -> None:
+        """Webhook and mail server fail in one way or another for a while."""
+        self._world.outside.mode = self._chance.choice(MODES)
+        self._world.later(self._chance.uniform(1, 30), lambda: setattr(self._world.outside, "mode", ""))
+
     # Clocks
 
     def broker_clock(self) -> None:
@@ -196,6 +203,7 @@ KINDS: Final[dict[str, Callable[[Faults], None]]] = {
     "silent_consumer": Faults.silent_consumer,
     "stray": Faults.stray,
     "slow": Faults.slow,
+    "outside": Faults.outside,
     "broker_clock": Faults.broker_clock,
     "service_clock": Faults.service_clock,
     "full_disk": Faults.full_disk,

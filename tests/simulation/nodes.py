@@ -25,6 +25,7 @@ class SimulatedNode:
         self._deferred: list[Callable[[], None]] = []
         self.error: BaseException | None = None
         self.matcher: Any = None
+        self.dispatcher: Any = None
         self.on_end: Callable[[], None] = lambda: None
         self.when_dead: list[Callable[[], None]] = []
         """What others do once it is dead: whoever waits for its answer hears that it is gone."""

@@ -21,6 +21,7 @@ from tests.simulation.checks.history import History, Violation
 from tests.simulation.faults import Losses
 from tests.simulation.loop import BEGIN_S, simulated_time
 from tests.simulation.nodes import SimulatedNode
+from tests.simulation.outside import reachable
 from tests.simulation.setting import OPERATOR, SHOPS
 from tests.simulation.workload.publishing import Publisher
 from tests.simulation.workload.story import Story
@@ -58,7 +59,7 @@ def simulate(seed: int) -> Result:
     try:
         with production_in_simulation(seed):
             world = World(seed, folder)
-            with simulated_time(world.loop):
+            with simulated_time(world.loop), reachable(world.outside, random.Random(seed ^ 0xD1CE)):
                 violation, entries = _run(world)
     finally:
         # Only now: what killed processes left behind ends here, where it can do nothing any more.

@@ -262,7 +262,8 @@ class Consumer:
         self.acked = 0
         self.is_silent = False
         """A fault: it delivers nothing more and says nothing."""
-        self.heard_at_s = 0.0
+        self.asked: tuple[str, int] | None = None
+        """Of a pull consumer: who asked for how many messages more."""
         acks = config.get("ack_policy", "none") != "none"
         self.window = int(config.get("max_ack_pending") or 1_000) if acks else 0
         self.filter: str = config.get("filter_subject") or ""

@@ -4,6 +4,7 @@ import contextvars
 import json
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -24,12 +25,17 @@ from services.matcher.gateway.tokens import hash_token
 from services.matcher.loop import Matcher
 from services.matcher.snapshots import SnapshotStore
 from services.notifier import app as notifier_app
+from services.notifier.addresses import EMAIL
+from services.notifier.dispatch.build import build_dispatcher
+from services.notifier.dispatch.database import outbox_file
+from services.notifier.dispatch.dispatcher import Dispatcher
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.faults import Faults
 from tests.simulation.loop import NODE, SimulationLoop
 from tests.simulation.network import Network
 from tests.simulation.nodes import SimulatedNode
 from tests.simulation.http_client import HttpClient, Road
+from tests.simulation.outside import ADDRESSES, Outside, furnish
 from tests.simulation.setting import OPERATOR, SHOPS, setting_of
 from tests.simulation.workload.publishing import Promises
 from tests.simulation.workload.town import Town
@@ -61,6 +67,8 @@ async def _no_health(*_: Any, **__: Any) -> _NoServer:
 
 
 RESTART_S: Final = 0.5
+SENDING_EVERY: Final = 3
+"""In one of so many seeds messages leave the market, by webhook and mail."""
 
 
 def _token(publisher: str) -> str:
@@ -90,6 +98,10 @@ class World:
         self.setting = setting_of(seed)
         self.town = Town()
         self.road = Road(self)
+        self.outside = Outside(self.network, random.Random(seed ^ 0x0D))
+        if seed % SENDING_EVERY == 1:
+            furnish(folder / "notifier")
+        self._addresses = {f"m-{number}" for number in range(ADDRESSES)}
         self._services: dict[str, Running] = {}
         self._outside = contextvars.copy_context()
         (folder / "market.key").write_text("6b" * 32)
@@ -190,6 +202,37 @@ class World:
                 check = self._check_of(made)
                 if check.status != Status.OK:
                     found.append(f"{name}: {check.sentence}")
+            if node.dispatcher is not None:
+                found += self._unsent(name, node.dispatcher)
+        return found
+
+    def dispatcher(self) -> Dispatcher | None:
+        """Return what sends messages out of the market at the moment, None where none are sent."""
+        found = self.nodes["notifier"].dispatcher
+        assert found is None or isinstance(found, Dispatcher)
+        return found
+
+    def has_address(self, member: str, kind: str) -> bool:
+        """Tell whether a member left an address."""
+        return member in self._addresses and kind == EMAIL
+
+    def waiting_notices(self) -> list[str]:
+        """Return the ids of the notices that are in the outbox."""
+        with sqlite3.connect(outbox_file(self.folder / "notifier", MARKET)) as outbox:
+            return [str(row[0]) for row in outbox.execute("SELECT id FROM notices")]
+
+    def _unsent(self, name: str, sending: Dispatcher) -> list[str]:
+        """Return what the dispatcher has still to do now."""
+        check = sending.check()
+        found = [] if check.status == Status.OK and not sending.lag else [f"{name}: {check.sentence}"]
+        file = outbox_file(self.folder / name, MARKET)
+        with sqlite3.connect(file) as outbox:
+            due = outbox.execute("SELECT count(*) FROM notices WHERE due_at <= ?", (self.loop.now_ns(),)).fetchone()[0]
+            facts = outbox.execute("SELECT coalesce(max(n), 0) FROM facts").fetchone()[0]
+        if due:
+            found.append(f"{name}: {due} notices are due")
+        if sending.publisher.through is None or sending.publisher.through < facts:
+            found.append(f"{name}: facts are published through {sending.publisher.through} of {facts}")
         return found
 
     def alarms(self) -> list[str]:
@@ -271,6 +314,7 @@ def production_in_simulation(seed: int) -> Iterator[None]:
         stack.enter_context(mock.patch.object(SnapshotStore, "save_aside", _save_here))
         stack.enter_context(mock.patch("os._exit", _end_node))
         stack.enter_context(mock.patch.object(matcher_app, "Matcher", _RememberedMatcher))
+        stack.enter_context(mock.patch.object(notifier_app, "build_dispatcher", _remembered_dispatcher))
         yield
 
 
@@ -286,6 +330,14 @@ def _save_here(*_: object) -> None:
 
 async def _observe_nothing(_: Matcher) -> None:
     """Nobody reads the metrics."""
+
+
+def _remembered_dispatcher(*arguments: Any) -> Dispatcher:
+    """Build the dispatcher, findable by the simulation."""
+    node = NODE.get()
+    assert isinstance(node, SimulatedNode)
+    node.dispatcher = build_dispatcher(*arguments)
+    return node.dispatcher
 
 
 class _RememberedMatcher(Matcher):

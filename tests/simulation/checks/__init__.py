@@ -16,6 +16,7 @@ from tests.simulation.checks.inputs import (
 )
 from tests.simulation.checks.members import members_are_left_in_peace
 from tests.simulation.checks.money import money_adds_up
+from tests.simulation.checks.notices import every_notice_has_one_end, the_ledger_holds_the_notices
 from tests.simulation.checks.plays import plays_add_up
 from tests.simulation.checks.telling import everybody_is_told_once
 
@@ -32,5 +33,7 @@ CHECKS: Final[tuple[Callable[[History], None], ...]] = (
     deciding_again_leads_to_the_same,
     the_ledger_holds_the_journal,
     everybody_is_told_once,
+    every_notice_has_one_end,
+    the_ledger_holds_the_notices,
     promises_to_publishers_hold,
 )

@@ -56,7 +56,9 @@ class History:
             prev = hash_bytes(message.body)
             self.records.append(record)
         self.raws = [bytes(raw) for record in self.records for raw in record.entries]
-        self.entries = [decode_entry(raw) for raw in self.raws]
+        self.decoded = [[decode_entry(bytes(raw)) for raw in record.entries] for record in self.records]
+        """Entries by record."""
+        self.entries = [entry for entries in self.decoded for entry in entries]
 
     @cached_property
     def decisions(self) -> list[Told]:
