@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.simulation.loop import BEGIN_NS, SimulationLoop
 from tests.simulation.network import Link, Network
-from tests.simulation.streams import ApiError, Consumer, Store, make_head, matches
+from tests.simulation.streams import ApiError, Consumer, Store, Stream, make_head, matches
 
 SYNC_MIN_S: Final = 0.000_5
 SYNC_MEAN_S: Final = 0.002
@@ -111,6 +111,8 @@ class SimulatedBroker:
         self._sessions: list[Session] = []
         self.skew_ns = 0
         """How far the broker's clock is off; it may go backwards."""
+        self.frozen_ns: int | None = None
+        """What its clock says while it stands still."""
         self.tick_ns = 1
         """The step in which its clock moves: a coarse one has many events meet a deadline to the nanosecond."""
         self.store = Store(self.now_ns)
@@ -118,6 +120,7 @@ class SimulatedBroker:
         self._synced_until_s = 0.0
         self._pumping = False
         self.is_up = False
+        self.leaderless_until_s = 0.0
         self.drop_acks = 0
         """How many of the next acknowledgements of stored messages are lost, with their connection."""
         self.kills_at_store = 0
@@ -128,15 +131,26 @@ class SimulatedBroker:
 
     def now_ns(self) -> int:
         """Return the broker's wall clock."""
-        return (self.loop.now_ns() + self.skew_ns) // self.tick_ns * self.tick_ns
+        at_ns = self.loop.now_ns() + self.skew_ns if self.frozen_ns is None else self.frozen_ns
+        return at_ns // self.tick_ns * self.tick_ns
 
     def start(self) -> None:
         """Take connections."""
         self.is_up = True
+        for stream in self.store.streams.values():
+            stream.synced_seq = stream.last_seq
         self._network.listen(self._accept)
 
-    def stop(self, late_s: float | None = None) -> None:
-        """Go down: connections break, consumers are forgotten, what is stored stays."""
+    def change_leader(self, away_s: float) -> None:
+        """Have another node lead: what is not synced is lost, and for a while no stream answers."""
+        for stream in self.store.streams.values():
+            stream.change_leader()
+        self.leaderless_until_s = self.loop.time() + away_s
+
+    def stop(self, late_s: float | None = None, *, without_power: bool = False) -> None:
+        """Go down: connections break, consumers are forgotten; what is stored stays, `without_power` what is synced."""
+        if without_power:
+            self.change_leader(0.0)
         self.is_up = False
         self._network.listen(None)
         for session in list(self._sessions):
@@ -168,6 +182,10 @@ class SimulatedBroker:
     def publish(self, subject: str, reply: str, head: bytes, body: bytes, sender: Session | None) -> None:
         """Route a message, store it where a stream wants it, answer what is asked."""
         self._note(subject, body)
+        if self.loop.time() < self.leaderless_until_s and (subject.startswith("$JS.") or self.store.stream_of(subject)):
+            if reply:
+                self.send(reply, _NO_RESPONDERS, b"")
+            return
         if subject.startswith(_PULL):
             self._pull(subject, reply, json.loads(body))
             return
@@ -195,25 +213,30 @@ class SimulatedBroker:
         if self.kills_at_store and ack.get("seq") and sender is not None and sender.link.node.name in self.mortals:
             self.kills_at_store -= 1
             self.kill(sender.link.node.name)
-        self._when_synced(reply, json.dumps(ack).encode() if ack else b"", bool(ack.get("seq")), sender)
+        self._when_synced(stream, ack, reply, sender)
 
-    def _when_synced(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
+    def _when_synced(self, stream: Stream, ack: dict[str, Any], reply: str, sender: Session | None) -> None:
         """Answer once the disk has it; one flush serves everything that came before it."""
         now_s = self.loop.time()
+        is_stored = bool(ack.get("seq"))
         if is_stored and self._synced_until_s <= now_s:
             self._synced_until_s = now_s + SYNC_MIN_S + self._chance.random() * SYNC_MEAN_S
         self._network.after(
-            max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, reply, answer, is_stored, sender
+            max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, stream, stream.leader, ack, reply, sender
         )
 
-    def _acknowledge_stored(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
-        if not self.is_up:
+    def _acknowledge_stored(
+        self, stream: Stream, leader: int, ack: dict[str, Any], reply: str, sender: Session | None
+    ) -> None:
+        if not self.is_up or stream.leader != leader:
             return
+        is_stored = bool(ack.get("seq"))
+        stream.synced_seq = min(stream.last_seq, max(stream.synced_seq, ack.get("seq", 0)))
         if is_stored and self.drop_acks and sender is not None:
             self.drop_acks -= 1
             sender.link.cut()
         elif reply:
-            self.send(reply, b"", answer)
+            self.send(reply, b"", json.dumps(ack).encode() if ack else b"")
         self._pump()
 
     def send(self, subject: str, head: bytes, body: bytes, reply: str = "") -> bool:

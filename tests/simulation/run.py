@@ -18,9 +18,10 @@ from services.bus.client import GroupBuyClient
 from tests.builders import encode
 from tests.simulation.checks import CHECKS
 from tests.simulation.checks.history import History, Violation
+from tests.simulation.disks import mend_ledger
 from tests.simulation.faults import Losses
 from tests.simulation.loop import BEGIN_S, simulated_time
-from tests.simulation.nodes import SimulatedNode
+from tests.simulation.nodes import SimulatedNode, sound_disk
 from tests.simulation.outside import reachable
 from tests.simulation.setting import OPERATOR, SHOPS
 from tests.simulation.workload.publishing import Publisher
@@ -113,6 +114,7 @@ async def _live(world: World) -> None:
     await _all_done([_publisher(world, name) for name in PUBLISHERS])
     wrecking.cancel()
     world.faults.heal()
+    mend_ledger(world)
     if world.seed % LOSSY_EVERY == 0:
         await asyncio.sleep(world.chance.uniform(0.0, 10.0))
         world.lost = Losses(world).strike()
@@ -133,7 +135,7 @@ async def _all_done(publishers: list[SimulatedNode]) -> None:
 
 
 async def _as_node(world: World, name: str, main: object) -> None:
-    node = SimulatedNode(name, world.loop, world.network, lambda _: None)
+    node = SimulatedNode(name, world.loop, world.network, sound_disk)
     node.run(main)  # type: ignore[arg-type]
     while not node.is_dead:
         await asyncio.sleep(0.05)
@@ -155,7 +157,7 @@ def _publisher(world: World, name: str, part: str = "", *, is_settling: bool = F
     story = Story(name, chance, world.loop, world.setting, world.town, part)
     pause_s = PAUSES_S[world.seed % len(PAUSES_S)]
     events = chance.randrange(5, OPERATOR_EVENTS_MAX if name == OPERATOR else EVENTS_MAX)
-    node = SimulatedNode(name, world.loop, world.network, lambda _: None)
+    node = SimulatedNode(name, world.loop, world.network, sound_disk)
 
     async def main() -> None:
         client = await GroupBuyClient.connect(URL, market=MARKET, publisher=name)

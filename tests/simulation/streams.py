@@ -88,6 +88,10 @@ class Stream:
         self.history: list[Stored] = []
         """Everything that was ever stored, for the checks: what is trimmed or lost stays here."""
         self.last_seq = first_seq - 1
+        self.synced_seq = first_seq - 1
+        """What is on the disk, or on most of a cluster's: nothing after it is acknowledged, delivered or shown."""
+        self.leader = 1
+        """Counts who leads the stream; what was promised to a former leader is not kept."""
         self.size_bytes = 0
         self.batches: dict[str, list[tuple[str, bytes, bytes, dict[str, str]]]] = {}
         self._ids: dict[str, tuple[int, int]] = {}
@@ -199,6 +203,15 @@ class Stream:
             self.first_seq = self.last_seq + 1
         return dropped
 
+    def change_leader(self) -> None:
+        """Go on from what is synced; nobody was told of what comes after it."""
+        kept = self.synced_seq
+        self.cut_tail(kept)
+        while self.history and self.history[-1].seq > kept:
+            self.history.pop()
+        self.batches.clear()
+        self.leader += 1
+
     def cut_tail(self, to_seq: int) -> list[Stored]:
         """Lose the messages after `to_seq`, as a disk that lied or a leader that never told the others; return them."""
         lost: list[Stored] = []
@@ -206,23 +219,23 @@ class Stream:
             gone = self.messages.pop()
             self.size_bytes -= len(gone.head) + len(gone.body)
             lost.append(gone)
-        self.last_seq = max(to_seq, self.first_seq - 1)
+        self.last_seq = self.synced_seq = max(to_seq, self.first_seq - 1)
         self._ids = {name: known for name, known in self._ids.items() if known[0] <= self.last_seq}
         return lost[::-1]
 
     def info(self) -> dict[str, Any]:
         """Return what STREAM.INFO answers."""
-        first = self.messages[0] if self.messages else None
-        last = self.messages[-1] if self.messages else None
+        first = self.messages[0] if self.messages and self.messages[0].seq <= self.synced_seq else None
+        last = self.get(self.synced_seq)
         return {
             "config": self.config,
             "created": rfc3339(self.created_ns),
             "state": {
-                "messages": len(self.messages),
+                "messages": 0 if first is None else self.synced_seq - first.seq + 1,
                 "bytes": self.size_bytes,
-                "first_seq": first.seq if first else self.last_seq + 1 if self.last_seq else 0,
+                "first_seq": first.seq if first else self.synced_seq + 1 if self.synced_seq else 0,
                 "first_ts": rfc3339(first.at_ns) if first else "0001-01-01T00:00:00Z",
-                "last_seq": self.last_seq,
+                "last_seq": self.synced_seq,
                 "last_ts": rfc3339(last.at_ns) if last else "0001-01-01T00:00:00Z",
                 "consumer_count": 0,
             },
@@ -235,8 +248,9 @@ class Stream:
             found = self.get(int(request["seq"]))
         elif "last_by_subj" in request:
             wanted = request["last_by_subj"]
-            found = next((one for one in reversed(self.messages) if matches(wanted, one.subject)), None)
-        if found is None:
+            shown = (one for one in reversed(self.messages) if one.seq <= self.synced_seq)
+            found = next((one for one in shown if matches(wanted, one.subject)), None)
+        if found is None or found.seq > self.synced_seq:
             raise ApiError(NO_MESSAGE, "no message found", 404)
         message = {
             "subject": found.subject,
@@ -273,13 +287,13 @@ class Consumer:
         while not self.is_silent and (not self.window or self.consumer_seq - self.acked < self.window):
             self.next_seq = max(self.next_seq, self.stream.first_seq)
             found = self.stream.get(self.next_seq)
-            if found is None:
+            if found is None or found.seq > self.stream.synced_seq:
                 return
             self.next_seq += 1
             if self.filter and not matches(self.filter, found.subject):
                 continue
             self.consumer_seq += 1
-            to_come = self.stream.last_seq - found.seq
+            to_come = self.stream.synced_seq - found.seq
             place = f"1.{found.seq}.{self.consumer_seq}.{found.at_ns}.{to_come}"
             yield f"$JS.ACK.{self.stream.name}.{self.name}.{place}", found
 
@@ -299,7 +313,7 @@ class Consumer:
             "num_ack_pending": 0,
             "num_redelivered": 0,
             "num_waiting": 0,
-            "num_pending": max(0, self.stream.last_seq - self.next_seq + 1),
+            "num_pending": max(0, self.stream.synced_seq - self.next_seq + 1),
             "push_bound": True,
         }
 

@@ -67,6 +67,8 @@ async def _no_health(*_: Any, **__: Any) -> _NoServer:
 
 
 RESTART_S: Final = 0.5
+RESTART_MAX_S: Final = 8.0
+LATELY_S: Final = 30.0
 SENDING_EVERY: Final = 3
 """In one of so many seeds messages leave the market, by webhook and mail."""
 
@@ -94,6 +96,9 @@ class World:
         self.broker.kill = self.kill
         self.lost: str | None = None
         """What the broker lost although it had acknowledged it, in the seeds where it does."""
+        self.is_ledger_damaged = False
+        self._ends: dict[str, list[float]] = {}
+        """When each service ended lately."""
         self.promises = Promises()
         self.setting = setting_of(seed)
         self.town = Town()
@@ -149,7 +154,7 @@ class World:
     def start_service(self, name: str, running: Running) -> None:
         """Start a service, and start it again whenever it ends."""
         self._services[name] = running
-        node = SimulatedNode(name, self.loop, self.network, self.faults.before_disk)
+        node = SimulatedNode(name, self.loop, self.network, self.faults.disk)
         node.on_end = lambda: self._ended(node)
         self.nodes[name] = node
 
@@ -164,7 +169,13 @@ class World:
 
     def _ended(self, node: SimulatedNode) -> None:
         if self._services.get(node.name) is not None and self.nodes[node.name] is node:
-            self.later(RESTART_S, lambda: self._restart(node))
+            self.later(self._restart_s(node.name), lambda: self._restart(node))
+
+    def _restart_s(self, name: str) -> float:
+        """Return how long the supervisor waits: the longer, the more often it was needed lately."""
+        now_s = self.loop.time()
+        ends = self._ends[name] = [at_s for at_s in self._ends.get(name, []) if now_s - at_s < LATELY_S] + [now_s]
+        return min(RESTART_MAX_S, RESTART_S * 2.0 ** (len(ends) - 1))
 
     def _restart(self, node: SimulatedNode) -> None:
         running = self._services.get(node.name)
