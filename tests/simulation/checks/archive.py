@@ -8,7 +8,7 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts
 from services.matcher.domain.message import Message
 from services.matcher.zones import pinned_zones
-from tests.simulation.checks.history import KEY, MARKET, History, must, stream
+from tests.simulation.checks.history import KEY, MARKET, History, log_keys, must, stream
 
 
 def deciding_again_leads_to_the_same(history: History) -> None:
@@ -30,7 +30,7 @@ def the_ledger_holds_the_journal(history: History) -> None:
     with LedgerStore.open("sqlite:", MARKET, data_dir=folder, identity=identity, market_key=KEY) as store:
         archived = [(record.seq, bytes(record.body)) for record in store.records()]
         must(archived == [(one.seq, one.body) for one in history.messages], "the archive is not the journal")
-        verified = verify(store)
+        verified = verify(store, keys=log_keys(history.world))
         must(verified.is_sound, f"the ledger cannot be verified: {verified.fault}")
         report = audit(store)
     faults = {str(check): result for check, result in report.checks.items() if result.faults}

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from events import subjects
 from events.decode import Unreadable, split_message
 from events.record import GENESIS, Entry, Record, decode_entry, decode_record, hash_bytes
+from services.ledger.leaves import LeafMaker
+from services.ledger.log_key import log_key_file, read_log_key
+from services.ledger.verify_tree import LogKeys
 from tests.simulation.streams import Stored, Stream, parse_head
 
 if TYPE_CHECKING:
@@ -102,3 +105,8 @@ def is_record(message: Stored) -> bool:
 def stream(world: "World", name: str) -> Stream:
     """Return a stream of the broker."""
     return world.broker.store.streams[name]
+
+
+def log_keys(world: "World") -> LogKeys:
+    """Return what it takes to verify the ledger's tree and its signature."""
+    return LogKeys(LeafMaker(KEY), read_log_key(log_key_file(world.folder / "ledger", MARKET)).verifier)

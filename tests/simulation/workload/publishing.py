@@ -68,6 +68,7 @@ class Publisher:
         ):
             if not await self._send(events, way, PEACE_GIVE_UP_S):
                 self._promises.gave_up_in_peace.append(f"{self._story.publisher} by {way}: {events[0]['id']}")
+                return
 
     async def _send(self, events: list[Event], way: str, give_up_s: float) -> bool:
         publisher, promises = self._story.publisher, self._promises
