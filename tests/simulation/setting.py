@@ -18,8 +18,8 @@ _INVITATIONS: Final = {
     "pool_per_day": (1_000, 4),
     "pause_s": (0, 0, 20, 86_400),
     "useful_s": (60, 600),
-    "warn_after": (5, 2),
-    "limit_after": (10, 3),
+    "warn_after": (0, 5, 2),
+    "limit_after": (0, 0, 10, 3),
     "refusals_window_s": (60, 3_600),
     "limit_s": (20, 600),
 }

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.times import NS_PER_S, format_time_ns
 from tests import builders as make
-from tests.simulation.workload.town import Event, member, recent
+from tests.simulation.workload.town import Event, friend, member, recent
 
 if TYPE_CHECKING:
     from tests.simulation.workload.story import Story
 
-_CHANNELS: Final = ("email", "email", "nats")
+_CHANNELS: Final = ("email",) * 5 + ("nats",)
 _POOLS: Final = ("hangzhou", "north")
 
 
@@ -18,7 +18,7 @@ def consented(story: "Story") -> Event:
     chance = story.chance
     purpose = chance.choice(("invitation",) * 4 + ("reminder",))
     return make.consented(
-        member(chance), purpose=purpose, channel=chance.choice(_CHANNELS), one_time=chance.random() < 0.4
+        friend(chance), purpose=purpose, channel=chance.choice(_CHANNELS), one_time=chance.random() < 0.4
     )
 
 
@@ -26,7 +26,7 @@ def withdrew(story: "Story") -> Event:
     """A member takes that back, for something or for everything."""
     chance = story.chance
     return make.withdrew(
-        member(chance), purpose=chance.choice((None, None, "invitation")), channel=chance.choice((None, *_CHANNELS))
+        friend(chance), purpose=chance.choice((None, "invitation", "invitation")), channel=chance.choice((None, *_CHANNELS))
     )
 
 
@@ -44,7 +44,10 @@ def invited(story: "Story") -> Event:
         fields["pool"] = chance.choice(_POOLS)
     if chance.random() < 0.1:
         fields["useful_until"] = format_time_ns(story.now_ns() + chance.choice((-1, 5)) * NS_PER_S)
-    return make.invited(member(chance), member(chance), **fields)
+    inviter, invitee = friend(chance), friend(chance)
+    if inviter == invitee and chance.random() < 0.9:
+        invitee = member(chance)
+    return make.invited(inviter, invitee, **fields)
 
 
 def chose(story: "Story") -> Event:
@@ -57,6 +60,7 @@ def chose(story: "Story") -> Event:
         fields = chance.choice(
             (
                 {"purposes": ["invitation", "result"]},
+                {"purposes": ["invitation"]},
                 {"purposes": []},
                 {"kinds": ["group", "bargain"]},
                 {"labels": ["tea"]},
@@ -78,10 +82,10 @@ def chose(story: "Story") -> Event:
 def apart(story: "Story") -> Event:
     """A member keeps apart from somebody or from a pool, or does so no longer."""
     chance = story.chance
-    who, lifted = member(chance), True if chance.random() < 0.3 else None
+    who, lifted = friend(chance), True if chance.random() < 0.3 else None
     if chance.random() < 0.3:
         return make.pool_blocked(who, chance.choice(_POOLS), lifted=lifted)
-    return make.blocked(who, member(chance), lifted=lifted)
+    return make.blocked(who, friend(chance), lifted=lifted)
 
 
 def reported(story: "Story") -> Event:

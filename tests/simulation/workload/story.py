@@ -18,8 +18,8 @@ _SHOP_ACTS: Final[dict[str, tuple[tuple[Act, int], ...]]] = {
     ),
     "plays": ((plays.opened, 20), (plays.helped, 80), (plays.reviewed, 10), (plays.closed, 6)),
     "members": (
-        *((members.consented, 25), (members.withdrew, 8), (members.invited, 50), (members.chose, 10)),
-        *((members.apart, 10), (members.reported, 4), (members.sanctioned, 1)),
+        *((members.consented, 25), (members.withdrew, 6), (members.invited, 50), (members.chose, 10)),
+        *((members.apart, 7), (members.reported, 4), (members.sanctioned, 1)),
     ),
     "disputes": ((disputes.claimed, 35), (disputes.argued, 30), (disputes.resolved, 30)),
 }

@@ -6,6 +6,8 @@ from typing import Any, Final
 Event = dict[str, Any]
 OFFERS: Final = 2
 MEMBERS: Final = 12
+FRIENDS: Final = 5
+"""So many members, the first ones, invite each other."""
 RECENT: Final = 20
 
 
@@ -17,6 +19,8 @@ class Town:
         """Offer -> its terms."""
         self.orders: dict[str, Event] = {}
         """Order -> the data of the event that made it."""
+        self.seated: list[str] = []
+        """Orders that were told to have a seat."""
         self.payments: list[tuple[str, str]] = []
         """(order, payment) of money that was reported."""
         self.groups: list[tuple[str, str]] = []
@@ -25,7 +29,8 @@ class Town:
         self.plays: list[str] = []
         self.assists: list[tuple[str, str, str]] = []
         """(play, assist, helper)."""
-        self.disputes: list[str] = []
+        self.disputes: dict[str, str] = {}
+        """Dispute -> what it is about."""
         self.invitations: list[str] = []
 
     def hear(self, event: Event, outcome: dict[str, Any]) -> None:
@@ -35,13 +40,17 @@ class Town:
         for told in (outcome, *outcome.get("also", ())):
             if told.get("kind") == "group.opened":
                 self.groups.append((told["group"], told["offer"]))
+            if told.get("kind") == "seat.confirmed":
+                self.seated.append(told["order"])
             if told.get("kind") == "refund.due":
                 self.refunds.append(told["refund"])
 
     def believe(self, events: list[Event], seq: int) -> None:
         """Remember what published events may have made: the names of groups follow from their places."""
         for index, event in enumerate(events):
-            self.note(event)
+            if event["type"] != "groupbuy.dispute.opened.v1":
+                # Most claims are refused: only those that are known to stand are worth arguing about.
+                self.note(event)
             if event["type"] == "groupbuy.order.posted.v1" and event["data"].get("lead") == "always":
                 self.groups.append((f"g{seq}-{index}", event["data"].get("offer", "o-none")))
 
@@ -62,7 +71,7 @@ class Town:
             case "assist.given":
                 self.assists.append((data["play"], data["assist"], data["member"]))
             case "dispute.opened":
-                self.disputes.append(data["dispute"])
+                self.disputes[data["dispute"]] = data["about"]
             case "invitation.requested":
                 self.invitations.append(data["invitation"])
 
@@ -70,6 +79,11 @@ class Town:
 def member(chance: random.Random) -> str:
     """Return somebody."""
     return f"m-{chance.randrange(MEMBERS)}"
+
+
+def friend(chance: random.Random) -> str:
+    """Return somebody who invites and is invited."""
+    return f"m-{chance.randrange(FRIENDS)}"
 
 
 def offer(chance: random.Random) -> str:
