@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from tests.simulation.loop import BEGIN_NS, SimulationLoop
 from tests.simulation.network import Link, Network
-from tests.simulation.streams import ApiError, Consumer, Store, Stream, make_head, matches
+from tests.simulation.session import Session
+from tests.simulation.store import Consumer, Store
+from tests.simulation.streams import ApiError, Stream, make_head, matches
 
 SYNC_MIN_S: Final = 0.000_5
 SYNC_MEAN_S: Final = 0.002
@@ -24,81 +26,6 @@ _INFO: Final = {
 }
 _PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
 _NO_RESPONDERS: Final = make_head({}, "503")
-
-
-class Session:
-    """One client's connection as the broker sees it."""
-
-    def __init__(self, broker: "SimulatedBroker", link: Link) -> None:
-        self._broker = broker
-        self.link = link
-        self._buffer = b""
-        self.subscriptions: dict[str, tuple[str, str]] = {}
-        """By id: (subject, queue)."""
-        self.left: dict[str, int] = {}
-        self.is_open = True
-        self._wants_head = True
-
-    def received(self, data: bytes) -> None:
-        """Take the client's bytes, do every whole command in them."""
-        self._buffer += data
-        while self.is_open:
-            line, found, rest = self._buffer.partition(b"\r\n")
-            if not found:
-                return
-            verb, _, arguments = line.partition(b" ")
-            verb = verb.upper()
-            if verb in (b"PUB", b"HPUB"):
-                fields = arguments.decode().split()
-                size = int(fields[-1])
-                if len(rest) < size + 2:
-                    return
-                payload, self._buffer = rest[:size], rest[size + 2 :]
-                self._publish(verb == b"HPUB", fields, payload)
-                continue
-            self._buffer = rest
-            self._command(verb, arguments.decode())
-
-    def _command(self, verb: bytes, arguments: str) -> None:
-        if verb == b"PING":
-            self.link.send(b"PONG\r\n")
-        elif verb == b"SUB":
-            fields = arguments.split()
-            self.subscriptions[fields[-1]] = (fields[0], fields[1] if len(fields) == 3 else "")
-            self._broker.interest_changed()
-        elif verb == b"UNSUB":
-            fields = arguments.split()
-            if len(fields) == 1:
-                self.subscriptions.pop(fields[0], None)
-            else:
-                self.left[fields[0]] = int(fields[1])
-        else:
-            assert verb in (b"CONNECT", b"PONG"), f"the simulated broker does not know {verb!r}"
-
-    def _publish(self, has_head: bool, fields: list[str], payload: bytes) -> None:
-        subject = fields[0]
-        reply = fields[1] if len(fields) == (4 if has_head else 3) else ""
-        head_bytes = int(fields[-2]) if has_head else 0
-        self._broker.publish(subject, reply, payload[:head_bytes], payload[head_bytes:], self)
-
-    def deliver(self, sid: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
-        """Send a message to one of the client's subscriptions."""
-        address = f"{subject} {sid} {reply}" if reply else f"{subject} {sid}"
-        if head:
-            command = f"HMSG {address} {len(head)} {len(head) + len(body)}\r\n"
-        else:
-            command = f"MSG {address} {len(body)}\r\n"
-        self.link.send(command.encode() + head + body + b"\r\n")
-        if sid in self.left:
-            self.left[sid] -= 1
-            if self.left[sid] <= 0:
-                del self.left[sid]
-                self.subscriptions.pop(sid, None)
-
-    def lost(self) -> None:
-        """Forget the connection."""
-        self.is_open = False
-        self._broker.session_lost(self)
 
 
 class SimulatedBroker:
@@ -297,7 +224,9 @@ class SimulatedBroker:
         consumer.asked = (reply, int(request.get("batch", 1)))
         self._pump()
         wait_s = request.get("expires", 0) / 1e9
-        self._network.after(wait_s, self._end_pull, consumer, reply, "408 Request Timeout" if wait_s else "404 No Messages")
+        self._network.after(
+            wait_s, self._end_pull, consumer, reply, "408 Request Timeout" if wait_s else "404 No Messages"
+        )
 
     def _end_pull(self, consumer: Consumer, reply: str, status: str) -> None:
         if consumer.asked is not None and consumer.asked[0] == reply:
@@ -340,7 +269,9 @@ class SimulatedBroker:
                     "Nats-Last-Consumer": str(consumer.consumer_seq),
                     "Nats-Last-Stream": str(consumer.next_seq - 1),
                 }
-                self._send_to(consumer.deliver_subject, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b"")
+                self._send_to(
+                    consumer.deliver_subject, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b""
+                )
 
     def _note(self, *what: str | bytes) -> None:
         """Mix into the trace what happened, and when."""

@@ -223,10 +223,8 @@ BUGS: Final = (
     Bug(
         "forget_what_was_to_be_sent",
         "services/notifier/dispatch/outbox.py",
-        "            for row in rows:\n                insert_waiting(connection, row)\n            connection.executemany(\n"
-        '                "INSERT INTO known',
-        "            for row in rows[:-1] if len(rows) > 2 else rows:\n                insert_waiting(connection, row)\n"
-        '            connection.executemany(\n                "INSERT INTO known',
+        "            for row in rows:\n                insert_waiting(connection, row)",
+        "            for row in rows[:-1] if len(rows) > 2 else rows:\n                insert_waiting(connection, row)",
     ),
     Bug(
         "publish_facts_from_the_beginning_after_a_restart",

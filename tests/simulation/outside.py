@@ -124,8 +124,11 @@ def reachable(outside: Outside, chance: random.Random) -> Iterator[None]:
         if mode:
             raise aiosmtplib.SMTPServerDisconnected("the mail server is gone")
 
+    def transport(**_: Any) -> _Transport:
+        return _Transport(outside)
+
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(webhook, "GuardedTransport", lambda **_: _Transport(outside)))
+        stack.enter_context(mock.patch.object(webhook, "GuardedTransport", transport))
         stack.enter_context(mock.patch.object(email.aiosmtplib, "send", send))
         # Templates are compiled once and not at each of a thousand starts.
         stack.enter_context(mock.patch.object(build, "Texts", _texts))

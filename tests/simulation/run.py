@@ -23,10 +23,11 @@ from tests.simulation.faults import Losses
 from tests.simulation.loop import BEGIN_S, simulated_time
 from tests.simulation.nodes import SimulatedNode, sound_disk
 from tests.simulation.outside import reachable
+from tests.simulation.production import production_in_simulation
 from tests.simulation.setting import OPERATOR, SHOPS
 from tests.simulation.workload.publishing import Publisher
 from tests.simulation.workload.story import Story
-from tests.simulation.world import MARKET, PUBLISHERS, URL, World, production_in_simulation
+from tests.simulation.world import MARKET, PUBLISHERS, URL, World
 
 EVENTS_MAX: Final = 60
 OPERATOR_EVENTS_MAX: Final = 15

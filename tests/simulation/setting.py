@@ -25,8 +25,15 @@ _INVITATIONS: Final = {
 }
 _UNSUSPECTING: Final = {"hold_points": 1_000_000, "refuse_points": 1_000_000}
 _STRICT: Final = {
-    **{"hold_points": 20, "refuse_points": 80, "warn_at": 2, "limit_at": 4, "ban_at": 7},
-    **{"warn_s": 20, "limit_s": 30, "ban_s": 40, "memory_s": 600},
+    "hold_points": 20,
+    "refuse_points": 80,
+    "warn_at": 2,
+    "limit_at": 4,
+    "ban_at": 7,
+    "warn_s": 20,
+    "limit_s": 30,
+    "ban_s": 40,
+    "memory_s": 600,
 }
 
 

@@ -67,7 +67,9 @@ class History:
     def decisions(self) -> list[Told]:
         """Every decision, in order."""
         return [
-            Told(entry, decision.__struct_config__.tag, decision) for entry in self.entries for decision in entry.decisions
+            Told(entry, decision.__struct_config__.tag, decision)
+            for entry in self.entries
+            for decision in entry.decisions
         ]
 
     @cached_property

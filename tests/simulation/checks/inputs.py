@@ -4,11 +4,11 @@ import json
 from collections import Counter
 from typing import Any, Final
 
+from events import subjects
 from events.outcomes import outcome_of
 from events.record import Entry
 from events.times import parse_time_ns
 from tests.simulation.checks.history import MARKET, History, must, stream
-from events import subjects
 
 _FORGOTTEN: Final = (
     *("id_reused", "too_old", "from_the_future", "capacity", "wrong_family", "publisher_not_allowed"),

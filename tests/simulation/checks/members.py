@@ -129,7 +129,7 @@ class _Members:
 
 
 def members_are_left_in_peace(history: History) -> None:
-    """Nobody is invited against their word or past a cap; who is kept from something, or wants to be, does not do it."""
+    """Nobody is invited against their word or past a cap; who is kept from something does not do it."""
     books = _Members(history)
     for told in history.decisions:
         event = history.event_of(told.entry)

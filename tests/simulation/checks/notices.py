@@ -1,4 +1,4 @@
-"""Checks on messages that leave the market: none is lost, each has one end, and facts are numbered and archived once."""
+"""Checks on messages that leave the market: none is lost, each has one end, facts are there once."""
 
 from collections import Counter, defaultdict
 
@@ -67,7 +67,9 @@ def _check_taken(history: History, facts: list[NoticeFact]) -> None:
     taken = {name.removeprefix("msg_") for name in outside.webhooks}
     missing = [notice for notice in told if notice not in taken]
     must(not missing, f"the shop is said to have taken {missing[:3]}, and has not")
-    sent = {fact.data.digest or fact.data.notice for fact in facts if fact.type == SENT and fact.data.channel == "email"}
+    sent = {
+        fact.data.digest or fact.data.notice for fact in facts if fact.type == SENT and fact.data.channel == "email"
+    }
     unsent = sent - set(outside.mails)
     must(not unsent, f"the mail server is said to have taken {sorted(unsent)[:3]}, and has not")
 

@@ -71,9 +71,7 @@ class _Plays:
         may_be = known is None or (known.is_over and self.is_forgetful)
         must(may_be, f"{told.name}: {what.play} is opened twice")
         cap = event["data"].get("per_helper_day", self.caps.get("per_helper_day"))
-        self.plays[what.play] = _Play(
-            what.form, what.ends_at, what.seed_sha256, event["data"], what.helper_limit, cap
-        )
+        self.plays[what.play] = _Play(what.form, what.ends_at, what.seed_sha256, event["data"], what.helper_limit, cap)
         must(what.ends_at > told.entry.at, f"{told.name}: {what.play} ends before it begins")
 
     def _helped(self, told: Told, play: _Play, event: dict[str, Any] | None) -> None:
@@ -144,7 +142,9 @@ class _Plays:
         must(shown == play.seed_sha256, f"{told.name}: {what.play} shows another seed than it committed to")
         if what.cause == "bought":
             price = play.data["terms"]["start_minor"] - sum(play.cuts.values())
-            must(what.price_minor == price, f"{told.name}: {what.play} is sold at {what.price_minor}, reached is {price}")
+            must(
+                what.price_minor == price, f"{told.name}: {what.play} is sold at {what.price_minor}, reached is {price}"
+            )
         play.draws = what.winners or 0
 
     def _won(self, told: Told, play: _Play) -> None:

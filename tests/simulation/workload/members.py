@@ -26,7 +26,9 @@ def withdrew(story: "Story") -> Event:
     """A member takes that back, for something or for everything."""
     chance = story.chance
     return make.withdrew(
-        friend(chance), purpose=chance.choice((None, "invitation", "invitation")), channel=chance.choice((None, *_CHANNELS))
+        friend(chance),
+        purpose=chance.choice((None, "invitation", "invitation")),
+        channel=chance.choice((None, *_CHANNELS)),
     )
 
 
