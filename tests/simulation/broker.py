@@ -28,6 +28,10 @@ _PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
 _NO_RESPONDERS: Final = make_head({}, "503")
 
 
+Taker = tuple[Session, str, str]
+"""A session, the id of one of its subscriptions, and the queue that this is in."""
+
+
 class SimulatedBroker:
     """A broker over a store that survives its restarts; every fault is asked for by name."""
 
@@ -36,6 +40,8 @@ class SimulatedBroker:
         self._network = network
         self._chance = chance
         self._sessions: list[Session] = []
+        self._takers: dict[tuple[str, ...], list[tuple[str, Taker]]] = {}
+        """First tokens of a subject -> subscriptions that may take it, with their patterns."""
         self.skew_ns = 0
         """How far the broker's clock is off; it may go backwards."""
         self.frozen_ns: int | None = None
@@ -84,6 +90,7 @@ class SimulatedBroker:
             session.link.cut(late_s)
             session.is_open = False
         self._sessions.clear()
+        self._takers.clear()
         self.store.consumers = {key: one for key, one in self.store.consumers.items() if one.config.get("durable_name")}
         for stream in self.store.streams.values():
             stream.batches.clear()
@@ -99,10 +106,16 @@ class SimulatedBroker:
         """Forget a session, and the batches that it began."""
         if session in self._sessions:
             self._sessions.remove(session)
+            self._takers.clear()
 
     def interest_changed(self) -> None:
         """Somebody listens who did not: consumers may have something for them."""
+        self._takers.clear()
         self._pump_soon()
+
+    def interest_lost(self) -> None:
+        """Somebody listens no more."""
+        self._takers.clear()
 
     # Publishing
 
@@ -170,16 +183,13 @@ class SimulatedBroker:
         """Deliver to whoever subscribed, one of each queue; tell whether somebody did."""
         taken: list[str] = []
         found = False
-        for session in list(self._sessions):
-            if not session.is_open:
+        for session, sid, queue in self._takers_of(subject):
+            if queue in taken or not session.takes(sid):
                 continue
-            for sid, (pattern, queue) in list(session.subscriptions.items()):
-                if queue in taken or not matches(pattern, subject):
-                    continue
-                if queue:
-                    taken.append(queue)
-                session.deliver(sid, subject, reply, head, body)
-                found = True
+            if queue:
+                taken.append(queue)
+            session.deliver(sid, subject, reply, head, body)
+            found = True
         return found
 
     # Consumers
@@ -243,21 +253,30 @@ class SimulatedBroker:
             self._send_to(inbox, message.subject, reply, message.head, message.body)
             consumer.asked = (inbox, left - 1) if left > 1 else None
 
+    def _takers_of(self, subject: str) -> list[Taker]:
+        """Return which subscriptions take a subject, sessions in the order in which they came."""
+        # Few of all subscriptions begin as the subject does: they are looked up by that.
+        root = tuple(subject.split(".", 2)[:2])
+        known = self._takers.get(root)
+        if known is None:
+            known = self._takers[root] = [
+                (pattern, (session, sid, queue))
+                for session in self._sessions
+                for sid, (pattern, queue) in session.subscriptions.items()
+                if ">" in pattern.split(".", 2)[:2]
+                or all(own in ("*", given) for own, given in zip(pattern.split(".", 2), root, strict=False))
+            ]
+        return [taker for pattern, taker in known if matches(pattern, subject)]
+
     def _has_interest(self, subject: str) -> bool:
-        return any(
-            session.is_open and any(matches(pattern, subject) for pattern, _ in session.subscriptions.values())
-            for session in self._sessions
-        )
+        return any(session.takes(sid) for session, sid, _ in self._takers_of(subject))
 
     def _send_to(self, inbox: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
         """Deliver under the stream's own subject to the subscription on the consumer's, or on who asked."""
-        for session in self._sessions:
-            if not session.is_open:
-                continue
-            for sid, (pattern, _) in list(session.subscriptions.items()):
-                if matches(pattern, inbox):
-                    session.deliver(sid, subject, reply, head, body)
-                    return
+        for session, sid, _ in self._takers_of(inbox):
+            if session.takes(sid):
+                session.deliver(sid, subject, reply, head, body)
+                return
 
     def heartbeat(self) -> None:
         """Tell every consumer that wants to know how far it is; called at the simulation's own pace."""

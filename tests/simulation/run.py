@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,7 +51,8 @@ class Result(NamedTuple):
     simulated_s: float
     cpu_s: float
     faults: dict[str, int]
-    entries: int
+    decided: dict[str, int]
+    """Kind of decision -> how many there are."""
 
 
 def simulate(seed: int) -> Result:
@@ -62,7 +64,7 @@ def simulate(seed: int) -> Result:
         with production_in_simulation(seed):
             world = World(seed, folder)
             with simulated_time(world.loop), reachable(world.outside, random.Random(seed ^ 0xD1CE)):
-                violation, entries = _run(world)
+                violation, decided = _run(world)
     finally:
         # Only now: what killed processes left behind ends here, where it can do nothing any more.
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,7 +77,7 @@ def simulate(seed: int) -> Result:
         world.loop.now_s - BEGIN_S,
         time.process_time() - begun_s,
         world.faults.counts,
-        entries,
+        decided,
     )
 
 
@@ -84,23 +86,24 @@ def _memory_folder() -> str | None:
     return str(shared) if shared.is_dir() else None
 
 
-def _run(world: World) -> tuple[str | None, int]:
+def _run(world: World) -> tuple[str | None, dict[str, int]]:
     loop = world.loop
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_live(world))
         if world.lost is not None and world.alarms():
             # It was noticed, and the one to mend it is the operator: nothing more is promised.
-            return None, 0
+            return None, {}
         history = History(world)
+        decided = dict(Counter(told.kind for told in history.decisions))
         for check in CHECKS:
             try:
                 check(history)
             except Violation as found:
-                return f"{check.__name__}: {found}", len(history.entries)
-        return None, len(history.entries)
+                return f"{check.__name__}: {found}", decided
+        return None, decided
     except (Violation, AssertionError) as found:
-        return f"{type(found).__name__}: {found}", 0
+        return f"{type(found).__name__}: {found}", {}
     finally:
         asyncio.set_event_loop(None)
 

@@ -52,6 +52,7 @@ class Session:
             fields = arguments.split()
             if len(fields) == 1:
                 self.subscriptions.pop(fields[0], None)
+                self._broker.interest_lost()
             else:
                 self.left[fields[0]] = int(fields[1])
         else:
@@ -62,6 +63,10 @@ class Session:
         reply = fields[1] if len(fields) == (4 if has_head else 3) else ""
         head_bytes = int(fields[-2]) if has_head else 0
         self._broker.publish(subject, reply, payload[:head_bytes], payload[head_bytes:], self)
+
+    def takes(self, sid: str) -> bool:
+        """Tell whether a subscription is still there."""
+        return self.is_open and sid in self.subscriptions
 
     def deliver(self, sid: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
         """Send a message to one of the client's subscriptions."""
@@ -76,6 +81,7 @@ class Session:
             if self.left[sid] <= 0:
                 del self.left[sid]
                 self.subscriptions.pop(sid, None)
+                self._broker.interest_lost()
 
     def lost(self) -> None:
         """Forget the connection."""
