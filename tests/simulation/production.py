@@ -16,6 +16,7 @@ from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
 from services.matcher.snapshots import SnapshotStore
 from services.notifier import app as notifier_app
+from services.notifier.dispatch import publishing, worker
 from services.notifier.dispatch.build import build_dispatcher
 from services.notifier.dispatch.dispatcher import Dispatcher
 from tests.simulation.loop import NODE
@@ -48,6 +49,8 @@ _SELDOM: Final = (
     (gather, "SWEEP_INTERVAL_S", 3.0),
     (archiver, "INTERVAL_S", 10.0),
     (notice_follower, "LOOK_S", 10.0),
+    (worker, "POLL_S", 5.0),
+    (publishing, "POLL_S", 5.0),
 )
 """Looks that a service takes at regular times, taken seldom: idle hours are cheap, and whatever a look would have
 mended lasts longer."""
