@@ -50,7 +50,7 @@ def test_whatever_goes_wrong_nothing_is_lost_and_nothing_is_done_twice(first: in
 
 
 def test_one_seed_is_one_run_whatever_the_order_of_hashes() -> None:
-    traces = {simulated("11..11", hash_seed)["trace"] for hash_seed in ("0", "1")}
+    traces = {simulated("10..10", hash_seed)["trace"] for hash_seed in ("0", "1")}
     assert len(traces) == 1
     assert simulated("12..12")["trace"] not in traces
 
