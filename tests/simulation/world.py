@@ -77,7 +77,8 @@ class World:
         self.town = Town()
         self.road = Road(self)
         self.outside = Outside(self.network, random.Random(seed ^ 0x0D))
-        if seed % SENDING_EVERY == 1:
+        self.is_sending = seed % SENDING_EVERY == 1
+        if self.is_sending:
             furnish(folder / "notifier")
         self._addresses = {f"m-{number}" for number in range(ADDRESSES)}
         self._services: dict[str, Running] = {}
