@@ -55,10 +55,10 @@ def invited(story: "Story") -> Event:
 def chose(story: "Story") -> Event:
     """A member registers, states preferences, or sets own limits."""
     chance = story.chance
-    who, kind = member(chance), chance.random()
-    if kind < 0.2:
+    who, kind = friend(chance), chance.random()
+    if kind < 0.1:
         return make.registered(who)
-    if kind < 0.5:
+    if kind < 0.4:
         fields = chance.choice(
             (
                 {"purposes": ["invitation", "result"]},
@@ -72,8 +72,9 @@ def chose(story: "Story") -> Event:
         return make.preferred(who, **fields)
     limits: dict[str, Any] = chance.choice(
         (
-            {"groups": chance.randrange(4)},
-            {"assists": chance.randrange(4)},
+            {"groups": chance.randrange(3)},
+            {"assists": chance.randrange(3)},
+            {"assists": chance.randrange(3)},
             {"spending": {"amount_minor": 20_000, "currency": "CNY"}},
             {"remove": ["groups"]},
         )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.times import NS_PER_S, format_time_ns
 from tests import builders as make
-from tests.simulation.workload.town import Event, member, offer, recent
+from tests.simulation.workload.town import Event, friend, member, offer, recent
 
 if TYPE_CHECKING:
     from tests.simulation.workload.story import Story
@@ -47,7 +47,7 @@ def helped(story: "Story") -> Event:
         return opened(story)
     play = recent(chance, story.town.plays[-4:], "play-0")
     assist = story.name("a") if chance.random() < 0.95 else "a-same"
-    helper = member(chance) if chance.random() < 0.3 else f"h-{chance.randrange(_HELPERS)}"
+    helper = friend(chance) if chance.random() < 0.4 else f"h-{chance.randrange(_HELPERS)}"
     fields: dict[str, Any] = {}
     if chance.random() < 0.3:
         fields["via"] = member(chance)
