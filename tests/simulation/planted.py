@@ -25,15 +25,19 @@ STEP: Final = 25
 STEP_TIMEOUT_S: Final = 900
 
 
+def changed(bug: Bug) -> str:
+    """Return the text of the bug's file with the bug in it. Raises ValueError where it does not apply."""
+    text = (ROOT / bug.path).read_text(encoding="utf-8")
+    if text.count(bug.old) != 1:
+        raise ValueError(f"{bug.name}: {bug.path} holds its place {text.count(bug.old)} times, expected once")
+    return text.replace(bug.old, bug.new)
+
+
 def plant(bug: Bug, folder: Path) -> None:
     """Copy the project into `folder` with the bug in it. Raises ValueError where it does not apply."""
     for name in COPIED:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / bug.path
-    text = file.read_text(encoding="utf-8")
-    if text.count(bug.old) != 1:
-        raise ValueError(f"{bug.name}: {bug.path} holds its place {text.count(bug.old)} times, expected once")
-    file.write_text(text.replace(bug.old, bug.new), encoding="utf-8")
+    (folder / bug.path).write_text(changed(bug), encoding="utf-8")
 
 
 def hunt(bug: Bug) -> dict[str, object]:
