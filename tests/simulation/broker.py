@@ -10,7 +10,7 @@ from tests.simulation.loop import BEGIN_NS, SimulationLoop
 from tests.simulation.network import Link, Network
 from tests.simulation.session import Session
 from tests.simulation.store import Consumer, Store
-from tests.simulation.streams import ApiError, Stream, make_head, matches
+from tests.simulation.streams import NO_STORAGE, ApiError, Stream, make_head, matches
 
 SYNC_MIN_S: Final = 0.000_5
 SYNC_MEAN_S: Final = 0.002
@@ -54,6 +54,8 @@ class SimulatedBroker:
         self._pumping = False
         self.is_up = False
         self.leaderless_until_s = 0.0
+        self.is_full = False
+        """Its disk takes nothing more."""
         self.drop_acks = 0
         """How many of the next acknowledgements of stored messages are lost, with their connection."""
         self.kills_at_store = 0
@@ -144,6 +146,8 @@ class SimulatedBroker:
                 self.send(reply, _NO_RESPONDERS, b"")
             return
         try:
+            if self.is_full:
+                raise ApiError(NO_STORAGE, "insufficient storage resources available", 500)
             ack = stream.publish(subject, head, body, self.now_ns())
         except ApiError as error:
             ack = {"error": error.document, "stream": stream.name, "seq": 0}

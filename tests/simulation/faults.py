@@ -47,6 +47,7 @@ class Faults:
         world.broker.drop_acks = world.broker.repeat_deliveries = world.broker.kills_at_store = 0
         world.broker.skew_ns = 0
         world.broker.frozen_ns = None
+        world.broker.is_full = False
         world.broker.leaderless_until_s = 0.0
         for node in world.nodes.values():
             node.clock_skew_ns = 0
@@ -122,6 +123,11 @@ class Faults:
             return
         broker.stop(self._chance.choice((None, 1.0)), without_power=self._chance.random() < 0.5)
         self._world.later(self._chance.uniform(0.1, DOWN_MAX_S), lambda: None if broker.is_up else broker.start())
+
+    def full_broker(self) -> None:
+        """The broker's disk is full for a while: nothing is stored, and who publishes is told so."""
+        self._world.broker.is_full = True
+        self._world.later(self._chance.uniform(1, 30), lambda: setattr(self._world.broker, "is_full", False))
 
     def leader_change(self) -> None:
         """Another node of the broker leads, without what was not synced; some connections break."""
@@ -214,6 +220,7 @@ KINDS: Final[dict[str, Callable[[Faults], None]]] = {
     "cut": Faults.cut,
     "late_bytes": Faults.late_bytes,
     "broker_restart": Faults.broker_restart,
+    "full_broker": Faults.full_broker,
     "leader_change": Faults.leader_change,
     "lost_acks": Faults.lost_acks,
     "repeats": Faults.repeats,
