@@ -59,8 +59,8 @@ mended lasts longer."""
 _SMALL: Final = (
     (loop, "SNAPSHOT_IDLE_ENTRIES", 5),
     (loop, "SNAPSHOT_IDLE_S", 2.0),
-    (records, "RECORD_MAX_BYTES", 4 * 1024),
-    (shift, "AHEAD_MAX_BYTES", 12 * 1024),
+    (records, "RECORD_MAX_BYTES", 12 * 1024),
+    (shift, "AHEAD_MAX_BYTES", 24 * 1024),
     (intake, "TAKE_MESSAGES", 3),
     (journal, "BATCH_MAX_RECORDS", 3),
     (journal_consumer, "WINDOW_MESSAGES", 12),

@@ -29,7 +29,8 @@ def claimed(story: "Story") -> Event:
     if chance.random() < 0.4:
         fields["incident"] = "outage-1"
     if kind < 0.6 and story.town.orders:
-        order = recent(chance, story.town.seated or list(story.town.orders), "o-nobody")
+        known = story.town.filled if chance.random() < 0.7 else story.town.seated
+        order = recent(chance, known or list(story.town.orders), "o-nobody")
         who = story.town.orders.get(order, {}).get("member", who)
         return make.claimed(order, who, **fields)
     if kind < 0.65:
@@ -70,7 +71,7 @@ def resolved(story: "Story") -> Event:
     kind = chance.choice(_REMEDIES.get(about, ("none",)))
     remedy: dict[str, Any] = {}
     if kind == "refund" and chance.random() < 0.6:
-        remedy["amount_minor"] = chance.choice((1, 3_000, 8_000, 20_000))
+        remedy["amount_minor"] = chance.choice((1, 3_000, 20_000))
     if kind == "member_reinstated":
         remedy["member"] = member(chance)
     return make.resolved(kind, dispute, remedy=remedy, actor=actor)

@@ -21,6 +21,8 @@ class Town:
         """Order -> the data of the event that made it."""
         self.seated: list[str] = []
         """Orders that were told to have a seat."""
+        self.filled: list[str] = []
+        """Orders that were told to have filled their group."""
         self.payments: list[tuple[str, str]] = []
         """(order, payment) of money that was reported."""
         self.groups: list[tuple[str, str]] = []
@@ -37,11 +39,13 @@ class Town:
         """Remember what an answered event made, and what its outcome names."""
         if outcome.get("kind") not in ("refused", "malformed"):
             self.note(event)
-        for told in (outcome, *outcome.get("also", ())):
+        all_told = (outcome, *outcome.get("also", ()))
+        fills = any(told.get("kind") == "group.filled" for told in all_told)
+        for told in all_told:
             if told.get("kind") == "group.opened":
                 self.groups.append((told["group"], told["offer"]))
             if told.get("kind") == "seat.confirmed":
-                self.seated.append(told["order"])
+                (self.filled if fills else self.seated).append(told["order"])
             if told.get("kind") == "refund.due":
                 self.refunds.append(told["refund"])
 
