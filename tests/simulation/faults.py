@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from events import subjects
+from events.record import decode_record
+from tests.simulation.checks.history import is_record
 from tests.simulation.disks import WAYS, damage, damage_ledger, no_room
 from tests.simulation.outside import MODES
 from tests.simulation.streams import Stream
@@ -13,6 +15,7 @@ from tests.simulation.streams import Stream
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+_INTAKE: Final = subjects.intake_stream("main")
 SERVICES: Final = ("matcher", "ledger", "notifier", "gateway")
 SKEW_MAX_S: Final = 20
 DOWN_MAX_S: Final = 20.0
@@ -260,10 +263,16 @@ class Losses:
 
     def _cut_tail(self) -> str:
         stream = self._stream()
-        # What nobody has read yet can be lost unseen, in the intake: so more than that is.
-        keep = self._chance.randrange(stream.first_seq - 1, max(stream.first_seq, stream.last_seq - 3) + 1)
+        # What nobody has decided yet can be lost unseen, in the intake: so more than that is.
+        seen = min(stream.last_seq - 3, self._decided_seq() - 1 if stream.name == _INTAKE else stream.last_seq)
+        keep = self._chance.randrange(stream.first_seq - 1, max(stream.first_seq, seen + 1))
         lost = stream.cut_tail(keep)
         return f"{stream.name} lost its last {len(lost)} messages"
+
+    def _decided_seq(self) -> int:
+        journal = self._world.broker.store.streams[subjects.journal_stream("main")]
+        records = [message for message in journal.messages if is_record(message)]
+        return decode_record(records[-1].body).through.seq if records else 0
 
     def _recreate(self) -> str:
         stream = self._stream()
