@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -55,27 +56,31 @@ def _told(result: Result, quiet: bool) -> Result:
 
 def summary(results: list[Result], took_s: float) -> dict[str, Any]:
     """Return the report on seeds."""
-    faults: dict[str, int] = {}
+    faults, decided = Counter[str](), Counter[str]()
     for result in results:
-        for name, count in result.faults.items():
-            faults[name] = faults.get(name, 0) + count
+        faults.update(result.faults)
+        decided.update(result.decided)
     simulated_s = sum(result.simulated_s for result in results)
-    busy_s = sum(result.took_s for result in results)
+    cpu_s = sum(result.cpu_s for result in results)
     return {
         "seeds": len(results),
         "violations": [{"seed": one.seed, "what": one.violation} for one in results if one.violation is not None],
         "simulated_hours": round(simulated_s / 3_600, 2),
         "faults": dict(sorted(faults.items())),
-        "entries": sum(result.entries for result in results),
+        "decided": dict(sorted(decided.items())),
         "seconds": round(took_s, 1),
-        "times_real_time": round(simulated_s / busy_s) if busy_s else 0,
+        "cpu_seconds": round(cpu_s, 1),
+        "times_real_time": round(simulated_s / cpu_s) if cpu_s else 0,
         "trace": results[0].trace if len(results) == 1 else None,
     }
 
 
 def _table(report: dict[str, Any]) -> str:
-    lines = [f"{name:>18}  {value}" for name, value in report.items() if name not in ("faults", "violations")]
+    lines = [
+        f"{name:>18}  {value}" for name, value in report.items() if name not in ("faults", "decided", "violations")
+    ]
     lines += [f"{'fault ' + name:>24}  {count}" for name, count in report["faults"].items()]
+    lines.append(f"{'decisions':>18}  {sum(report['decided'].values())} of {len(report['decided'])} kinds")
     return "\n".join([*lines, f"{len(report['violations'])} violations"])
 
 

@@ -4,11 +4,13 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from tests.simulation.loop import BEGIN_NS, SimulationLoop
 from tests.simulation.network import Link, Network
-from tests.simulation.streams import ApiError, Consumer, Store, make_head, matches
+from tests.simulation.session import Session
+from tests.simulation.store import Consumer, Store
+from tests.simulation.streams import NO_STORAGE, ApiError, Stream, make_head, matches
 
 SYNC_MIN_S: Final = 0.000_5
 SYNC_MEAN_S: Final = 0.002
@@ -22,82 +24,12 @@ _INFO: Final = {
     "proto": 1,
     "jetstream": True,
 }
+_PULL: Final = "$JS.API.CONSUMER.MSG.NEXT."
 _NO_RESPONDERS: Final = make_head({}, "503")
 
 
-class Session:
-    """One client's connection as the broker sees it."""
-
-    def __init__(self, broker: "SimulatedBroker", link: Link) -> None:
-        self._broker = broker
-        self.link = link
-        self._buffer = b""
-        self.subscriptions: dict[str, tuple[str, str]] = {}
-        """By id: (subject, queue)."""
-        self.left: dict[str, int] = {}
-        self.is_open = True
-        self._wants_head = True
-
-    def received(self, data: bytes) -> None:
-        """Take the client's bytes, do every whole command in them."""
-        self._buffer += data
-        while self.is_open:
-            line, found, rest = self._buffer.partition(b"\r\n")
-            if not found:
-                return
-            verb, _, arguments = line.partition(b" ")
-            verb = verb.upper()
-            if verb in (b"PUB", b"HPUB"):
-                fields = arguments.decode().split()
-                size = int(fields[-1])
-                if len(rest) < size + 2:
-                    return
-                payload, self._buffer = rest[:size], rest[size + 2 :]
-                self._publish(verb == b"HPUB", fields, payload)
-                continue
-            self._buffer = rest
-            self._command(verb, arguments.decode())
-
-    def _command(self, verb: bytes, arguments: str) -> None:
-        if verb == b"PING":
-            self.link.send(b"PONG\r\n")
-        elif verb == b"SUB":
-            fields = arguments.split()
-            self.subscriptions[fields[-1]] = (fields[0], fields[1] if len(fields) == 3 else "")
-            self._broker.interest_changed()
-        elif verb == b"UNSUB":
-            fields = arguments.split()
-            if len(fields) == 1:
-                self.subscriptions.pop(fields[0], None)
-            else:
-                self.left[fields[0]] = int(fields[1])
-        else:
-            assert verb in (b"CONNECT", b"PONG"), f"the simulated broker does not know {verb!r}"
-
-    def _publish(self, has_head: bool, fields: list[str], payload: bytes) -> None:
-        subject = fields[0]
-        reply = fields[1] if len(fields) == (4 if has_head else 3) else ""
-        head_bytes = int(fields[-2]) if has_head else 0
-        self._broker.publish(subject, reply, payload[:head_bytes], payload[head_bytes:], self)
-
-    def deliver(self, sid: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
-        """Send a message to one of the client's subscriptions."""
-        address = f"{subject} {sid} {reply}" if reply else f"{subject} {sid}"
-        if head:
-            command = f"HMSG {address} {len(head)} {len(head) + len(body)}\r\n"
-        else:
-            command = f"MSG {address} {len(body)}\r\n"
-        self.link.send(command.encode() + head + body + b"\r\n")
-        if sid in self.left:
-            self.left[sid] -= 1
-            if self.left[sid] <= 0:
-                del self.left[sid]
-                self.subscriptions.pop(sid, None)
-
-    def lost(self) -> None:
-        """Forget the connection."""
-        self.is_open = False
-        self._broker.session_lost(self)
+Taker = tuple[Session, str, str]
+"""A session, the id of one of its subscriptions, and the queue that this is in."""
 
 
 class SimulatedBroker:
@@ -108,8 +40,12 @@ class SimulatedBroker:
         self._network = network
         self._chance = chance
         self._sessions: list[Session] = []
+        self._takers: dict[tuple[str, ...], list[tuple[str, Taker]]] = {}
+        """First tokens of a subject -> subscriptions that may take it, with their patterns."""
         self.skew_ns = 0
         """How far the broker's clock is off; it may go backwards."""
+        self.frozen_ns: int | None = None
+        """What its clock says while it stands still."""
         self.tick_ns = 1
         """The step in which its clock moves: a coarse one has many events meet a deadline to the nanosecond."""
         self.store = Store(self.now_ns)
@@ -117,6 +53,9 @@ class SimulatedBroker:
         self._synced_until_s = 0.0
         self._pumping = False
         self.is_up = False
+        self.leaderless_until_s = 0.0
+        self.is_full = False
+        """Its disk takes nothing more."""
         self.drop_acks = 0
         """How many of the next acknowledgements of stored messages are lost, with their connection."""
         self.kills_at_store = 0
@@ -127,21 +66,33 @@ class SimulatedBroker:
 
     def now_ns(self) -> int:
         """Return the broker's wall clock."""
-        return (self.loop.now_ns() + self.skew_ns) // self.tick_ns * self.tick_ns
+        at_ns = self.loop.now_ns() + self.skew_ns if self.frozen_ns is None else self.frozen_ns
+        return at_ns // self.tick_ns * self.tick_ns
 
     def start(self) -> None:
         """Take connections."""
         self.is_up = True
+        for stream in self.store.streams.values():
+            stream.synced_seq = stream.last_seq
         self._network.listen(self._accept)
 
-    def stop(self, late_s: float | None = None) -> None:
-        """Go down: connections break, consumers are forgotten, what is stored stays."""
+    def change_leader(self, away_s: float) -> None:
+        """Have another node lead: what is not synced is lost, and for a while no stream answers."""
+        for stream in self.store.streams.values():
+            stream.change_leader()
+        self.leaderless_until_s = self.loop.time() + away_s
+
+    def stop(self, late_s: float | None = None, *, without_power: bool = False) -> None:
+        """Go down: connections break, consumers are forgotten; what is stored stays, `without_power` what is synced."""
+        if without_power:
+            self.change_leader(0.0)
         self.is_up = False
         self._network.listen(None)
         for session in list(self._sessions):
             session.link.cut(late_s)
             session.is_open = False
         self._sessions.clear()
+        self._takers.clear()
         self.store.consumers = {key: one for key, one in self.store.consumers.items() if one.config.get("durable_name")}
         for stream in self.store.streams.values():
             stream.batches.clear()
@@ -157,16 +108,29 @@ class SimulatedBroker:
         """Forget a session, and the batches that it began."""
         if session in self._sessions:
             self._sessions.remove(session)
+            self._takers.clear()
 
     def interest_changed(self) -> None:
         """Somebody listens who did not: consumers may have something for them."""
+        self._takers.clear()
         self._pump_soon()
+
+    def interest_lost(self) -> None:
+        """Somebody listens no more."""
+        self._takers.clear()
 
     # Publishing
 
     def publish(self, subject: str, reply: str, head: bytes, body: bytes, sender: Session | None) -> None:
         """Route a message, store it where a stream wants it, answer what is asked."""
         self._note(subject, body)
+        if self.loop.time() < self.leaderless_until_s and (subject.startswith("$JS.") or self.store.stream_of(subject)):
+            if reply:
+                self.send(reply, _NO_RESPONDERS, b"")
+            return
+        if subject.startswith(_PULL):
+            self._pull(subject, reply, json.loads(body))
+            return
         if subject.startswith("$JS.API."):
             document = self.store.answer(subject, body)
             self.send(reply, b"", json.dumps(document).encode())
@@ -182,6 +146,8 @@ class SimulatedBroker:
                 self.send(reply, _NO_RESPONDERS, b"")
             return
         try:
+            if self.is_full:
+                raise ApiError(NO_STORAGE, "insufficient storage resources available", 500)
             ack = stream.publish(subject, head, body, self.now_ns())
         except ApiError as error:
             ack = {"error": error.document, "stream": stream.name, "seq": 0}
@@ -191,41 +157,43 @@ class SimulatedBroker:
         if self.kills_at_store and ack.get("seq") and sender is not None and sender.link.node.name in self.mortals:
             self.kills_at_store -= 1
             self.kill(sender.link.node.name)
-        self._when_synced(reply, json.dumps(ack).encode() if ack else b"", bool(ack.get("seq")), sender)
+        self._when_synced(stream, ack, reply, sender)
 
-    def _when_synced(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
+    def _when_synced(self, stream: Stream, ack: dict[str, Any], reply: str, sender: Session | None) -> None:
         """Answer once the disk has it; one flush serves everything that came before it."""
         now_s = self.loop.time()
+        is_stored = bool(ack.get("seq"))
         if is_stored and self._synced_until_s <= now_s:
             self._synced_until_s = now_s + SYNC_MIN_S + self._chance.random() * SYNC_MEAN_S
         self._network.after(
-            max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, reply, answer, is_stored, sender
+            max(0.0, self._synced_until_s - now_s), self._acknowledge_stored, stream, stream.leader, ack, reply, sender
         )
 
-    def _acknowledge_stored(self, reply: str, answer: bytes, is_stored: bool, sender: Session | None) -> None:
-        if not self.is_up:
+    def _acknowledge_stored(
+        self, stream: Stream, leader: int, ack: dict[str, Any], reply: str, sender: Session | None
+    ) -> None:
+        if not self.is_up or stream.leader != leader:
             return
+        is_stored = bool(ack.get("seq"))
+        stream.synced_seq = min(stream.last_seq, max(stream.synced_seq, ack.get("seq", 0)))
         if is_stored and self.drop_acks and sender is not None:
             self.drop_acks -= 1
             sender.link.cut()
         elif reply:
-            self.send(reply, b"", answer)
+            self.send(reply, b"", json.dumps(ack).encode() if ack else b"")
         self._pump()
 
     def send(self, subject: str, head: bytes, body: bytes, reply: str = "") -> bool:
         """Deliver to whoever subscribed, one of each queue; tell whether somebody did."""
         taken: list[str] = []
         found = False
-        for session in list(self._sessions):
-            if not session.is_open:
+        for session, sid, queue in self._takers_of(subject):
+            if queue in taken or not session.takes(sid):
                 continue
-            for sid, (pattern, queue) in list(session.subscriptions.items()):
-                if queue in taken or not matches(pattern, subject):
-                    continue
-                if queue:
-                    taken.append(queue)
-                session.deliver(sid, subject, reply, head, body)
-                found = True
+            if queue:
+                taken.append(queue)
+            session.deliver(sid, subject, reply, head, body)
+            found = True
         return found
 
     # Consumers
@@ -248,7 +216,10 @@ class SimulatedBroker:
         if not self.is_up:
             return
         for consumer in list(self.store.consumers.values()):
-            if not consumer.deliver_subject or not self._has_interest(consumer.deliver_subject):
+            if not consumer.deliver_subject:
+                self._deliver_asked(consumer)
+                continue
+            if not self._has_interest(consumer.deliver_subject):
                 continue
             for reply, message in consumer.due():
                 times = 1
@@ -256,23 +227,60 @@ class SimulatedBroker:
                     self.repeat_deliveries -= 1
                     times = 2
                 for _ in range(times):
-                    self._send_to(consumer, message.subject, reply, message.head, message.body)
+                    self._send_to(consumer.deliver_subject, message.subject, reply, message.head, message.body)
 
-    def _has_interest(self, subject: str) -> bool:
-        return any(
-            session.is_open and any(matches(pattern, subject) for pattern, _ in session.subscriptions.values())
-            for session in self._sessions
+    def _pull(self, subject: str, reply: str, request: dict[str, Any]) -> None:
+        """Answer a request for messages: with what there is, and with a status when there is no more in time."""
+        consumer = self.store.consumers.get(tuple(subject.removeprefix(_PULL).split(".")))  # type: ignore[arg-type]
+        if consumer is None:
+            self.send(reply, _NO_RESPONDERS, b"")
+            return
+        consumer.asked = (reply, int(request.get("batch", 1)))
+        self._pump()
+        wait_s = request.get("expires", 0) / 1e9
+        self._network.after(
+            wait_s, self._end_pull, consumer, reply, "408 Request Timeout" if wait_s else "404 No Messages"
         )
 
-    def _send_to(self, consumer: Consumer, subject: str, reply: str, head: bytes, body: bytes) -> None:
-        """Deliver under the stream's own subject to the subscription on the consumer's."""
-        for session in self._sessions:
-            if not session.is_open:
-                continue
-            for sid, (pattern, _) in list(session.subscriptions.items()):
-                if matches(pattern, consumer.deliver_subject):
-                    session.deliver(sid, subject, reply, head, body)
-                    return
+    def _end_pull(self, consumer: Consumer, reply: str, status: str) -> None:
+        if consumer.asked is not None and consumer.asked[0] == reply:
+            consumer.asked = None
+            self.send(reply, make_head({}, status), b"")
+
+    def _deliver_asked(self, consumer: Consumer) -> None:
+        while consumer.asked is not None:
+            inbox, left = consumer.asked
+            found = next(consumer.due(), None)
+            if found is None:
+                return
+            reply, message = found
+            self._send_to(inbox, message.subject, reply, message.head, message.body)
+            consumer.asked = (inbox, left - 1) if left > 1 else None
+
+    def _takers_of(self, subject: str) -> list[Taker]:
+        """Return which subscriptions take a subject, sessions in the order in which they came."""
+        # Few of all subscriptions begin as the subject does: they are looked up by that.
+        root = tuple(subject.split(".", 2)[:2])
+        known = self._takers.get(root)
+        if known is None:
+            known = self._takers[root] = [
+                (pattern, (session, sid, queue))
+                for session in self._sessions
+                for sid, (pattern, queue) in session.subscriptions.items()
+                if ">" in pattern.split(".", 2)[:2]
+                or all(own in ("*", given) for own, given in zip(pattern.split(".", 2), root, strict=False))
+            ]
+        return [taker for pattern, taker in known if matches(pattern, subject)]
+
+    def _has_interest(self, subject: str) -> bool:
+        return any(session.takes(sid) for session, sid, _ in self._takers_of(subject))
+
+    def _send_to(self, inbox: str, subject: str, reply: str, head: bytes, body: bytes) -> None:
+        """Deliver under the stream's own subject to the subscription on the consumer's, or on who asked."""
+        for session, sid, _ in self._takers_of(inbox):
+            if session.takes(sid):
+                session.deliver(sid, subject, reply, head, body)
+                return
 
     def heartbeat(self) -> None:
         """Tell every consumer that wants to know how far it is; called at the simulation's own pace."""
@@ -284,7 +292,9 @@ class SimulatedBroker:
                     "Nats-Last-Consumer": str(consumer.consumer_seq),
                     "Nats-Last-Stream": str(consumer.next_seq - 1),
                 }
-                self._send_to(consumer, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b"")
+                self._send_to(
+                    consumer.deliver_subject, consumer.deliver_subject, "", make_head(last, "100 Idle Heartbeat"), b""
+                )
 
     def _note(self, *what: str | bytes) -> None:
         """Mix into the trace what happened, and when."""

@@ -34,9 +34,8 @@ class Node(Protocol):
         """Keep a callback for when it goes on."""
         ...
 
-    @property
-    def clock_skew_ns(self) -> int:
-        """How far its wall clock is ahead of the truth."""
+    def wall_ns(self, true_ns: int) -> int:
+        """Return what its wall clock says at a time."""
         ...
 
     def connect(self, protocol: asyncio.Protocol, host: str, port: int) -> "asyncio.Future[asyncio.Transport]":
@@ -171,7 +170,7 @@ def simulated_time(loop: SimulationLoop) -> Iterator[None]:
 
     def wall_ns() -> int:
         node = NODE.get()
-        return loop.now_ns() + (0 if node is None else node.clock_skew_ns)
+        return loop.now_ns() if node is None else node.wall_ns(loop.now_ns())
 
     def wall_s() -> float:
         return wall_ns() / 1e9

@@ -3,29 +3,42 @@
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from tests.simulation.loop import NODE, KilledError, SimulationLoop
 from tests.simulation.network import Network
 
 T = TypeVar("T")
+Disk = Callable[[str], AbstractContextManager[None]]
+"""What a node's work on its disk is done in: there the disk fails."""
+
+
+def sound_disk(_: str) -> AbstractContextManager[None]:
+    """Return a disk that never fails."""
+    return nullcontext()
 
 
 class SimulatedNode:
     """One process, from its start until it ends or is killed; a restart makes another one."""
 
-    def __init__(self, name: str, loop: SimulationLoop, network: Network, before_disk: Callable[[str], None]) -> None:
+    def __init__(self, name: str, loop: SimulationLoop, network: Network, disk: Disk) -> None:
         self.name = name
         self._loop = loop
         self._network = network
-        self._before_disk = before_disk
+        self._disk = disk
         self.is_dead = False
         self.is_paused = False
         self.clock_skew_ns = 0
+        self.frozen_ns: int | None = None
+        """What its wall clock says while it stands still."""
         self._deferred: list[Callable[[], None]] = []
         self.error: BaseException | None = None
         self.matcher: Any = None
+        self.dispatcher: Any = None
         self.on_end: Callable[[], None] = lambda: None
+        self.when_dead: list[Callable[[], None]] = []
+        """What others do once it is dead: whoever waits for its answer hears that it is gone."""
 
     def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin the process with `main`."""
@@ -48,6 +61,8 @@ class SimulatedNode:
         for link in self._network.links.all():
             if link.node is self:
                 link.cut()
+        for call in self.when_dead:
+            call()
         self.on_end()
 
     def pause(self) -> None:
@@ -72,11 +87,13 @@ class SimulatedNode:
         del host, port
         return self._network.connect(self, protocol)
 
+    def wall_ns(self, true_ns: int) -> int:
+        """Return what its wall clock says at a time."""
+        return true_ns + self.clock_skew_ns if self.frozen_ns is None else self.frozen_ns
+
     def disk(self, call: Callable[[], T]) -> T:
-        """Do blocking work; a killed node's never happens, and the simulation may kill it just before or after."""
+        """Do blocking work on the node's disk; a killed node's never happens."""
         if self.is_dead:
             raise KilledError
-        self._before_disk(self.name)
-        if self.is_dead:
-            raise KilledError
-        return call()
+        with self._disk(self.name):
+            return call()

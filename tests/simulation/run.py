@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,14 +17,21 @@ from deploy.provision import StreamLimits, provision
 from events import subjects
 from services.bus.client import GroupBuyClient
 from tests.builders import encode
-from tests.simulation.checks import CHECKS, Violation, read_journal
+from tests.simulation.checks import CHECKS
+from tests.simulation.checks.history import History, Violation
+from tests.simulation.disks import mend_ledger
 from tests.simulation.faults import Losses
 from tests.simulation.loop import BEGIN_S, simulated_time
-from tests.simulation.nodes import SimulatedNode
-from tests.simulation.workload import Story, initial, publish_story
-from tests.simulation.world import MARKET, PUBLISHERS, URL, World, production_in_simulation
+from tests.simulation.nodes import SimulatedNode, sound_disk
+from tests.simulation.outside import reachable
+from tests.simulation.production import production_in_simulation
+from tests.simulation.setting import OPERATOR, SHOPS
+from tests.simulation.workload.publishing import Publisher
+from tests.simulation.workload.story import Story
+from tests.simulation.world import MARKET, PUBLISHERS, URL, World
 
 EVENTS_MAX: Final = 60
+OPERATOR_EVENTS_MAX: Final = 15
 PAUSES_S: Final = (1.0, 3.0, 10.0, 60.0)
 """Mean times between a publisher's requests: from a rush to a quiet day."""
 FAULTS_MAX: Final = 10
@@ -41,21 +49,22 @@ class Result(NamedTuple):
     violation: str | None
     trace: str
     simulated_s: float
-    took_s: float
+    cpu_s: float
     faults: dict[str, int]
-    entries: int
+    decided: dict[str, int]
+    """Kind of decision -> how many there are."""
 
 
 def simulate(seed: int) -> Result:
     """Run one seed and check everything."""
-    begun_s = time.perf_counter()
+    begun_s = time.process_time()
     folder = Path(tempfile.mkdtemp(prefix=f"simulation-{seed}-", dir=_memory_folder()))
     gc.disable()
     try:
         with production_in_simulation(seed):
             world = World(seed, folder)
-            with simulated_time(world.loop):
-                violation, entries = _run(world)
+            with simulated_time(world.loop), reachable(world.outside, random.Random(seed ^ 0xD1CE)):
+                violation, decided = _run(world)
     finally:
         # Only now: what killed processes left behind ends here, where it can do nothing any more.
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,9 +75,9 @@ def simulate(seed: int) -> Result:
         violation,
         digest,
         world.loop.now_s - BEGIN_S,
-        time.perf_counter() - begun_s,
+        time.process_time() - begun_s,
         world.faults.counts,
-        entries,
+        decided,
     )
 
 
@@ -77,23 +86,24 @@ def _memory_folder() -> str | None:
     return str(shared) if shared.is_dir() else None
 
 
-def _run(world: World) -> tuple[str | None, int]:
+def _run(world: World) -> tuple[str | None, dict[str, int]]:
     loop = world.loop
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_live(world))
         if world.lost is not None and world.alarms():
             # It was noticed, and the one to mend it is the operator: nothing more is promised.
-            return None, 0
-        journal = read_journal(world)
+            return None, {}
+        history = History(world)
+        decided = dict(Counter(told.kind for told in history.decisions))
         for check in CHECKS:
             try:
-                check(world, journal)
+                check(history)
             except Violation as found:
-                return f"{check.__name__}: {found}", len(journal.entries)
-        return None, len(journal.entries)
+                return f"{check.__name__}: {found}", decided
+        return None, decided
     except (Violation, AssertionError) as found:
-        return f"{type(found).__name__}: {found}", 0
+        return f"{type(found).__name__}: {found}", {}
     finally:
         asyncio.set_event_loop(None)
 
@@ -103,27 +113,33 @@ async def _live(world: World) -> None:
     world.broker.start()
     await _as_node(world, "set-up", lambda: _set_up(world))
     world.start_services()
-    publishers = [_publisher(world, name) for name in PUBLISHERS]
     wrecking = world.loop.create_task(_wreck(world))
     beating = world.loop.create_task(_beat(world))
-    for publisher in publishers:
-        while not publisher.is_dead:
-            await asyncio.sleep(1.0)
-        if publisher.error is not None:
-            raise AssertionError(f"a publisher failed: {publisher.error!r}") from publisher.error
+    await _all_done([_publisher(world, name) for name in PUBLISHERS])
     wrecking.cancel()
     world.faults.heal()
+    mend_ledger(world)
     if world.seed % LOSSY_EVERY == 0:
         await asyncio.sleep(world.chance.uniform(0.0, 10.0))
         world.lost = Losses(world).strike()
         world.faults.counts["loss"] = 1
         await _publish_more(world)
+    else:
+        await _all_done([_publisher(world, name, part="peace", is_settling=True) for name in PUBLISHERS])
     await _until_quiet(world)
     beating.cancel()
 
 
+async def _all_done(publishers: list[SimulatedNode]) -> None:
+    for publisher in publishers:
+        while not publisher.is_dead:
+            await asyncio.sleep(1.0)
+        if publisher.error is not None:
+            raise AssertionError(f"a publisher failed: {publisher.error!r}") from publisher.error
+
+
 async def _as_node(world: World, name: str, main: object) -> None:
-    node = SimulatedNode(name, world.loop, world.network, lambda _: None)
+    node = SimulatedNode(name, world.loop, world.network, sound_disk)
     node.run(main)  # type: ignore[arg-type]
     while not node.is_dead:
         await asyncio.sleep(0.05)
@@ -136,21 +152,26 @@ async def _set_up(world: World) -> None:
     await provision(client, MARKET, PUBLISHERS, StreamLimits())
     jetstream = client.jetstream()
     subject = subjects.intake(MARKET, "operator", "market")
-    await jetstream.publish(subject, encode(initial(PUBLISHERS), world.loop.now_ns()))
+    await jetstream.publish(subject, encode(world.setting.market(), world.loop.now_ns()))
     await client.close()
 
 
-def _publisher(world: World, name: str, part: str = "") -> SimulatedNode:
+def _publisher(world: World, name: str, part: str = "", *, is_settling: bool = False) -> SimulatedNode:
     chance = random.Random(f"{world.seed} {name}{part}")
-    story = Story(name, chance, world.loop, part)
+    story = Story(name, chance, world.loop, world.setting, world.town, part)
     pause_s = PAUSES_S[world.seed % len(PAUSES_S)]
-    node = SimulatedNode(name, world.loop, world.network, lambda _: None)
+    events = chance.randrange(5, OPERATOR_EVENTS_MAX if name == OPERATOR else EVENTS_MAX)
+    node = SimulatedNode(name, world.loop, world.network, sound_disk)
 
     async def main() -> None:
         client = await GroupBuyClient.connect(URL, market=MARKET, publisher=name)
-        if not part:
-            await client.publish_batch(story.offers())
-        await publish_story(client, story, world.promises, chance.randrange(5, EVENTS_MAX), pause_s)
+        publisher = Publisher(client, world.http_client(name), story, world.promises)
+        if is_settling:
+            await publisher.settle()
+            return
+        if not part and name in SHOPS:
+            await publisher.list_offers()
+        await publisher.tell(events, pause_s)
 
     node.run(main)
     return node

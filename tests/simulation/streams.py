@@ -5,9 +5,7 @@ message ids, atomic batches, limits, consumers by start sequence with and withou
 """
 
 import base64
-import json
 from collections import deque
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -16,20 +14,10 @@ WRONG_LAST_MSG_ID: Final = 10070
 DUPLICATE_IN_BATCH: Final = 10201
 INCOMPLETE_BATCH: Final = 10176
 MAX_BYTES: Final = 10077
+NO_STORAGE: Final = 10047
 STREAM_NOT_FOUND: Final = 10059
 NO_MESSAGE: Final = 10037
 CONSUMER_NOT_FOUND: Final = 10014
-_UNLIMITED: Final = (
-    "max_memory",
-    "max_storage",
-    "max_streams",
-    "max_consumers",
-    "max_ack_pending",
-    "memory_max_stream_bytes",
-    "storage_max_stream_bytes",
-)
-_LIMITS: Final = {**dict.fromkeys(_UNLIMITED, -1), "max_bytes_required": False}
-_CALLS: Final = {"total": 0, "errors": 0}
 NS_PER_S: Final = 1_000_000_000
 
 
@@ -88,6 +76,10 @@ class Stream:
         self.history: list[Stored] = []
         """Everything that was ever stored, for the checks: what is trimmed or lost stays here."""
         self.last_seq = first_seq - 1
+        self.synced_seq = first_seq - 1
+        """What is on the disk, or on most of a cluster's: nothing after it is acknowledged, delivered or shown."""
+        self.leader = 1
+        """Counts who leads the stream; what was promised to a former leader is not kept."""
         self.size_bytes = 0
         self.batches: dict[str, list[tuple[str, bytes, bytes, dict[str, str]]]] = {}
         self._ids: dict[str, tuple[int, int]] = {}
@@ -199,6 +191,15 @@ class Stream:
             self.first_seq = self.last_seq + 1
         return dropped
 
+    def change_leader(self) -> None:
+        """Go on from what is synced; nobody was told of what comes after it."""
+        kept = self.synced_seq
+        self.cut_tail(kept)
+        while self.history and self.history[-1].seq > kept:
+            self.history.pop()
+        self.batches.clear()
+        self.leader += 1
+
     def cut_tail(self, to_seq: int) -> list[Stored]:
         """Lose the messages after `to_seq`, as a disk that lied or a leader that never told the others; return them."""
         lost: list[Stored] = []
@@ -206,23 +207,23 @@ class Stream:
             gone = self.messages.pop()
             self.size_bytes -= len(gone.head) + len(gone.body)
             lost.append(gone)
-        self.last_seq = max(to_seq, self.first_seq - 1)
+        self.last_seq = self.synced_seq = max(to_seq, self.first_seq - 1)
         self._ids = {name: known for name, known in self._ids.items() if known[0] <= self.last_seq}
         return lost[::-1]
 
     def info(self) -> dict[str, Any]:
         """Return what STREAM.INFO answers."""
-        first = self.messages[0] if self.messages else None
-        last = self.messages[-1] if self.messages else None
+        first = self.messages[0] if self.messages and self.messages[0].seq <= self.synced_seq else None
+        last = self.get(self.synced_seq)
         return {
             "config": self.config,
             "created": rfc3339(self.created_ns),
             "state": {
-                "messages": len(self.messages),
+                "messages": 0 if first is None else self.synced_seq - first.seq + 1,
                 "bytes": self.size_bytes,
-                "first_seq": first.seq if first else self.last_seq + 1 if self.last_seq else 0,
+                "first_seq": first.seq if first else self.synced_seq + 1 if self.synced_seq else 0,
                 "first_ts": rfc3339(first.at_ns) if first else "0001-01-01T00:00:00Z",
-                "last_seq": self.last_seq,
+                "last_seq": self.synced_seq,
                 "last_ts": rfc3339(last.at_ns) if last else "0001-01-01T00:00:00Z",
                 "consumer_count": 0,
             },
@@ -235,8 +236,9 @@ class Stream:
             found = self.get(int(request["seq"]))
         elif "last_by_subj" in request:
             wanted = request["last_by_subj"]
-            found = next((one for one in reversed(self.messages) if matches(wanted, one.subject)), None)
-        if found is None:
+            shown = (one for one in reversed(self.messages) if one.seq <= self.synced_seq)
+            found = next((one for one in shown if matches(wanted, one.subject)), None)
+        if found is None or found.seq > self.synced_seq:
             raise ApiError(NO_MESSAGE, "no message found", 404)
         message = {
             "subject": found.subject,
@@ -249,128 +251,9 @@ class Stream:
         return {"message": message}
 
 
-class Consumer:
-    """A push consumer in the broker's memory, from a sequence on."""
-
-    def __init__(self, name: str, stream: Stream, config: dict[str, Any]) -> None:
-        self.name = name
-        self.stream = stream
-        self.config = config
-        self.deliver_subject: str = config.get("deliver_subject") or ""
-        self.next_seq = max(int(config.get("opt_start_seq") or 1), stream.first_seq)
-        self.consumer_seq = 0
-        self.acked = 0
-        self.is_silent = False
-        """A fault: it delivers nothing more and says nothing."""
-        self.heard_at_s = 0.0
-        acks = config.get("ack_policy", "none") != "none"
-        self.window = int(config.get("max_ack_pending") or 1_000) if acks else 0
-        self.filter: str = config.get("filter_subject") or ""
-
-    def due(self) -> Iterator[tuple[str, Stored]]:
-        """Yield (reply subject, message) of what can be delivered now."""
-        while not self.is_silent and (not self.window or self.consumer_seq - self.acked < self.window):
-            self.next_seq = max(self.next_seq, self.stream.first_seq)
-            found = self.stream.get(self.next_seq)
-            if found is None:
-                return
-            self.next_seq += 1
-            if self.filter and not matches(self.filter, found.subject):
-                continue
-            self.consumer_seq += 1
-            to_come = self.stream.last_seq - found.seq
-            place = f"1.{found.seq}.{self.consumer_seq}.{found.at_ns}.{to_come}"
-            yield f"$JS.ACK.{self.stream.name}.{self.name}.{place}", found
-
-    def acknowledge(self, consumer_seq: int) -> None:
-        """Note that a delivery and, with policy `all`, those before it were taken."""
-        self.acked = max(self.acked, consumer_seq)
-
-    def info(self) -> dict[str, Any]:
-        """Return what CONSUMER.INFO answers."""
-        return {
-            "stream_name": self.stream.name,
-            "name": self.name,
-            "config": {**self.config, "name": self.name},
-            "created": rfc3339(self.stream.created_ns),
-            "delivered": {"consumer_seq": self.consumer_seq, "stream_seq": self.next_seq - 1},
-            "ack_floor": {"consumer_seq": self.acked, "stream_seq": 0},
-            "num_ack_pending": 0,
-            "num_redelivered": 0,
-            "num_waiting": 0,
-            "num_pending": max(0, self.stream.last_seq - self.next_seq + 1),
-            "push_bound": True,
-        }
-
-
 def rfc3339(at_ns: int) -> str:
     """Return a time as the broker writes it."""
     from datetime import UTC, datetime
 
     whole = datetime.fromtimestamp(at_ns // NS_PER_S, UTC)
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_ns % NS_PER_S:09d}Z"
-
-
-class Store:
-    """Every stream and consumer of a broker, and the requests that it answers about them."""
-
-    def __init__(self, now_ns: Callable[[], int]) -> None:
-        self.now_ns = now_ns
-        self.streams: dict[str, Stream] = {}
-        self.consumers: dict[tuple[str, str], Consumer] = {}
-        self._made = 0
-
-    def stream_of(self, subject: str) -> Stream | None:
-        """Return the stream that stores messages on `subject`."""
-        return next((stream for stream in self.streams.values() if stream.takes(subject)), None)
-
-    def answer(self, subject: str, body: bytes) -> dict[str, Any]:
-        """Return the document that a request to the API is answered with."""
-        try:
-            return self._answer(subject.removeprefix("$JS.API."), json.loads(body) if body else {})
-        except ApiError as error:
-            return {"type": "io.nats.jetstream.api.v1.error", "error": error.document}
-
-    def _answer(self, call: str, request: dict[str, Any]) -> dict[str, Any]:
-        tokens = call.split(".")
-        match tokens[:2]:
-            case ["INFO"]:
-                return {"memory": 0, "storage": 0, "streams": 0, "consumers": 0, "limits": _LIMITS, "api": _CALLS}
-            case ["STREAM", "CREATE"]:
-                return self._create(request)
-            case ["STREAM", "INFO"]:
-                return self._stream(tokens[2]).info()
-            case ["STREAM", "PURGE"]:
-                return {"success": True, "purged": self._stream(tokens[2]).purge(int(request.get("seq") or 2**62))}
-            case ["STREAM", "MSG"]:
-                return self._stream(tokens[3]).message_get(request)
-            case ["CONSUMER", "CREATE"] | ["CONSUMER", "DURABLE"]:
-                return self._create_consumer(request)
-            case ["CONSUMER", "DELETE"]:
-                if self.consumers.pop((tokens[2], tokens[3]), None) is None:
-                    raise ApiError(CONSUMER_NOT_FOUND, "consumer not found", 404)
-                return {"success": True}
-            case ["CONSUMER", "INFO"]:
-                found = self.consumers.get((tokens[2], tokens[3]))
-                if found is None:
-                    raise ApiError(CONSUMER_NOT_FOUND, "consumer not found", 404)
-                return found.info()
-        raise AssertionError(f"the simulated broker does not know {call}")
-
-    def _stream(self, name: str) -> Stream:
-        found = self.streams.get(name)
-        if found is None:
-            raise ApiError(STREAM_NOT_FOUND, "stream not found", 404)
-        return found
-
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        stream = self.streams.setdefault(request["name"], Stream(request, self.now_ns()))
-        return {**stream.info(), "did_create": True}
-
-    def _create_consumer(self, request: dict[str, Any]) -> dict[str, Any]:
-        stream, config = self._stream(request["stream_name"]), request["config"]
-        self._made += 1
-        name = config.get("durable_name") or config.get("name") or f"c{self._made}"
-        consumer = Consumer(name, stream, config)
-        self.consumers[stream.name, name] = consumer
-        return consumer.info()

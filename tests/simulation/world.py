@@ -1,61 +1,53 @@
 """One simulated world: broker, services, publishers, everything that a seed decides."""
 
 import contextvars
+import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
-from unittest import mock
 
-from services.bus import journal, journal_consumer
 from services.bus.config import ServiceConfig
 from services.bus.connect import ServiceBroker, connect_broker
 from services.bus.health import Check, Status
 from services.ledger import app as ledger_app
-from services.ledger import archiver
 from services.matcher import app as matcher_app
-from services.matcher import intake, loop, records, shift
 from services.matcher.gateway import app as gateway_app
-from services.matcher.gateway import gather
-from services.matcher.loop import Matcher
-from services.matcher.snapshots import SnapshotStore
+from services.matcher.gateway.tokens import hash_token
 from services.notifier import app as notifier_app
+from services.notifier.addresses import EMAIL
+from services.notifier.dispatch.database import outbox_file
+from services.notifier.dispatch.dispatcher import Dispatcher
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.faults import Faults
-from tests.simulation.loop import NODE, SimulationLoop
+from tests.simulation.http_client import HttpClient, Road
+from tests.simulation.loop import SimulationLoop
 from tests.simulation.network import Network
 from tests.simulation.nodes import SimulatedNode
-from tests.simulation.workload import Promises
+from tests.simulation.outside import ADDRESSES, Outside, furnish
+from tests.simulation.setting import OPERATOR, SHOPS, setting_of
+from tests.simulation.workload.publishing import Promises
+from tests.simulation.workload.town import Town
 
 MARKET: Final = "main"
-PUBLISHERS: Final = ("shop-a", "shop-b")
+PUBLISHERS: Final = (*SHOPS, OPERATOR)
 URL: Final = "nats://simulated:4222"
 
 Running = Callable[[ServiceConfig, ServiceBroker], AbstractAsyncContextManager[Any]]
 
 
-class _NoServer:
-    """In place of the HTTP server of health and metrics: nobody asks."""
-
-    port = 0
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Take whatever a server takes."""
-
-    async def start(self) -> None:
-        """Listen nowhere."""
-
-    async def stop(self) -> None:
-        """Have nothing to stop."""
-
-
-async def _no_health(*_: Any, **__: Any) -> _NoServer:
-    return _NoServer()
-
-
 RESTART_S: Final = 0.5
+RESTART_MAX_S: Final = 8.0
+LATELY_S: Final = 30.0
+SENDING_EVERY: Final = 3
+"""In one of so many seeds messages leave the market, by webhook and mail."""
+
+
+def _token(publisher: str) -> str:
+    return f"token-of-{publisher}"
 
 
 class World:
@@ -77,14 +69,31 @@ class World:
         self.broker.kill = self.kill
         self.lost: str | None = None
         """What the broker lost although it had acknowledged it, in the seeds where it does."""
+        self.is_ledger_damaged = False
+        self._ends: dict[str, list[float]] = {}
+        """When each service ended lately."""
         self.promises = Promises()
+        self.setting = setting_of(seed)
+        self.town = Town()
+        self.road = Road(self)
+        self.outside = Outside(self.network, random.Random(seed ^ 0x0D))
+        self.is_sending = seed % SENDING_EVERY == 1
+        if self.is_sending:
+            furnish(folder / "notifier")
+        self._addresses = {f"m-{number}" for number in range(ADDRESSES)}
         self._services: dict[str, Running] = {}
         self._outside = contextvars.copy_context()
         (folder / "market.key").write_text("6b" * 32)
+        tokens = {hash_token(_token(publisher)): publisher for publisher in PUBLISHERS}
+        (folder / "tokens.json").write_text(json.dumps(tokens))
 
     def later(self, wait_s: float, call: Callable[[], object]) -> None:
         """Do something in `wait_s` seconds, outside of every node."""
         self.loop.call_later(wait_s, call, context=self._outside.copy())
+
+    def http_client(self, publisher: str) -> HttpClient:
+        """Return a publisher's client over HTTP."""
+        return HttpClient(self.road, MARKET, _token(publisher))
 
     # Services
 
@@ -101,6 +110,7 @@ class World:
             nats_url=URL,
             user=service,
             market_key_file=self.folder / "market.key",
+            tokens_file=self.folder / "tokens.json" if service == "gateway" else None,
             data_dir=self.folder / name,
         )
 
@@ -118,7 +128,7 @@ class World:
     def start_service(self, name: str, running: Running) -> None:
         """Start a service, and start it again whenever it ends."""
         self._services[name] = running
-        node = SimulatedNode(name, self.loop, self.network, self.faults.before_disk)
+        node = SimulatedNode(name, self.loop, self.network, self.faults.disk)
         node.on_end = lambda: self._ended(node)
         self.nodes[name] = node
 
@@ -133,7 +143,13 @@ class World:
 
     def _ended(self, node: SimulatedNode) -> None:
         if self._services.get(node.name) is not None and self.nodes[node.name] is node:
-            self.later(RESTART_S, lambda: self._restart(node))
+            self.later(self._restart_s(node.name), lambda: self._restart(node))
+
+    def _restart_s(self, name: str) -> float:
+        """Return how long the supervisor waits: the longer, the more often it was needed lately."""
+        now_s = self.loop.time()
+        ends = self._ends[name] = [at_s for at_s in self._ends.get(name, []) if now_s - at_s < LATELY_S] + [now_s]
+        return min(RESTART_MAX_S, RESTART_S * 2.0 ** (len(ends) - 1))
 
     def _restart(self, node: SimulatedNode) -> None:
         running = self._services.get(node.name)
@@ -171,6 +187,37 @@ class World:
                 check = self._check_of(made)
                 if check.status != Status.OK:
                     found.append(f"{name}: {check.sentence}")
+            if node.dispatcher is not None:
+                found += self._unsent(name, node.dispatcher)
+        return found
+
+    def dispatcher(self) -> Dispatcher | None:
+        """Return what sends messages out of the market at the moment, None where none are sent."""
+        found = self.nodes["notifier"].dispatcher
+        assert found is None or isinstance(found, Dispatcher)
+        return found
+
+    def has_address(self, member: str, kind: str) -> bool:
+        """Tell whether a member left an address."""
+        return member in self._addresses and kind == EMAIL
+
+    def waiting_notices(self) -> list[str]:
+        """Return the ids of the notices that are in the outbox."""
+        with sqlite3.connect(outbox_file(self.folder / "notifier", MARKET)) as outbox:
+            return [str(row[0]) for row in outbox.execute("SELECT id FROM notices")]
+
+    def _unsent(self, name: str, sending: Dispatcher) -> list[str]:
+        """Return what the dispatcher has still to do now."""
+        check = sending.check()
+        found = [] if check.status == Status.OK and not sending.lag else [f"{name}: {check.sentence}"]
+        file = outbox_file(self.folder / name, MARKET)
+        with sqlite3.connect(file) as outbox:
+            due = outbox.execute("SELECT count(*) FROM notices WHERE due_at <= ?", (self.loop.now_ns(),)).fetchone()[0]
+            facts = outbox.execute("SELECT coalesce(max(n), 0) FROM facts").fetchone()[0]
+        if due:
+            found.append(f"{name}: {due} notices are due")
+        if sending.publisher.through is None or sending.publisher.through < facts:
+            found.append(f"{name}: facts are published through {sending.publisher.through} of {facts}")
         return found
 
     def alarms(self) -> list[str]:
@@ -206,73 +253,3 @@ class World:
         if copy.exists():
             shutil.rmtree(source, ignore_errors=True)
             shutil.copytree(copy, source)
-
-
-_SELDOM: Final = (
-    (journal, "CHECK_INTERVAL_S", 10.0),
-    (journal, "SILENCE_S", 20.0),
-    (loop, "IDLE_WAIT_S", 5.0),
-    (gather, "SWEEP_INTERVAL_S", 3.0),
-    (archiver, "INTERVAL_S", 10.0),
-)
-"""Looks that a service takes at regular times, taken seldom: idle hours are cheap, and whatever a look would have
-mended lasts longer."""
-
-
-_SMALL: Final = (
-    (loop, "SNAPSHOT_IDLE_ENTRIES", 5),
-    (loop, "SNAPSHOT_IDLE_S", 2.0),
-    (records, "RECORD_MAX_BYTES", 4 * 1024),
-    (shift, "AHEAD_MAX_BYTES", 12 * 1024),
-    (intake, "TAKE_MESSAGES", 3),
-    (journal, "BATCH_MAX_RECORDS", 3),
-    (journal_consumer, "WINDOW_MESSAGES", 12),
-)
-"""Limits that a simulation of a hundred events would else never meet."""
-
-
-@contextmanager
-def production_in_simulation(seed: int) -> Iterator[None]:
-    """Replace what reaches out of the process: HTTP servers, random names, exits."""
-    chance = random.Random(seed ^ 0x1D)
-    with ExitStack() as stack:
-        for app in (matcher_app, ledger_app, gateway_app, notifier_app):
-            if hasattr(app, "serve_health"):
-                stack.enter_context(mock.patch.object(app, "serve_health", _no_health))
-        stack.enter_context(mock.patch.object(gateway_app, "HttpServer", _NoServer))
-        # Everything random in the standard library comes from here: secrets, uuid4, the libraries' own names.
-        stack.enter_context(mock.patch("random._urandom", chance.randbytes))
-        stack.enter_context(mock.patch("os.urandom", chance.randbytes))
-        random.seed(seed)
-        for module, name, value in (*_SELDOM, *_SMALL):
-            stack.enter_context(mock.patch.object(module, name, value))
-        stack.enter_context(mock.patch.object(matcher_app, "_observe", _observe_nothing))
-        # A fork would copy the whole simulation.
-        stack.enter_context(mock.patch.object(SnapshotStore, "save_aside", _save_here))
-        stack.enter_context(mock.patch("os._exit", _end_node))
-        stack.enter_context(mock.patch.object(matcher_app, "Matcher", _RememberedMatcher))
-        yield
-
-
-def _end_node(_: int) -> None:
-    node = NODE.get()
-    assert isinstance(node, SimulatedNode)
-    node.kill()
-
-
-def _save_here(*_: object) -> None:
-    """Have the matcher save its snapshot itself."""
-
-
-async def _observe_nothing(_: Matcher) -> None:
-    """Nobody reads the metrics."""
-
-
-class _RememberedMatcher(Matcher):
-    """The matcher, findable by the simulation."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        node = NODE.get()
-        assert isinstance(node, SimulatedNode)
-        node.matcher = self
