@@ -22,6 +22,9 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL. `log_host` begins the name under which the
     ledger signs, HOST/groupbuy/MARKET; once something is signed it stays. `witnesses` maps the URL of each witness
     whom the ledger asks for cosignatures to its verifier key.
+    `standby_s` is for a service of which there are several copies: how long nothing must have been done before this
+    one does it; 0 means at once, for one that is alone. With `rehearsed` a matcher decides again, and compares, every
+    record that it reads, before it may decide anything itself.
     """
 
     service: str
@@ -40,6 +43,8 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ledger_url: str = "sqlite:"
     log_host: str = "localhost"
     witnesses: dict[str, str] = {}
+    standby_s: float = 0.0
+    rehearsed: bool = False
 
     @property
     def inbox_prefix(self) -> str:

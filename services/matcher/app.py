@@ -40,7 +40,16 @@ async def matcher(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator
     """Run the matcher of `config.market` until the process is asked to stop. Raises ConfigError, HttpError."""
     facts = Facts(load_market_key(config.market_key_file))
     snapshots = SnapshotStore(config.data_dir / "matcher", config.market)
-    leading = Matcher(broker, config.market, config.user, facts, pinned_zones(), snapshots)
+    leading = Matcher(
+        broker,
+        config.market,
+        config.user,
+        facts,
+        pinned_zones(),
+        snapshots,
+        standby_s=config.standby_s,
+        rehearsed=config.rehearsed,
+    )
     health = Health("matcher")
     health.add("matcher", lambda: check(leading))
     server = await serve_health(health, leading.metrics.metrics, config.health_port)
@@ -60,18 +69,30 @@ def check(leading: Matcher) -> Check:
     """Return how the matcher is doing, for Health."""
     if leading.broken is not None:
         return Check(Status.UNHEALTHY, leading.broken)
+    if leading.stands_by:
+        return _check_standby(leading)
     if not leading.leads:
         return Check(Status.UNHEALTHY, "reading the journal, not deciding yet")
     behind = f"{leading.lag} intake messages are not decided yet"
     if leading.lag and leading.silent_s > STALLED_S:
         return Check(Status.UNHEALTHY, f"{behind}, and nothing was committed for {leading.silent_s:.0f} s")
-    return Check(Status.OK, behind if leading.lag else "everything received is decided")
+    return leading.lag_clock.check(behind) or Check(
+        Status.OK, behind if leading.lag else "everything received is decided"
+    )
+
+
+def _check_standby(standing_by: Matcher) -> Check:
+    again = f"{standing_by.rehearsed_entries} entries decided again, all of them the same"
+    return Check(Status.OK, f"standing by after record {standing_by.standing.seq}; {again}")
 
 
 async def _observe(leading: Matcher) -> None:
     while True:
         await asyncio.sleep(1.0)
         leading.metrics.lag.set(leading.lag)
+        leading.metrics.lag_age.set(leading.lag_clock.age_s)
+        leading.metrics.leads.set(leading.leads)
+        leading.metrics.rehearsed.set(leading.rehearsed_entries)
         if leading.engine is not None:
             leading.metrics.tallied(leading.engine.tally)
             leading.metrics.open_groups.set(sum(o.open_groups for o in leading.engine.state.offers.values()))

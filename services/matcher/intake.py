@@ -74,6 +74,11 @@ class IntakeReader:
         info = await self._info()
         return (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
 
+    async def look(self) -> None:
+        """Learn where the stream ends. Raises LogBroken when it is gone, nats.errors.Error while the broker is away."""
+        info = await self._info()
+        self.last_seq = max(self.last_seq, info.state.last_seq)
+
     async def check(self, standing: Standing) -> str:
         """Compare the stream with what was decided from it, and return its identity.
 
