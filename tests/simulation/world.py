@@ -16,7 +16,7 @@ from services.bus.health import Check, Status
 from services.ledger import app as ledger_app
 from services.ledger import archiver
 from services.matcher import app as matcher_app
-from services.matcher import intake, loop, records, shift
+from services.matcher import intake, loop, records, shift, standby
 from services.matcher.gateway import app as gateway_app
 from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
@@ -56,6 +56,9 @@ async def _no_health(*_: Any, **__: Any) -> _NoServer:
 
 
 RESTART_S: Final = 0.5
+STANDBY_EVERY: Final = 3
+"""In one seed of so many there are two matchers all the time, of which one stands by."""
+STANDBY_S: Final = 0.5
 
 
 class World:
@@ -69,6 +72,7 @@ class World:
         self.broker = SimulatedBroker(self.loop, self.network, random.Random(seed ^ 0xB0B))
         self.broker.tick_ns = self.chance.choice((1, 1, 1_000_000, 1_000_000_000))
         self.folder = folder
+        self.has_standby = seed % STANDBY_EVERY == 1
         self.nodes: dict[str, SimulatedNode] = {}
         self.graveyard: list[object] = []
         """What killed processes held: it must not be collected, which would run their `finally`, before the end."""
@@ -102,11 +106,14 @@ class World:
             user=service,
             market_key_file=self.folder / "market.key",
             data_dir=self.folder / name,
+            standby_s=STANDBY_S if self.has_standby and service == "matcher" else 0.0,
         )
 
     def start_services(self) -> None:
-        """Start one of each."""
+        """Start one of each, in some seeds with a second matcher that stands by."""
         self.start_matcher("matcher")
+        if self.has_standby:
+            self.start_matcher("matcher-standby")
         self.start_service("ledger", ledger_app.build())
         self.start_service("notifier", notifier_app.build())
         self.start_service("gateway", gateway_app.gateway)
@@ -212,6 +219,7 @@ _SELDOM: Final = (
     (journal, "CHECK_INTERVAL_S", 10.0),
     (journal, "SILENCE_S", 20.0),
     (loop, "IDLE_WAIT_S", 5.0),
+    (standby, "LOOK_IDLE_S", 2.0),
     (gather, "SWEEP_INTERVAL_S", 3.0),
     (archiver, "INTERVAL_S", 10.0),
 )
