@@ -109,7 +109,10 @@ class GroupBuyClient:
     async def connect(
         cls, url: str, *, market: str = "main", publisher: str = "local", seed_file: Path | None = None
     ) -> Self:
-        """Connect as `publisher` with the nkey seed in `seed_file`; reconnects for ever."""
+        """Connect as `publisher` with the nkey seed in `seed_file`; reconnects for ever.
+
+        `url` may name several nodes of a cluster, separated by commas.
+        """
         forbidden: list[str] = []
 
         async def note(error: Exception) -> None:
@@ -121,7 +124,7 @@ class GroupBuyClient:
         if seed_file is not None:
             options["nkeys_seed_str"] = await asyncio.to_thread(_read_seed, seed_file)
         client = await nats.connect(
-            url,
+            url.split(","),
             name=f"groupbuy publisher {publisher}",
             inbox_prefix=f"_INBOX.{publisher}",
             connect_timeout=CONNECT_TIMEOUT_S,

@@ -96,6 +96,11 @@ class ServiceBroker(NatsBroker):
             self.lost.set()
 
 
+def server_list(nats_url: str) -> list[str]:
+    """Return the addresses of the nodes in `nats_url`, which are separated by commas."""
+    return [server.strip() for server in nats_url.split(",") if server.strip()]
+
+
 async def exit_when_lost(app: FastStream, broker: ServiceBroker) -> None:
     """End an app whose connection was given up for good, so that its supervisor starts it again; a task of its own."""
     await broker.lost.wait()
@@ -111,7 +116,7 @@ async def connect_broker(
     reconnection. Raises ConnectError when the key is unusable or the broker refuses this user.
     """
     broker = ServiceBroker(
-        config.nats_url,
+        server_list(config.nats_url),
         security=_security(config.nkey_seed_file),
         name=f"groupbuy {config.service}",
         inbox_prefix=config.inbox_prefix,
