@@ -53,3 +53,8 @@ def data_of(data: Path, copy: Copy) -> Path:
     if not link.is_symlink():
         link.symlink_to(keys_directory(data), target_is_directory=True)
     return own
+
+
+def is_copy(data: Path) -> bool:
+    """Tell whether a folder is the one of a second copy: its keys are those of the first."""
+    return keys_directory(data).is_symlink()

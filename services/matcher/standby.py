@@ -24,6 +24,8 @@ from services.matcher.ticking import Ticker
 LOOK_S: Final = 0.1
 """How often it looks whether it is its turn; the broker is asked only while the journal is silent."""
 LOOK_IDLE_S: Final = 0.25
+SILENT_S: Final = 0.2
+"""A journal that grows says enough: for so long after a record the broker is not asked."""
 AFTER_LOSS_S: Final = 0.5
 """Patience of a matcher that leads at once, after it has lost a fence: then it is not alone."""
 DOUBLINGS_MAX: Final = 5
@@ -106,7 +108,7 @@ class Standby:
         if self._recovered.standing.seq != self._seen_seq:
             self._seen_seq, self._moved_at_s = self._recovered.standing.seq, now_s
             self._owing_since_s = None
-        if self._follower.lag or self._follower.alarm or now_s - self._moved_at_s < self._wait_s / 2:
+        if self._follower.lag or self._follower.alarm or now_s - self._moved_at_s < SILENT_S:
             return False
         if now_s - self._looked_at_s < (LOOK_IDLE_S if self._owing_since_s is None else LOOK_S):
             return False
