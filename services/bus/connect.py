@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import random
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,9 @@ from faststream.nats import NatsBroker
 from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
+from events import subjects
 from services.bus.config import ServiceConfig
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -22,10 +26,14 @@ RECONNECT_WAIT_S: Final = 1
 # A dead peer is noticed after three unanswered pings: the library's own 120 s would be minutes of silence.
 PING_INTERVAL_S: Final = 10
 PINGS_UNANSWERED: Final = 2
-JETSTREAM_TIMEOUT_S: Final = 5.0
+# The election of a new leader is no reason to wait for the old one: asked again, the next may answer.
+JETSTREAM_TIMEOUT_S: Final = 2.5
 # Room for several of the largest records before a publish waits for the socket.
 PENDING_MAX_BYTES: Final = 32 * 1024 * 1024
 GRACEFUL_TIMEOUT_S: Final = 10.0
+LISTEN_EVERY_S: Final = 2.0
+DEAF_S: Final = 10.0
+"""Longer than an election takes."""
 SEED_MAX_BYTES: Final = 1_024
 
 _log: Final = logging.getLogger("groupbuy.bus")
@@ -97,8 +105,34 @@ class ServiceBroker(NatsBroker):
 
 
 def server_list(nats_url: str) -> list[str]:
-    """Return the addresses of the nodes in `nats_url`, which are separated by commas."""
-    return [server.strip() for server in nats_url.split(",") if server.strip()]
+    """Return the addresses of the nodes in `nats_url`, which are separated by commas, in an order of chance.
+
+    The library tries them in turn, the one that it left last: its own shuffling might choose that one again.
+    """
+    servers = [server.strip() for server in nats_url.split(",") if server.strip()]
+    random.shuffle(servers)
+    return servers
+
+
+async def leave_deaf_nodes(broker: ServiceBroker, market: str) -> None:
+    """Go to another node when this one has been without a word of the market for long; a task of its own.
+
+    A node that is cut off from the others keeps its connections, and can neither store nor answer. For as long as an
+    election takes all nodes are like that.
+    """
+    heard_at_s = time.monotonic()
+    while len(broker.client.servers) > 1:
+        await asyncio.sleep(LISTEN_EVERY_S)
+        try:
+            await broker.jetstream.stream_info(subjects.journal_stream(market))
+            heard_at_s = time.monotonic()
+        except NotFoundError:
+            heard_at_s = time.monotonic()
+        except (nats.errors.Error, TimeoutError, OSError):
+            if broker.client.is_connected and time.monotonic() - heard_at_s > DEAF_S:
+                _log.warning("the node has been deaf for %.0f s: going to another", time.monotonic() - heard_at_s)
+                heard_at_s = time.monotonic()
+                await broker.client.force_reconnect()
 
 
 async def exit_when_lost(app: FastStream, broker: ServiceBroker) -> None:
@@ -122,6 +156,7 @@ async def connect_broker(
         inbox_prefix=config.inbox_prefix,
         connect_timeout=CONNECT_TIMEOUT_S,
         reconnect_time_wait=RECONNECT_WAIT_S,
+        dont_randomize=True,
         # The library gives up after 60 tries: a service that gave up would look alive for ever.
         max_reconnect_attempts=-1,
         ping_interval=PING_INTERVAL_S,

@@ -15,9 +15,9 @@ from services.bus.asking import asker_of, decode_ack
 from services.bus.connect import ServiceBroker
 from services.bus.wire import header_block, wire_of
 
-PUBLISH_TIMEOUT_S: Final = 5.0
+PUBLISH_TIMEOUT_S: Final = 2.5
 RETRY_S: Final = 0.2
-RETRY_MAX_S: Final = 5.0
+RETRY_MAX_S: Final = 1.0
 _FENCE_ERRORS: Final = frozenset({10071, 10070, 10164})
 """Wrong last sequence, wrong last message id, and the latter's newer form."""
 

@@ -22,12 +22,13 @@ from events.market import MarketRestoredEvent
 from events.record import hash_bytes
 from services.bus.connect import ServiceBroker
 from services.bus.journal_consumer import parse_reply
+from services.bus.stale import StaleAnswers
 from services.bus.wire import WireSubscription, parse_headers, wire_of
 from services.matcher.domain.message import Message
 from services.matcher.log import LogBroken, Standing
 
-HEARTBEAT_S: Final = 2.0
-SILENCE_S: Final = 7.0
+HEARTBEAT_S: Final = 1.0
+SILENCE_S: Final = 4.0
 # Flow control holds the broker back long before.
 PENDING_MAX_BYTES: Final = 512 * 1024 * 1024
 ORIGINS_MAX: Final = 4_096
@@ -64,6 +65,7 @@ class IntakeReader:
         self._reconnects = -1
         self._heard_at_s = 0.0
         self._hole = False
+        self._stale = StaleAnswers()
         self.next_seq = 1
         self.last_seq = 0
         """The end of the stream as far as it is known here."""
@@ -82,8 +84,9 @@ class IntakeReader:
     async def check(self, standing: Standing) -> str:
         """Compare the stream with what was decided from it, and return its identity.
 
-        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided. A stream that
-        an operator put in place of a lost one, and said so in its first message, is another and will do.
+        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided, TimeoutError
+        while it may only look shorter from where this process is connected. A stream that an operator put in place of
+        a lost one, and said so in its first message, is another and will do.
         """
         info = await self._info()
         identity = (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
@@ -99,6 +102,9 @@ class IntakeReader:
                 f"{standing.intake} up to message {through.seq}; restore the old stream or rebuild it from the ledger "
                 "(groupbuy ledger restore)"
             )
+        if info.state.last_seq < through.seq and self._stale.excuses(info.config.num_replicas):
+            raise TimeoutError(f"{self._stream} looks shorter than it was: asking again, the node may be cut off")
+        self._stale.settled()
         if info.state.last_seq < through.seq:
             raise LogBroken(
                 f"the intake {self._stream} ends at message {info.state.last_seq}, but it is decided up to "

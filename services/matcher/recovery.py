@@ -10,6 +10,7 @@ from events import subjects
 from services.bus.connect import ServiceBroker
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
 from services.bus.journal_stream import JournalStream
+from services.bus.stale import StaleAnswers
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts, Zones
 from services.matcher.domain.terms import RULE_VERSIONS
@@ -148,11 +149,11 @@ async def _from_snapshot(
 async def _fits(broker: ServiceBroker, market: str, snapshot: Snapshot) -> bool:
     """Tell whether the journal holds the record that a snapshot was made after."""
     stream = JournalStream(broker, market)
-    standing = snapshot.standing
+    standing, stale = snapshot.standing, StaleAnswers()
     while True:
         try:
             last_seq = await stream.last_seq(0)
-            if last_seq is None:
+            if last_seq is None or (last_seq < standing.seq and await _looks_shorter(broker, stream, stale)):
                 raise TimeoutError
             if last_seq < standing.seq:
                 raise LogBroken(
@@ -167,6 +168,12 @@ async def _fits(broker: ServiceBroker, market: str, snapshot: Snapshot) -> bool:
             await asyncio.sleep(RETRY_S)
         else:
             return True
+
+
+async def _looks_shorter(broker: ServiceBroker, stream: JournalStream, stale: StaleAnswers) -> bool:
+    """Tell whether a journal that is shorter than known may be the word of a node that is cut off."""
+    info = await broker.jetstream.stream_info(stream.name)
+    return stale.excuses(info.config.num_replicas)
 
 
 async def _journal_identity(broker: ServiceBroker, market: str) -> str:
