@@ -10,7 +10,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 WORKERS ?= 2
 
-.PHONY: help demo test test-fast simulate lint format lock venv clean
+.PHONY: help demo test test-fast simulate cluster-test lint format lock venv clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test       linters, types and all tests"
 	@echo "make test-fast  the same without the tests that need a broker or a database"
 	@echo "make simulate   the whole service in a deterministic simulation: SEEDS=1..1000"
+	@echo "make cluster-test  matchers and brokers of a cluster killed, stopped and cut off, many times; six minutes"
 	@echo "make lint       linters and types only"
 	@echo "make format     lay the source out as the linter wants it"
 	@echo "make lock       choose and pin new versions of the dependencies"
@@ -35,6 +36,9 @@ test-fast: $(TESTING)
 SEEDS ?= 1..1000
 simulate: $(TESTING)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+cluster-test: $(TESTING)
+	@$(BIN)/python -m tests.cluster
 
 lint: $(TESTING)
 	@$(BIN)/ruff check .

@@ -40,7 +40,8 @@ PAUSE_MIN_S: Final = 0.1
 PAUSE_MAX_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5
 RECONNECT_WAIT_S: Final = 1
-TRIES_A_NODE: Final = 6
+# Longer than an election among the nodes of a cluster takes.
+DEAF_S: Final = 10.0
 TYPE_PREFIX: Final = "groupbuy."
 TYPE_SUFFIX: Final = ".v1"
 FORBIDDEN_MAX: Final = 100
@@ -105,6 +106,8 @@ class GroupBuyClient:
         self._market = market
         self._publisher = publisher
         self._forbidden: list[str] = []
+        # When this node was gone to: it is given its time.
+        self._arrived_at_s = time.monotonic()
 
     @classmethod
     async def connect(
@@ -181,24 +184,24 @@ class GroupBuyClient:
         family, body = _encode_request(events)
         subject = subjects.submit(self._market, self._publisher, family)
         give_up_at_s, pause_s = time.monotonic() + give_up_s, PAUSE_MIN_S
-        tries = 0
+        asked_at_s = time.monotonic()
         while True:
             answer = await self._ask(subject, body, give_up_at_s - time.monotonic())
             if not isinstance(answer, _NotYet):
                 return answer
             if not answer.retry_after_s:
-                tries = await self._leave_deaf_node(tries + 1)
+                await self._leave_deaf_node(asked_at_s)
             pause_s = await _pause_before_retry(max(pause_s, answer.retry_after_s), give_up_at_s, answer.why)
 
-    async def _leave_deaf_node(self, tries: int) -> int:
-        """Go to another node, if there is one, after so many tries without any answer; return those that count on.
+    async def _leave_deaf_node(self, asked_at_s: float) -> None:
+        """Go to another node, if there is one, when this one has not answered for long after it was asked.
 
         A node that is cut off from the others keeps its connections, and can neither store nor answer.
         """
-        if tries < TRIES_A_NODE or len(self._client.servers) < 2:
-            return tries
-        await self._client.force_reconnect()
-        return 0
+        deaf_s = time.monotonic() - max(asked_at_s, self._arrived_at_s)
+        if len(self._client.servers) > 1 and deaf_s > DEAF_S:
+            self._arrived_at_s = time.monotonic()
+            await self._client.force_reconnect()
 
     async def _ask(self, subject: str, body: bytes, left_s: float) -> "list[Outcome] | _NotYet":
         """Return the outcomes, or why there are none yet."""
@@ -227,13 +230,13 @@ class GroupBuyClient:
         subject = subjects.intake(self._market, self._publisher, family)
         jetstream = self._client.jetstream(timeout=PUBLISH_TIMEOUT_S)
         give_up_at_s, pause_s = time.monotonic() + GIVE_UP_S, PAUSE_MIN_S
-        tries = 0
+        asked_at_s = time.monotonic()
         while True:
             try:
                 return (await jetstream.publish(subject, body)).seq
             except NoStreamResponseError:
                 why = f"nothing takes {subject}: there is no market {self._market!r}, or it is not up yet"
-                tries = await self._leave_deaf_node(tries + 1)
+                await self._leave_deaf_node(asked_at_s)
             except APIError as error:
                 why = f"the market's intake refuses the message: {error.description}"
                 if error.code is not None and error.code < SERVER_ERROR:
@@ -241,7 +244,7 @@ class GroupBuyClient:
             except (nats.errors.TimeoutError, nats.errors.OutboundBufferLimitError) as error:
                 self._refuse_forbidden(subject)
                 why = f"the broker did not confirm ({type(error).__name__})"
-                tries = await self._leave_deaf_node(tries + 1)
+                await self._leave_deaf_node(asked_at_s)
             pause_s = await _pause_before_retry(pause_s, give_up_at_s, why)
 
 

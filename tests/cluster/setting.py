@@ -8,12 +8,14 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import nats.errors
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from deploy.first_run import first_configuration, set_up_market
@@ -27,6 +29,7 @@ from events.times import format_time_ns
 from services.bus.client import GroupBuyClient, new_event
 from tests.cluster.ways import Ways
 
+T = TypeVar("T")
 ROOT: Final = Path(__file__).resolve().parents[2]
 PUBLISHER: Final = "local"
 SOURCE: Final = "/cluster-test"
@@ -84,6 +87,18 @@ class Cluster:
             await asyncio.sleep(POLL_S)
         raise AssertionError("no matcher leads")
 
+    async def until_standing_by(self) -> None:
+        """Wait until all matchers are up and one of them leads."""
+        matchers = [name for name in self.stack.address.services if name.partition("-")[0] == MATCHER]
+        until_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until_s:
+            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+                sentences = [(await self.health(name))["checks"]["matcher"]["sentence"] for name in matchers]
+                if sum("standing by" in sentence for sentence in sentences) == len(matchers) - 1:
+                    return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"the matchers do not settle: {sentences}")
+
     async def health(self, name: str) -> dict[str, Any]:
         """Return what a service says of itself."""
         _, body = await http_get(f"{self.stack.address.services[name]}/healthz")
@@ -96,12 +111,27 @@ class Cluster:
         assert pid is not None, f"{name} runs"
         return pid
 
+    async def ask(self, question: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+        """Ask the brokers something, as the provisioner, until they answer."""
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                async with self.stack.connected(PROVISIONER) as client:
+                    return await question(client.jetstream(timeout=2))
+            except NotFoundError:
+                raise
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                if time.monotonic() > until_s:
+                    raise AssertionError(f"the brokers do not answer: {error!r}") from error
+                await asyncio.sleep(POLL_S)
+
     async def node_that_leads(self, stream: str) -> int:
-        """Return the number of the broker node that leads a stream."""
-        async with self.stack.connected(PROVISIONER) as client:
-            info = await client.jetstream(timeout=10).stream_info(stream)
-        assert info.cluster is not None and info.cluster.leader is not None
-        return int(info.cluster.leader.rpartition("-")[2])
+        """Return the number of the broker node that leads a stream, once one does."""
+        while True:
+            info = await self.ask(lambda jetstream: jetstream.stream_info(stream))
+            if info.cluster is not None and info.cluster.leader:
+                return int(info.cluster.leader.rpartition("-")[2])
+            await asyncio.sleep(POLL_S)
 
     async def is_replicated(self, stream: str) -> bool:
         """Tell whether every node holds all of a stream."""
@@ -113,42 +143,36 @@ class Cluster:
         peers = info.cluster.replicas if info.cluster is not None and info.cluster.replicas is not None else []
         return len(peers) == self.stack.plan.nodes - 1 and all(peer.current and not peer.offline for peer in peers)
 
+    async def last_seq(self, stream: str) -> int:
+        """Return where a stream ends."""
+        info = await self.ask(lambda jetstream: jetstream.stream_info(stream))
+        return info.state.last_seq
+
+    async def _record(self, seq: int) -> RawStreamMsg:
+        name = subjects.journal_stream(self.stack.market)
+        return await self.ask(lambda jetstream: jetstream.get_msg(name, seq=seq))
+
     async def record_times_s(self, after_seq: int) -> list[tuple[int, float]]:
         """Return (sequence, when the broker stored it) of each record after a sequence."""
         found = []
-        async with self.stack.connected(PROVISIONER) as client:
-            jetstream = client.jetstream(timeout=10)
-            last_seq = (await jetstream.stream_info(subjects.journal_stream(self.stack.market))).state.last_seq
-            for seq in range(after_seq + 1, last_seq + 1):
-                message = await jetstream.get_msg(subjects.journal_stream(self.stack.market), seq=seq)
-                assert message.time is not None
-                found.append((seq, message.time.timestamp()))
+        for seq in range(after_seq + 1, await self.last_seq(subjects.journal_stream(self.stack.market)) + 1):
+            message = await self._record(seq)
+            assert message.time is not None
+            found.append((seq, message.time.timestamp()))
         return found
-
-    async def last_seq(self, stream: str) -> int:
-        """Return where a stream ends, as soon as it says so."""
-        until_s = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                async with self.stack.connected(PROVISIONER) as client:
-                    return (await client.jetstream(timeout=2).stream_info(stream)).state.last_seq
-            except (nats.errors.Error, TimeoutError, OSError):
-                assert time.monotonic() < until_s, f"{stream} does not answer"
-                await asyncio.sleep(POLL_S)
 
     async def journal(self) -> list[Record]:
         """Return every record, after checking that each names the one before."""
         records: list[Record] = []
-        prev = "0" * 64
-        last_seq = await self.last_seq(subjects.journal_stream(self.stack.market))
+        name, prev = subjects.journal_stream(self.stack.market), "0" * 64
+        last_seq = await self.last_seq(name)
         async with self.stack.connected(PROVISIONER) as client:
             jetstream = client.jetstream(timeout=10)
             for seq in range(1, last_seq + 1):
                 try:
-                    found = await jetstream.get_msg(subjects.journal_stream(self.stack.market), seq=seq)
+                    body = (await jetstream.get_msg(name, seq=seq)).data or b""
                 except NotFoundError:
                     continue
-                body = found.data or b""
                 record = decode_record(body)
                 assert record.prev == prev, f"record {seq} does not name the one before"
                 prev = hash_bytes(body)
@@ -161,9 +185,7 @@ class Cluster:
         target = await self.last_seq(intake)
         until_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < until_s:
-            last_seq = await self.last_seq(journal)
-            async with self.stack.connected(PROVISIONER) as client:
-                found = await client.jetstream(timeout=10).get_msg(journal, seq=last_seq)
+            found = await self._record(await self.last_seq(journal))
             record = decode_record(found.data or b"")
             if record.through.seq >= target and decode_entry(record.entries[-1]).index == record.through.events - 1:
                 return
