@@ -95,6 +95,11 @@ class Archiver:
         return self._follower.lag if self._follower is not None else 0
 
     @property
+    def lag_age_s(self) -> float:
+        """How long the first of them has been in the journal, 0 when there is none."""
+        return self._follower.lag_age_s if self._follower is not None else 0.0
+
+    @property
     def alarm(self) -> str | None:
         """Why nothing can be archived at the moment, or None."""
         return self._alarm or (self._follower.alarm if self._follower is not None else None)

@@ -71,6 +71,11 @@ class Notifier:
         return lag + max(lane.lag for lane in self._lanes)
 
     @property
+    def lag_age_s(self) -> float:
+        """How long the first of them that is on no lane yet has been in the journal, 0 when there is none."""
+        return 0.0 if self._follower is None else self._follower.lag_age_s
+
+    @property
     def alarm(self) -> str | None:
         """Why nothing is sent at the moment, or None."""
         for broken in (self._broken, *(lane.broken for lane in self._lanes)):
