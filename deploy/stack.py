@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -89,6 +89,7 @@ class StackPlan:
     services: tuple[str, ...] = SERVICES
     nodes: int = 1
     copies: int = 1
+    limits: StreamLimits = field(default_factory=StreamLimits)
     way: Way = straight
 
 
@@ -212,7 +213,7 @@ class Stack:
     async def _provision(self, nats_url: str) -> None:
         if self.plan.nats_url is not None:
             await self._check_foreign_broker(nats_url)
-        limits = StreamLimits(replicas=min(self.plan.nodes, REPLICAS_MAX))
+        limits = replace(self.plan.limits, replicas=min(self.plan.nodes, REPLICAS_MAX))
         until = time.monotonic() + HEALTHY_TIMEOUT_S
         client = await connect_as(self.data, nats_url, PROVISIONER)
         try:
