@@ -171,14 +171,17 @@ class EmbeddedBroker:
             self._process.kill()
             self._process.wait()
 
-    async def reload(self, *, publishers: Iterable[str] = ()) -> None:
-        """Write the users again, with more publishers, and have the running server take them over.
+    async def reload(self, *, publishers: Iterable[str] = (), markets: Iterable[str] = ()) -> None:
+        """Write the users again, with more publishers or markets, and have the running server take them over.
 
         Connections of users whose rights changed are dropped by the server; clients reconnect by themselves.
         """
         if self._process is None or not self.running:
             raise BrokerError("the broker is not running: start it, and it reads its users anew")
         self._publishers |= set(publishers)
+        for market in markets:
+            check_market(market)
+        self._markets = tuple(dict.fromkeys((*self._markets, *markets)))
         self._write_config()
         log_start = self._log_size()
         self._process.send_signal(signal.SIGHUP)

@@ -64,6 +64,15 @@ def pipeline(as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
+def overload(
+    seconds: Annotated[int, typer.Option("--seconds", min=10, max=86_400, help="How long the peak lasts.")] = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Twice the rate that the stack sustains: what is refused, memory of each process, how fast the rest drains."""
+    _run("overload", as_json, seconds=seconds)
+
+
+@bench_app.command()
 def peers(as_json: JsonOption = False) -> None:
     """The join transaction in what a shop would use instead: PostgreSQL, Redis, a straightforward service."""
     _run("peers", as_json)

@@ -26,7 +26,8 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `standby_s` is for a service of which there are several copies: how long nothing must have been done before this
     one does it; 0 means at once, for one that is alone. Of several ledgers exactly one `signs` checkpoints, and trims
     the intake. With `rehearsed` a matcher decides again, and compares, every record that it reads, before it may
-    decide anything itself.
+    decide anything itself. A matcher with `markets_dir` serves every market that has a file there, and `market` is the
+    one by whose journal it notices that its node of the cluster is deaf.
     """
 
     service: str
@@ -48,6 +49,7 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     standby_s: float = 0.0
     signs: bool = True
     rehearsed: bool = False
+    markets_dir: Path | None = None
 
     @property
     def inbox_prefix(self) -> str:

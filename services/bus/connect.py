@@ -15,7 +15,7 @@ from faststream import FastStream
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
 from events import subjects
@@ -34,6 +34,8 @@ GRACEFUL_TIMEOUT_S: Final = 10.0
 LISTEN_EVERY_S: Final = 2.0
 DEAF_S: Final = 10.0
 """Longer than an election takes."""
+ALONE_NS: Final = 4 * 10**9
+"""Replicas say something each second."""
 SEED_MAX_BYTES: Final = 1_024
 
 _log: Final = logging.getLogger("groupbuy.bus")
@@ -124,15 +126,25 @@ async def leave_deaf_nodes(broker: ServiceBroker, market: str) -> None:
     while len(broker.client.servers) > 1:
         await asyncio.sleep(LISTEN_EVERY_S)
         try:
-            await broker.jetstream.stream_info(subjects.journal_stream(market))
-            heard_at_s = time.monotonic()
+            info = await broker.jetstream.stream_info(subjects.journal_stream(market))
+            is_deaf = _is_alone(info)
         except NotFoundError:
-            heard_at_s = time.monotonic()
+            is_deaf = False
         except (nats.errors.Error, TimeoutError, OSError):
-            if broker.client.is_connected and time.monotonic() - heard_at_s > DEAF_S:
-                _log.warning("the node has been deaf for %.0f s: going to another", time.monotonic() - heard_at_s)
-                heard_at_s = time.monotonic()
-                await broker.client.force_reconnect()
+            is_deaf = broker.client.is_connected
+        now_s = time.monotonic()
+        if not is_deaf:
+            heard_at_s = now_s
+        elif now_s - heard_at_s > DEAF_S:
+            _log.warning("the node has been deaf for %.0f s: going to another", now_s - heard_at_s)
+            heard_at_s = now_s
+            await broker.client.force_reconnect()
+
+
+def _is_alone(info: api.StreamInfo) -> bool:
+    """Tell whether the leader of a stream hears from none of its replicas: then it soon knows that it leads no more."""
+    replicas = info.cluster.replicas if info.cluster is not None else None
+    return bool(replicas) and all(peer.offline or (peer.active or 0) > ALONE_NS for peer in replicas or ())
 
 
 async def exit_when_lost(app: FastStream, broker: ServiceBroker) -> None:

@@ -35,33 +35,45 @@ def load_market_key(path: Path | None) -> bytes:
     return key
 
 
-@contextlib.asynccontextmanager
-async def matcher(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator[None]:
-    """Run the matcher of `config.market` until the process is asked to stop. Raises ConfigError, HttpError."""
-    facts = Facts(load_market_key(config.market_key_file))
-    snapshots = SnapshotStore(config.data_dir / "matcher", config.market)
-    leading = Matcher(
+def make_matcher(config: ServiceConfig, broker: ServiceBroker) -> Matcher:
+    """Return the matcher of `config.market`, not running yet. Raises ConfigError when its key cannot be used."""
+    return Matcher(
         broker,
         config.market,
         config.user,
-        facts,
+        Facts(load_market_key(config.market_key_file)),
         pinned_zones(),
-        snapshots,
+        SnapshotStore(config.data_dir / "matcher", config.market),
         standby_s=config.standby_s,
         rehearsed=config.rehearsed,
     )
-    health = Health("matcher")
-    health.add("matcher", lambda: check(leading))
-    server = await serve_health(health, leading.metrics.metrics, config.health_port)
-    running = asyncio.create_task(leading.run(), name=f"matcher {config.market}")
+
+
+@contextlib.asynccontextmanager
+async def running_matcher(matcher: Matcher, market: str) -> AsyncIterator[None]:
+    """Run a matcher while this is entered; at the end it commits what is at hand."""
+    running = asyncio.create_task(matcher.run(), name=f"matcher {market}")
     running.add_done_callback(_report_end)
-    observing = asyncio.create_task(_observe(leading), name="matcher metrics")
+    observing = asyncio.create_task(_observe(matcher), name=f"matcher metrics {market}")
     try:
         yield
     finally:
-        leading.stop()
+        matcher.stop()
         observing.cancel()
         await asyncio.gather(running, observing, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def matcher(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator[None]:
+    """Run the matcher of `config.market` until the process is asked to stop. Raises ConfigError, HttpError."""
+    leading = make_matcher(config, broker)
+    health = Health("matcher")
+    health.add("matcher", lambda: check(leading))
+    server = await serve_health(health, leading.metrics.metrics, config.health_port)
+    try:
+        async with running_matcher(leading, config.market):
+            yield
+    finally:
         await server.stop()
 
 

@@ -66,8 +66,8 @@ class MatcherProcess:
         }
         self._program = ["-m", "services.matcher"]
         if changes:
-            run = "import sys; from services.matcher.__main__ import matcher, run_service"
-            self._program = ["-c", f"{changes}\n{run}\nsys.exit(run_service(sys.argv[1:], matcher))"]
+            run = "import sys; from services.matcher.__main__ import build, run_service"
+            self._program = ["-c", f"{changes}\n{run}\nsys.exit(run_service(sys.argv[1:], build))"]
         self._config.write_text(json.dumps(config))
         self._process: asyncio.subprocess.Process | None = None
 
