@@ -31,7 +31,7 @@ def build(
     @asynccontextmanager
     async def running(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator[Notifier]:
         settings = load_settings(config.data_dir, names())
-        notifier = Notifier(broker, config.market, config.user, sent_through)
+        notifier = Notifier(broker, config.market, config.user, sent_through, config.standby_s)
         health = Health("notifier")
         health.add("notifier", notifier.check)
         async with AsyncExitStack() as parts:

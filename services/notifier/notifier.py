@@ -45,14 +45,24 @@ class Progress(msgspec.Struct):
 class Notifier:
     """Results to members and outcomes to publishers of one market, each once and all of them."""
 
-    def __init__(self, broker: ServiceBroker, market: str, user: str, sent_through: int | None = None) -> None:
+    def __init__(
+        self,
+        broker: ServiceBroker,
+        market: str,
+        user: str,
+        sent_through: int | None = None,
+        standby_s: float = 0.0,
+    ) -> None:
         self._broker = broker
         self._market = market
         self._user = user
         self._journal = JournalLookup(broker, market)
         self.results = self._channel(subjects.results_stream(market), subjects.result, sent_through)
         self.outcomes = self._channel(subjects.outcomes_stream(market), subjects.outcome, sent_through)
-        self._lanes = (Lane(self.results, gather_s=RESULTS_GATHER_S), Lane(self.outcomes, self.outcomes.begin))
+        self._lanes = (
+            Lane(self.results, gather_s=RESULTS_GATHER_S, standby_s=standby_s),
+            Lane(self.outcomes, self.outcomes.begin, standby_s=standby_s),
+        )
         self.progress = Progress()
         self._follower: JournalFollower | None = None
         self._broken: JournalBroken | None = None
@@ -96,7 +106,10 @@ class Notifier:
             if lane.stalled_s:
                 waits = f"{lane.lag} records wait for {lane.channel.name}, and nothing moved for {lane.stalled_s:.0f} s"
                 return Check(Status.UNHEALTHY, waits)
-        return self._follower.check()
+        found = self._follower.check()
+        if found.status is Status.OK and all(lane.stands_by for lane in self._lanes):
+            return Check(Status.OK, f"standing by, since another notifier tells it: {found.sentence}")
+        return found
 
     async def start(self) -> None:
         """Begin in the background: waits for a broker that is away; what breaks it for good is told by `alarm`."""
