@@ -30,7 +30,8 @@ class JournalStream:
         self._subject = subjects.journal(market)
         self._broker = broker
         self._identity: str | None = None
-        self._stale = StaleAnswers()
+        self._replicas: int | None = None
+        self._stale, self._tail_stale = StaleAnswers(), StaleAnswers()
 
     async def last_seq(self, known_seq: int) -> int | None:
         """Return where the stream ends, or None when the broker does not answer, or only a node that may be cut off.
@@ -42,6 +43,7 @@ class JournalStream:
         if info is None:
             return None
         self._check_identity(info, known_seq)
+        self._replicas = info.config.num_replicas
         last_seq = info.state.last_seq
         if last_seq < known_seq and self._stale.excuses(info.config.num_replicas):
             return None
@@ -82,9 +84,12 @@ class JournalStream:
         except NotFoundError:
             # A stream may have been made to begin at a later sequence; then nothing was ever there.
             if known_seq > 0:
+                self._tail_stale.doubt(self._replicas, f"message {known_seq + 1} of {self.name}")
                 raise JournalBroken(
                     f"messages {known_seq + 1} to {last_seq} of {self.name} are missing: they were deleted"
                 ) from None
+        else:
+            self._tail_stale.settled()
 
     async def tail(self) -> JournalPosition:
         """Return the position of the last record.

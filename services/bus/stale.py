@@ -26,3 +26,11 @@ class StaleAnswers:
     def settled(self) -> None:
         """Note that the stream is as long as it must be."""
         self._doubted_since_s = None
+
+    def doubt(self, replicas: int | None, what: str) -> None:
+        """Doubt that a stream, kept so many times, lacks `what`: raise TimeoutError until that has been said for long.
+
+        Answers may come from two nodes at once, when one that was cut off is back and does not know it yet.
+        """
+        if self.excuses(replicas):
+            raise TimeoutError(f"{what} seems to be missing: asking again, since a node that was cut off may say so")

@@ -66,6 +66,7 @@ class IntakeReader:
         self._heard_at_s = 0.0
         self._hole = False
         self._stale = StaleAnswers()
+        self._replicas: int | None = None
         self.next_seq = 1
         self.last_seq = 0
         """The end of the stream as far as it is known here."""
@@ -102,10 +103,8 @@ class IntakeReader:
                 f"{standing.intake} up to message {through.seq}; restore the old stream or rebuild it from the ledger "
                 "(groupbuy ledger restore)"
             )
-        if info.state.last_seq < through.seq and self._stale.excuses(info.config.num_replicas):
-            raise TimeoutError(f"{self._stream} looks shorter than it was: asking again, the node may be cut off")
-        self._stale.settled()
         if info.state.last_seq < through.seq:
+            self._stale.doubt(info.config.num_replicas, f"the end of {self._stream}")
             raise LogBroken(
                 f"the intake {self._stream} ends at message {info.state.last_seq}, but it is decided up to "
                 f"{through.seq}: {info.state.last_seq + 1} to {through.seq} are missing; restore it from the ledger"
@@ -117,6 +116,7 @@ class IntakeReader:
             )
         if info.state.first_seq <= through.seq:
             await self._check_message(through.seq, through.hash)
+        self._stale.settled()
         return identity
 
     async def _takes_the_place(self, identity: str, standing: Standing, through_seq: int) -> bool:
@@ -139,6 +139,7 @@ class IntakeReader:
         try:
             found = await self._broker.jetstream.get_msg(self._stream, seq=seq)
         except NotFoundError:
+            self._stale.doubt(self._replicas, f"message {seq} of {self._stream}")
             raise LogBroken(f"message {seq} of {self._stream} was decided and has been deleted") from None
         if hash_bytes(found.data or b"") != known_hash:
             raise LogBroken(
@@ -151,6 +152,7 @@ class IntakeReader:
         try:
             found = await self._broker.jetstream.get_msg(self._stream, seq=seq)
         except NotFoundError:
+            self._stale.doubt(self._replicas, f"message {seq} of {self._stream}")
             raise LogBroken(f"message {seq} of {self._stream} is needed to go on and has been deleted") from None
         assert found.subject is not None
         publisher, family = _origin(found.subject)
@@ -274,7 +276,9 @@ class IntakeReader:
 
     async def _info(self) -> api.StreamInfo:
         try:
-            return await self._broker.jetstream.stream_info(self._stream)
+            info = await self._broker.jetstream.stream_info(self._stream)
+            self._replicas = info.config.num_replicas
+            return info
         except NotFoundError:
             raise LogBroken(f"the intake stream {self._stream} does not exist: it was deleted, or never made") from None
 

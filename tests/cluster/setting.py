@@ -24,7 +24,7 @@ from deploy.reach import http_get
 from deploy.stack import SERVICES, Stack, StackPlan
 from events import subjects
 from events.offer import OfferPublished
-from events.record import Record, decode_entry, decode_record, hash_bytes
+from events.record import Record, decode_entry, decode_record, entry_id, hash_bytes
 from events.times import format_time_ns
 from services.bus.client import GroupBuyClient, new_event
 from tests.cluster.ways import Ways
@@ -118,8 +118,7 @@ class Cluster:
             try:
                 async with self.stack.connected(PROVISIONER) as client:
                     return await question(client.jetstream(timeout=2))
-            except NotFoundError:
-                raise
+            # Not found as well: each question is a new connection, and may come to a node that is cut off.
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 if time.monotonic() > until_s:
                     raise AssertionError(f"the brokers do not answer: {error!r}") from error
@@ -287,6 +286,7 @@ async def check_everything(cluster: Cluster, acknowledged: list[str]) -> dict[st
                 event = json.loads(bytes(entry.event))
                 if event["source"] == SOURCE:
                     outcomes[event["id"]] += 1
+    await _check_outcomes_told_once(cluster)
     wrong = {event: outcomes[event] for event in acknowledged if outcomes[event] != 1}
     assert not wrong, f"acknowledged events with another number of outcomes than one: {wrong}"
     assert set(outcomes.values()) <= {1}, f"decided twice: {[e for e, n in outcomes.items() if n != 1]}"
@@ -303,3 +303,28 @@ async def check_everything(cluster: Cluster, acknowledged: list[str]) -> dict[st
         entries.append(verified["entries"])
     assert len(set(entries)) == 1, f"the archives hold {entries} entries"
     return {"acknowledged": len(acknowledged), "entries": entries[0]}
+
+
+async def _check_outcomes_told_once(cluster: Cluster) -> None:
+    """Check that the stream of outcomes tells each input's outcome once, in the order of the journal."""
+    decided = [
+        entry_id(entry.seq, entry.index, entry.part)
+        for record in await cluster.journal()
+        for entry in map(decode_entry, record.entries)
+        if entry.publisher == PUBLISHER
+    ]
+    name = subjects.outcomes_stream(cluster.stack.market)
+    until_s = time.monotonic() + PATIENCE_S
+    told: list[str] = []
+    async with cluster.stack.connected(PROVISIONER) as client:
+        jetstream = client.jetstream(timeout=10)
+        seq = 0
+        while len(told) < len(decided) and time.monotonic() < until_s:
+            last_seq = (await jetstream.stream_info(name)).state.last_seq
+            for place in range(seq + 1, last_seq + 1):
+                found = await jetstream.get_msg(name, seq=place)
+                if str(found.subject).endswith(f".{PUBLISHER}"):
+                    told += [outcome["entry"] for outcome in json.loads(found.data or b"")["outcomes"]]
+            seq = last_seq
+            await asyncio.sleep(POLL_S)
+    assert told == decided, f"{len(told)} outcomes told, {len(decided)} decided"

@@ -1,6 +1,8 @@
 """Three brokers, two copies of each service: whatever dies, nothing is lost and nothing is done twice."""
 
 import asyncio
+import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from deploy.reach import http_get
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import StackError
 from tests.cluster import faults
-from tests.cluster.setting import Cluster, Load, check_everything, running_cluster
+from tests.cluster.setting import PATIENCE_S, Cluster, Load, check_everything, running_cluster
 
 RATE_PER_S = 20
 PARTITION_S = 3.0
@@ -39,8 +41,11 @@ async def _both_gateways_serve(cluster: Cluster) -> None:
     address = cluster.stack.address
     assert address.http_url is not None and len(address.more_http_urls) == 1
     for url in (address.http_url, *address.more_http_urls):
-        status, _ = await http_get(f"{url}/healthz")
-        assert status == 200
+        until_s, status, told = time.monotonic() + PATIENCE_S, 0, b""
+        while status != 200:
+            assert time.monotonic() < until_s, told
+            with contextlib.suppress(OSError, TimeoutError):
+                status, told = await http_get(f"{url}/healthz")
 
 
 async def test_a_cluster_does_not_start_over_the_market_of_a_single_broker(tmp_path: Path) -> None:
