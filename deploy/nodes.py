@@ -1,19 +1,31 @@
 """The nodes of a cluster of brokers on this machine: who connects to whom, over which data."""
 
+import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+import nats
+import nats.errors
+from nats.js.errors import APIError
 
 from deploy.broker import EmbeddedBroker
 from deploy.broker_config import HOST, BrokerLimits, ClusterNode
 from deploy.identity import keys_directory
+from deploy.permissions import PROVISIONER
 from deploy.stack_files import StackError, free_service_port, write_private
+from deploy.supervisor import gather_all
 
 NODES: Final = 3
 """Enough that one may fail: a majority of three is two."""
 NODES_MAX: Final = 5
 SECRET_BYTES: Final = 24
+READY_TIMEOUT_S: Final = 30.0
+POLL_S: Final = 0.1
+PROBE: Final = "groupbuy-ready"
 
 Way = Callable[[int, int, int], int]
 """Returns the port by which one node reaches another: from its number, to whose number, listening at which port."""
@@ -39,7 +51,7 @@ def make_nodes(
     They become ready only together: start them at once. Raises StackError when the data belongs to a single broker.
     """
     assert 2 <= count <= NODES_MAX, f"{count} nodes"
-    check_kind(data, is_cluster=True)
+    check_kind(data, wants_cluster=True)
     secret = _ensure_route_secret(data)
     taken: list[int] = []
     for _ in range(2 * count):
@@ -56,18 +68,54 @@ def make_nodes(
     return brokers
 
 
-def check_kind(data: Path, *, is_cluster: bool) -> None:
+@contextlib.asynccontextmanager
+async def running_nodes(brokers: Sequence[EmbeddedBroker]) -> AsyncIterator[str]:
+    """Run the nodes of a cluster, and give the address of all of them."""
+    try:
+        await gather_all(broker.start() for broker in brokers)
+        await _until_all_take_part(brokers)
+        yield ",".join(broker.url for broker in brokers)
+    finally:
+        await asyncio.gather(*(broker.stop() for broker in brokers))
+
+
+async def _until_all_take_part(brokers: Sequence[EmbeddedBroker]) -> None:
+    """Wait until a stream can be kept by all nodes, by making one and deleting it again."""
+    until = time.monotonic() + READY_TIMEOUT_S
+    client = await nats.connect(brokers[0].url, **brokers[0].connect_options(PROVISIONER))
+    try:
+        while True:
+            try:
+                jetstream = client.jetstream(timeout=READY_TIMEOUT_S)
+                await jetstream.add_stream(name=PROBE, subjects=[PROBE], num_replicas=len(brokers))
+                await jetstream.delete_stream(PROBE)
+                return
+            except (APIError, TimeoutError, nats.errors.Error) as error:
+                if time.monotonic() > until:
+                    raise StackError(f"the nodes of the cluster do not find each other: {error}") from None
+                await asyncio.sleep(POLL_S)
+    finally:
+        await client.close()
+
+
+def is_cluster(data: Path) -> bool:
+    """Tell whether a data directory holds the streams of a cluster."""
+    return (data / "node-1" / "store").exists()
+
+
+def check_kind(data: Path, *, wants_cluster: bool) -> None:
     """Refuse to run a cluster over the data of a single broker, or the other way round.
 
     A broker that joins a cluster deletes the streams that the cluster does not know.
     """
-    single, nodes = data / "broker" / "store", data / "node-1" / "store"
-    if is_cluster and single.exists():
+    single = data / "broker" / "store"
+    if wants_cluster and single.exists():
         raise StackError(
-            f"{data} holds a market on a single broker, which a cluster cannot take over: start the cluster over "
-            "another --data, and fill it from the ledger with `groupbuy ledger restore`"
+            f"{data} holds a market on a single broker, which a cluster cannot take over: once everything is archived, "
+            f"stop it, move {data / 'broker'} away, and fill a cluster from the ledger with "
+            "`groupbuy ledger restore --cluster`"
         )
-    if not is_cluster and nodes.exists():
+    if not wants_cluster and is_cluster(data):
         raise StackError(f"{data} holds a market on a cluster of brokers: start it with `groupbuy up --cluster`")
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import nats.errors
 from nats.aio.client import Client
+from nats.js.errors import ServiceUnavailableError
 
 from deploy.broker import EmbeddedBroker
 from deploy.broker_config import HOST, BrokerLimits, BrokerUser, render
@@ -191,7 +192,7 @@ class Stack:
         if plan.nats_url is not None:
             self._supervisor = Supervisor([], self._say, STOP_ORDER)
             return plan.nats_url
-        check_kind(self.data, is_cluster=plan.nodes > 1)
+        check_kind(self.data, wants_cluster=plan.nodes > 1)
         port = _choose_port(plan.nats_port, "--nats-port")
         if plan.nodes == 1:
             self.brokers = [EmbeddedBroker(self.data, [plan.market], publishers=plan.publishers, port=port)]
@@ -221,8 +222,9 @@ class Stack:
                 try:
                     await provision(client, self.market, self.plan.publishers, limits)
                     return
-                except NotReadyError:
-                    if time.monotonic() > until:
+                except (NotReadyError, nats.errors.TimeoutError, ServiceUnavailableError):
+                    # A cluster that has just begun has not chosen the leaders of its streams yet.
+                    if self.plan.nodes == 1 or time.monotonic() > until:
                         raise
                     await asyncio.sleep(HEALTH_POLL_S)
         finally:

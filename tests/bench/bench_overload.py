@@ -30,6 +30,8 @@ BATCH: Final = 100
 INTAKE_MAX_BYTES: Final = 128 * 1024 * 1024
 """Small, so that some minutes fill it: then publishers are refused."""
 MEMORY_S: Final = 60
+MEMBERS: Final = 20_000
+"""The broker keeps an index of members' subjects: few, so that it does not grow for minutes either."""
 CALIBRATION_S: Final = 15
 IN_FLIGHT: Final = 16
 TIMES_SUSTAINED: Final = 2
@@ -104,7 +106,7 @@ async def _configure(stack: Stack) -> None:
 def _messages() -> Iterator[bytes]:
     """Yield batches of orders without end, each with the time when it is made."""
     for number in itertools.count():
-        (message,) = traffic.batches(traffic.orders(BATCH, seed=number, prefix=f"v{number}"), BATCH)
+        (message,) = traffic.batches(traffic.orders(BATCH, seed=number, prefix=f"v{number}", members=MEMBERS), BATCH)
         yield message
 
 

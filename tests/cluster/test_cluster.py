@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from deploy.nodes import make_nodes
 from deploy.reach import http_get
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import StackError
+from events import subjects
 from tests.cluster import faults
-from tests.cluster.setting import PATIENCE_S, Cluster, Load, check_everything, running_cluster
+from tests.cluster.setting import PATIENCE_S, ROOT, Cluster, Load, check_everything, running_cluster
 
 RATE_PER_S = 20
 PARTITION_S = 3.0
@@ -55,8 +58,49 @@ async def test_a_cluster_does_not_start_over_the_market_of_a_single_broker(tmp_p
         make_nodes(tmp_path, ["main"], publishers=["local"])
 
 
+async def test_a_market_moves_from_a_single_broker_into_a_cluster_by_its_ledger(tmp_path: Path) -> None:
+    async with running_cluster(tmp_path, nodes=1, copies=1) as single, Load(single, RATE_PER_S) as load:
+        await asyncio.sleep(1.0)
+        await load.end()
+        await single.until_all_decided()
+        await single.until_level()
+    before = load.acknowledged
+    (tmp_path / "broker").rename(tmp_path / "broker-before")
+    restored = subprocess.run(
+        [
+            *(sys.executable, "-m", "deploy.cli.main", "ledger", "restore", "--cluster", "--json"),
+            *("--actor", "ops", "--ticket", "T-1", "--reason", "move", "--data", str(tmp_path)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert restored.returncode == 0, restored.stderr
+    async with running_cluster(tmp_path, copies=1) as cluster:
+        async with Load(cluster, RATE_PER_S, first=10_000) as more:
+            await asyncio.sleep(1.0)
+        assert await cluster.is_replicated(subjects.journal_stream("main"))
+        # Restored streams of outcomes are empty, and count as told through what was archived.
+        await check_everything(cluster, before + more.acknowledged, told_before=len(before))
+
+
 async def test_a_single_broker_does_not_start_over_the_market_of_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "node-1" / "store").mkdir(parents=True)
     stack = Stack(StackPlan(data=tmp_path), lambda _: None)
     with pytest.raises(StackError, match=r"holds a market on a cluster of brokers.*--cluster"):
         await asyncio.wait_for(stack.start(), 30)
+
+
+def test_a_cluster_of_ones_own_over_brokers_of_somebody_else_is_refused() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "deploy.cli.main", "up", "--cluster", "--nats", "nats://127.0.0.1:1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert "give one of the two" in found.stderr
