@@ -15,6 +15,7 @@ from services.bus.service import EXIT_LOST
 from services.matcher.domain.facts import Facts
 from services.matcher.loop import Matcher
 from services.matcher.snapshots import SnapshotStore
+from services.matcher.standby import Standby
 from services.matcher.zones import pinned_zones
 
 STALLED_S: Final = 15.0
@@ -81,8 +82,8 @@ def check(leading: Matcher) -> Check:
     """Return how the matcher is doing, for Health."""
     if leading.broken is not None:
         return Check(Status.UNHEALTHY, leading.broken)
-    if leading.stands_by:
-        return _check_standby(leading)
+    if leading.standby is not None:
+        return _check_standby(leading, leading.standby)
     if not leading.leads:
         return Check(Status.UNHEALTHY, "reading the journal, not deciding yet")
     behind = f"{leading.lag} intake messages are not decided yet"
@@ -93,9 +94,11 @@ def check(leading: Matcher) -> Check:
     )
 
 
-def _check_standby(standing_by: Matcher) -> Check:
-    again = f"{standing_by.rehearsed_entries} entries decided again, all of them the same"
-    return Check(Status.OK, f"standing by after record {standing_by.standing.seq}; {again}")
+def _check_standby(matcher: Matcher, standby: Standby) -> Check:
+    again = f"{matcher.rehearsed_entries} entries decided again, all of them the same"
+    told = f"standing by after record {matcher.standing.seq}; {again}"
+    found = standby.check()
+    return Check(found.status, told if found.status is Status.OK else f"{told}; {found.sentence}")
 
 
 async def _observe(leading: Matcher) -> None:

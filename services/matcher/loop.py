@@ -83,7 +83,8 @@ class Matcher:
         self.standing = Standing()
         self.broken: str | None = None
         self.leads = False
-        self.stands_by = False
+        self.standby: Standby | None = None
+        """While this matcher stands by: how it follows."""
         self.rehearsed_entries = 0
         """How many entries of others were decided here again, with the same result."""
         self.metrics = MatcherMetrics()
@@ -170,7 +171,7 @@ class Matcher:
         # Who follows decides again what it reads: whoever takes over has proved that it decides the same.
         recovered.rehearse()
         wait_s = self._patience.draw_s()
-        standby = Standby(self._broker, self._market, self._user, self._reader, recovered, wait_s)
+        self.standby = Standby(self._broker, self._market, self._user, self._reader, recovered, wait_s)
 
         def rest(is_level: bool) -> None:
             if recovered.standing.seq != self.standing.seq:
@@ -178,11 +179,10 @@ class Matcher:
             self._adopt(recovered)
             self._save_if_many(is_idle=is_level)
 
-        self.stands_by = True
         try:
-            return await standby.wait(lambda: self._ending, rest)
+            return await self.standby.wait(lambda: self._ending, rest)
         finally:
-            self.stands_by = False
+            self.standby = None
             self._adopt(recovered)
 
     async def _lead(self, recovered: Recovered) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 import nats.errors
 
 from services.bus.connect import ServiceBroker
+from services.bus.health import Check
 from services.bus.journal import JournalBroken, JournalFollower, JournalPosition
 from services.matcher.intake import IntakeReader
 from services.matcher.log import LogBroken
@@ -80,6 +81,10 @@ class Standby:
         self._seen_seq = recovered.standing.seq
         self._looked_at_s = 0.0
         self._owing_since_s: float | None = None
+
+    def check(self) -> Check:
+        """Return how following the journal goes, for Health."""
+        return self._follower.check()
 
     async def wait(self, is_ending: Callable[[], bool], rest: Callable[[bool], None]) -> bool:
         """Follow the journal until it is this matcher's turn; tell whether it is, or the end is asked for.

@@ -30,8 +30,9 @@ BATCH: Final = 100
 INTAKE_MAX_BYTES: Final = 128 * 1024 * 1024
 """Small, so that some minutes fill it: then publishers are refused."""
 MEMORY_S: Final = 60
-MEMBERS: Final = 20_000
-"""The broker keeps an index of members' subjects: few, so that it does not grow for minutes either."""
+MEMBERS: Final = 2_000
+"""The broker keeps an index of members' subjects, the matcher a count for each member and offer: few, so that both are
+full before the peak begins, and what grows in it is a queue."""
 CALIBRATION_S: Final = 15
 IN_FLIGHT: Final = 16
 TIMES_SUSTAINED: Final = 2
@@ -67,10 +68,10 @@ async def _measure(stack: Stack, seconds: int) -> dict[str, Any]:
         looks.begin()
         offered_per_s = TIMES_SUSTAINED * sustained_per_s
         answers = await _push(publisher, messages, offered_per_s, seconds)
-        peak = await looks.peak()
         drained_s, backlog = await _drain(looking)
         await wait_level(stack)
         await looks.end()
+        peak = looks.peak()
         decided = await _decided(looking)
         return {
             "sustained_per_s": round(sustained_per_s),
@@ -218,7 +219,7 @@ class _Looks:
         part = self._memory[which * size : (which + 1) * size] or self._memory[-1:]
         return {name: max(look.get(name, 0) for look in part) for name in part[0]}
 
-    async def peak(self) -> dict[str, int]:
+    def peak(self) -> dict[str, int]:
         """Return the high-water mark of each process since it began, in MiB."""
         return self._resident("VmHWM")
 
