@@ -30,10 +30,12 @@ BATCH: Final = 100
 INTAKE_MAX_BYTES: Final = 128 * 1024 * 1024
 """Small, so that some minutes fill it: then publishers are refused."""
 MEMORY_S: Final = 60
+SLACK_S: Final = 5
 MEMBERS: Final = 2_000
 """The broker keeps an index of members' subjects, the matcher a count for each member and offer: few, so that both are
 full before the peak begins, and what grows in it is a queue."""
-CALIBRATION_S: Final = 15
+CALIBRATION_S: Final = 75
+"""Longer than the market remembers: then its state has the size that it keeps."""
 IN_FLIGHT: Final = 16
 TIMES_SUSTAINED: Final = 2
 LOOK_S: Final = 1.0
@@ -96,7 +98,7 @@ async def _measure(stack: Stack, seconds: int) -> dict[str, Any]:
 
 async def _configure(stack: Stack) -> None:
     settings = msgspec.json.decode(traffic.configuration())
-    settings["data"] |= {"replay_window_s": MEMORY_S, "order_memory_s": MEMORY_S}
+    settings["data"] |= {"replay_window_s": MEMORY_S, "order_memory_s": MEMORY_S, "future_slack_s": SLACK_S}
     async with stack.connected(OPERATOR) as operator:
         await operator.jetstream().publish(subjects.intake(MARKET, OPERATOR, "market"), msgspec.json.encode(settings))
     async with stack.connected(traffic.PUBLISHER) as publisher:
