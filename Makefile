@@ -10,7 +10,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 WORKERS ?= 2
 
-.PHONY: help demo test test-fast simulate chaos lint format lock venv clean
+.PHONY: help demo test test-fast simulate chaos cluster-test lint format lock venv clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test-fast  the same without the tests that need a broker or a database"
 	@echo "make simulate   the whole service in a deterministic simulation: SEEDS=1..1000"
 	@echo "make chaos      real processes killed, paused, starved and damaged, with a backlog of a million: SEED=1 ROUNDS=4"
+	@echo "make cluster-test  matchers and brokers of a cluster killed, stopped and cut off, many times; six minutes"
 	@echo "make lint       linters and types only"
 	@echo "make format     lay the source out as the linter wants it"
 	@echo "make lock       choose and pin new versions of the dependencies"
@@ -42,6 +43,9 @@ ROUNDS ?= 4
 BACKLOG ?= 1000000
 chaos: $(TESTING)
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) --backlog $(BACKLOG)
+
+cluster-test: $(TESTING)
+	@$(BIN)/python -m tests.cluster
 
 lint: $(TESTING)
 	@$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from typing import Final
 import nats
 import nats.errors
 
-from deploy.broker_config import HOST, BrokerLimits, BrokerUser, render
+from deploy.broker_config import HOST, BrokerLimits, BrokerUser, ClusterNode, render
 from deploy.identity import DEFAULT_PUBLISHERS, ConnectOptions, connect_options, ensure_identities
 from deploy.permissions import PROVISIONER, SERVICE_USERS, all_permissions, check_market
 
@@ -71,8 +71,9 @@ def free_port() -> int:
 class EmbeddedBroker:
     """A nats-server over one data directory: keys in DATA/keys, everything else in DATA/broker.
 
-    Only one broker at a time may use a data directory. The instance can be started again after a stop,
-    or after the server died, and then keeps its port, so that clients find it again.
+    As a `node` of a cluster it keeps everything else in a directory of the node's name. Only one broker at a time
+    may use a directory. The instance can be started again after a stop, or after the server died, and then keeps its
+    port, so that clients find it again.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class EmbeddedBroker:
         publishers: Iterable[str] = DEFAULT_PUBLISHERS,
         port: int | None = None,
         limits: BrokerLimits | None = None,
+        node: ClusterNode | None = None,
     ) -> None:
         for market in markets:
             check_market(market)
@@ -90,6 +92,7 @@ class EmbeddedBroker:
         self._markets = tuple(markets)
         self._publishers = set(publishers)
         self._limits = limits or BrokerLimits()
+        self._node = node
         self._port: int | None = port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -108,7 +111,7 @@ class EmbeddedBroker:
     @property
     def directory(self) -> Path:
         """Where the broker keeps its streams, configuration and log."""
-        return self._data / "broker"
+        return self._data / ("broker" if self._node is None else self._node.name)
 
     @property
     def config_file(self) -> Path:
@@ -168,14 +171,17 @@ class EmbeddedBroker:
             self._process.kill()
             self._process.wait()
 
-    async def reload(self, *, publishers: Iterable[str] = ()) -> None:
-        """Write the users again, with more publishers, and have the running server take them over.
+    async def reload(self, *, publishers: Iterable[str] = (), markets: Iterable[str] = ()) -> None:
+        """Write the users again, with more publishers or markets, and have the running server take them over.
 
         Connections of users whose rights changed are dropped by the server; clients reconnect by themselves.
         """
         if self._process is None or not self.running:
             raise BrokerError("the broker is not running: start it, and it reads its users anew")
         self._publishers |= set(publishers)
+        for market in markets:
+            check_market(market)
+        self._markets = tuple(dict.fromkeys((*self._markets, *markets)))
         self._write_config()
         log_start = self._log_size()
         self._process.send_signal(signal.SIGHUP)
@@ -215,7 +221,7 @@ class EmbeddedBroker:
             name: BrokerUser(name, identities[name].public_key, permissions)
             for name, permissions in all_permissions(self._markets, publishers).items()
         }
-        text = render(self.port, self.directory, users, self._limits)
+        text = render(self.port, self.directory, users, self._limits, self._node)
         part = self.config_file.with_suffix(".conf.part")
         part.touch(mode=0o600)
         part.write_text(text, encoding="utf-8")

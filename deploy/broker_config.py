@@ -10,6 +10,10 @@ from deploy.permissions import Permissions
 from events.limits import PAYLOAD_MAX_BYTES
 
 HOST: Final = "127.0.0.1"
+SINGLE_NAME: Final = "groupbuy"
+CLUSTER_NAME: Final = "groupbuy"
+NOWHERE: Final = "127.0.0.1:1"
+"""A port on which nobody listens: what a node would tell the others of itself must not be tried."""
 MIB: Final = 1024 * 1024
 GIB: Final = 1024 * MIB
 
@@ -38,7 +42,26 @@ class BrokerUser:
     permissions: Permissions
 
 
-def render(port: int, directory: Path, users: Mapping[str, BrokerUser], limits: BrokerLimits) -> str:
+@dataclass(frozen=True, slots=True)
+class ClusterNode:
+    """One node of a cluster of brokers: its name, where it listens for the others, and where it finds them.
+
+    `secret` keeps everybody else on the machine out of the routes.
+    """
+
+    name: str
+    route_port: int
+    routes: tuple[str, ...]
+    secret: str
+
+
+def render(
+    port: int,
+    directory: Path,
+    users: Mapping[str, BrokerUser],
+    limits: BrokerLimits,
+    node: ClusterNode | None = None,
+) -> str:
     """Render the configuration of a broker on the loopback address that keeps its data in `directory`.
 
     Durations are quoted: the broker reads a bare 2m as two million.
@@ -46,7 +69,7 @@ def render(port: int, directory: Path, users: Mapping[str, BrokerUser], limits: 
     lines = [
         "# Written by groupbuy at every start: changes are lost.",
         f"listen: {_quoted(f'{HOST}:{port}')}",
-        'server_name: "groupbuy"',
+        f"server_name: {_quoted(SINGLE_NAME if node is None else node.name)}",
         f"log_file: {_quoted(str(directory / 'nats.log'))}",
         f"logfile_size_limit: {limits.log_file_bytes}",
         f"logfile_max_num: {limits.log_files}",
@@ -68,8 +91,26 @@ def render(port: int, directory: Path, users: Mapping[str, BrokerUser], limits: 
         *(line for name in sorted(users) for line in _user_lines(users[name])),
         "  ]",
         "}",
+        *([] if node is None else _cluster_lines(node)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cluster_lines(node: ClusterNode) -> list[str]:
+    user = f"route:{node.secret}@"
+    return [
+        "cluster {",
+        f"  name: {_quoted(CLUSTER_NAME)}",
+        f"  listen: {_quoted(f'{HOST}:{node.route_port}')}",
+        f"  authorization {{ user: route, password: {_quoted(node.secret)} }}",
+        "  # Nodes find each other by the routes below alone, and clients by their own lists.",
+        f"  advertise: {_quoted(NOWHERE)}",
+        "  no_advertise: true",
+        "  routes: [",
+        *(f"    {_quoted(f'nats-route://{user}{route}')}," for route in node.routes),
+        "  ]",
+        "}",
+    ]
 
 
 def _user_lines(user: BrokerUser) -> list[str]:

@@ -25,6 +25,8 @@ IDENTITY_BYTES: Final = 16
 # Atomic batches came with 2.12.
 SERVER_VERSION_MIN: Final = (2, 12)
 STREAM_NAME_IN_USE: Final = 10058
+# No suitable peers for placement, and no leader of the cluster: what a cluster answers that has just begun.
+NOT_READY_CODES: Final = frozenset({10005, 10008, 10009})
 # The shortest that the broker takes. We answer repetitions ourselves; a publisher's message id must not
 # have a retry swallowed by the broker.
 INTAKE_DUPLICATE_WINDOW_S: Final = 0.1
@@ -35,6 +37,10 @@ OUTPUT_DUPLICATE_WINDOW_S: Final = 2.0
 
 class ProvisionError(Exception):
     """The broker or a stream does not fit; the message says what to change."""
+
+
+class NotReadyError(ProvisionError):
+    """The nodes of a cluster have not all found each other yet: worth another try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,8 @@ async def _ensure_stream(js: JetStreamContext, wanted: api.StreamConfig) -> tupl
         if error.err_code == STREAM_NAME_IN_USE:
             # Somebody else made it in between.
             return (await js.stream_info(name)).config, False
+        if wanted.num_replicas != 1 and error.err_code in NOT_READY_CODES:
+            raise NotReadyError(f"the cluster cannot make the stream {name} yet: {error.description}") from error
         raise ProvisionError(f"the broker cannot make the stream {name}: {error.description}") from error
 
 

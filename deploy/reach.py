@@ -11,6 +11,7 @@ from nats.js.errors import NotFoundError
 
 from deploy.identity import connect_options
 from events import subjects
+from services.bus.connect import server_list
 
 CONNECT_TIMEOUT_S: Final = 5
 RECONNECT_WAIT_S: Final = 0.2
@@ -20,13 +21,13 @@ HTTP_ANSWER_MAX_BYTES: Final = 4 * 1024 * 1024
 
 
 async def connect_as(data: Path, nats_url: str, user: str) -> Client:
-    """Connect to a broker as one of the users whose keys lie under the data directory.
+    """Connect to a broker, or to one node of several, as one of the users whose keys lie under the data directory.
 
     Raises nats.errors.Error or OSError when it cannot be made now; once it stood it is re-made for ever.
     """
     client = Client()
     await client.connect(
-        nats_url,
+        server_list(nats_url),
         **connect_options(data, user),
         connect_timeout=CONNECT_TIMEOUT_S,
         allow_reconnect=False,

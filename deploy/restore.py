@@ -18,8 +18,9 @@ from nats.aio.client import Client
 
 from deploy.broker import EmbeddedBroker
 from deploy.identity import ensure_identities, known_publishers
+from deploy.nodes import NODES, check_kind, is_cluster, make_nodes, running_nodes
 from deploy.permissions import MATCHER, NOTIFIER, OPERATOR, PROVISIONER
-from deploy.provision import provision
+from deploy.provision import StreamLimits, provision
 from deploy.reach import close_quietly, connect_as
 from deploy.restore_streams import UNFINISHED, Found, Left, Streams, fill_journal, mark_output
 from deploy.stack_files import StackError, data_lock
@@ -66,8 +67,13 @@ class Restored(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Restoration:
     """One market's restoration over a data folder whose stack does not run."""
 
-    def __init__(self, store: LedgerStore, data: Path, act: Act, *, replace: bool, progress: Progress) -> None:
-        """With `replace` streams are deleted that hold something else than what the ledger knows."""
+    def __init__(
+        self, store: LedgerStore, data: Path, act: Act, *, replace: bool, progress: Progress, cluster: bool = False
+    ) -> None:
+        """With `replace` streams are deleted that hold something else than what the ledger knows.
+
+        With `cluster` the embedded broker is one of three nodes, also where there is none yet.
+        """
         tip = store.tip
         if tip is None:
             raise StackError(f"the ledger of market {store.market} is empty: there is nothing to restore")
@@ -76,6 +82,8 @@ class Restoration:
         self._data = data
         self._act = act
         self._replace = replace
+        self._is_cluster = cluster or is_cluster(data)
+        self._limits = StreamLimits(replicas=NODES if self._is_cluster else 1)
         self._progress = progress
         self._market = store.market
         self._done: dict[str, str] = {}
@@ -88,7 +96,7 @@ class Restoration:
             publishers = known_publishers(self._data)
             ensure_identities(self._data, publishers)
             async with self._broker(nats_url, publishers) as url, self._connected(url, PROVISIONER) as client:
-                streams = Streams(client, self._market)
+                streams = Streams(client, self._market, self._limits)
                 intake = await self._intake_left(streams)
                 journal = await streams.look_at_journal(self._store.identity, self._tip)
                 outputs = await self._outputs_left(streams)
@@ -97,7 +105,7 @@ class Restoration:
                 await self._restore_outputs(streams, outputs, url)
                 await self._restore_intake(streams, intake, url)
                 await streams.rename(subjects.journal_stream(self._market), self._store.identity)
-                await provision(client, self._market, publishers)
+                await provision(client, self._market, publishers, self._limits)
             aside = self._set_snapshots_aside()
         return self._report(aside)
 
@@ -106,6 +114,11 @@ class Restoration:
         if nats_url is not None:
             yield nats_url
             return
+        if self._is_cluster:
+            async with running_nodes(make_nodes(self._data, [self._market], publishers=publishers)) as urls:
+                yield urls
+            return
+        check_kind(self._data, wants_cluster=False)
         async with EmbeddedBroker(self._data, [self._market], publishers=publishers) as broker:
             yield broker.url
 

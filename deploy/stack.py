@@ -6,16 +6,19 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import nats.errors
 from nats.aio.client import Client
+from nats.js.errors import ServiceUnavailableError
 
 from deploy.broker import EmbeddedBroker
 from deploy.broker_config import HOST, BrokerLimits, BrokerUser, render
+from deploy.copies import Copy, copies_of, data_of
 from deploy.identity import DEFAULT_PUBLISHERS, ensure_identities
+from deploy.nodes import Way, check_kind, make_nodes, straight
 from deploy.permissions import (
     GATEWAY,
     LEDGER,
@@ -26,7 +29,7 @@ from deploy.permissions import (
     all_permissions,
     check_market,
 )
-from deploy.provision import provision
+from deploy.provision import NotReadyError, StreamLimits, provision
 from deploy.reach import close_quietly, connect_as, http_get, missing_streams
 from deploy.stack_files import (
     Address,
@@ -44,14 +47,15 @@ from deploy.stack_files import (
     write_private,
     write_service_configs,
 )
-from deploy.supervisor import BrokerChild, Child, Say, ServiceChild, Supervisor, last_line
+from deploy.supervisor import BrokerChild, Child, Say, ServiceChild, Supervisor, gather_all, last_line
 from events import subjects
 from services.bus.config import SQLITE_URL, ServiceConfig
 
 SERVICES: Final = (MATCHER, LEDGER, NOTIFIER, GATEWAY)
 """In the order in which they are started."""
-STOP_ORDER: Final = (GATEWAY, MATCHER, NOTIFIER, LEDGER, "broker")
+STOP_ORDER: Final = (GATEWAY, MATCHER, NOTIFIER, LEDGER, "broker", "node")
 """First nothing new comes in, then what is there is decided, sent and archived, and the broker goes last."""
+REPLICAS_MAX: Final = 3
 MODULES: Final = {
     MATCHER: "services.matcher",
     LEDGER: "services.ledger",
@@ -70,7 +74,9 @@ class StackPlan:
 
     With `nats_url` the broker is somebody else's: it is only checked, unless `may_provision` allows to make the
     streams that it lacks. `ledger_url` is the ledger's database, `sqlite:` or a PostgreSQL URL. The ledger signs as
-    `log_host`/groupbuy/MARKET and asks the witnesses, verifier key by URL.
+    `log_host`/groupbuy/MARKET and asks the witnesses, verifier key by URL. More than one of `nodes` make a cluster of
+    embedded brokers, which keeps every stream `nodes` times (three at most); of each service there are so many
+    `copies`.
     """
 
     data: Path
@@ -84,6 +90,10 @@ class StackPlan:
     witnesses: tuple[tuple[str, str], ...] = ()
     publishers: tuple[str, ...] = DEFAULT_PUBLISHERS
     services: tuple[str, ...] = SERVICES
+    nodes: int = 1
+    copies: int = 1
+    limits: StreamLimits = field(default_factory=StreamLimits)
+    way: Way = straight
 
 
 class Stack:
@@ -97,7 +107,9 @@ class Stack:
         self._held = ExitStack()
         self._supervisor: Supervisor | None = None
         self._address: Address | None = None
-        self._http_port = 0
+        self._http_ports: dict[str, int] = {}
+        self.brokers: list[EmbeddedBroker] = []
+        """The nodes of the embedded broker, once started; none where it is somebody else's."""
 
     @property
     def address(self) -> Address:
@@ -179,23 +191,44 @@ class Stack:
     async def _start_broker(self) -> str:
         """Start the embedded broker, or look at the foreign one; return its address."""
         plan = self.plan
-        children: list[Child] = []
-        if plan.nats_url is None:
-            port = _choose_port(plan.nats_port, "--nats-port")
-            broker = EmbeddedBroker(self.data, [plan.market], publishers=plan.publishers, port=port)
-            children.append(BrokerChild(broker))
-        self._supervisor = Supervisor(children, self._say, STOP_ORDER)
         if plan.nats_url is not None:
+            self._supervisor = Supervisor([], self._say, STOP_ORDER)
             return plan.nats_url
-        await self._supervisor.start_one(children[0])
-        return broker.url
+        check_kind(self.data, wants_cluster=plan.nodes > 1)
+        port = _choose_port(plan.nats_port, "--nats-port")
+        if plan.nodes == 1:
+            self.brokers = [EmbeddedBroker(self.data, [plan.market], publishers=plan.publishers, port=port)]
+        else:
+            self.brokers = make_nodes(
+                self.data,
+                [plan.market],
+                publishers=plan.publishers,
+                count=plan.nodes,
+                first_port=port,
+                way=plan.way,
+            )
+        children = [BrokerChild(broker, broker.directory.name) for broker in self.brokers]
+        self._supervisor = Supervisor(children, self._say, STOP_ORDER)
+        # Together: a node of a cluster is ready when it has found the others.
+        await gather_all(self._supervisor.start_one(child) for child in children)
+        return ",".join(broker.url for broker in self.brokers)
 
     async def _provision(self, nats_url: str) -> None:
         if self.plan.nats_url is not None:
             await self._check_foreign_broker(nats_url)
+        limits = replace(self.plan.limits, replicas=min(self.plan.nodes, REPLICAS_MAX))
+        until = time.monotonic() + HEALTHY_TIMEOUT_S
         client = await connect_as(self.data, nats_url, PROVISIONER)
         try:
-            await provision(client, self.market, self.plan.publishers)
+            while True:
+                try:
+                    await provision(client, self.market, self.plan.publishers, limits)
+                    return
+                except (NotReadyError, nats.errors.TimeoutError, ServiceUnavailableError):
+                    # A cluster that has just begun has not chosen the leaders of its streams yet.
+                    if self.plan.nodes == 1 or time.monotonic() > until:
+                        raise
+                    await asyncio.sleep(HEALTH_POLL_S)
         finally:
             await close_quietly(client)
 
@@ -221,24 +254,34 @@ class Stack:
 
     def _wire(self, nats_url: str) -> list[Child]:
         """Write the services' configurations and return their processes, not started yet."""
+        copies = copies_of(self.plan.services, self.plan.copies)
         ports: dict[str, int] = {}
-        for name in self.plan.services:
-            ports[name] = free_service_port([*ports.values()])
-        self._http_port = _choose_port(self.plan.http_port, "--http-port")
+        for copy in copies:
+            ports[copy.name] = free_service_port([*ports.values()])
+        for copy in copies:
+            if copy.service == GATEWAY:
+                wanted = self.plan.http_port if copy.number == 1 else None
+                self._http_ports[copy.name] = _choose_port(wanted, "--http-port")
         urls = {name: f"http://{HOST}:{port}" for name, port in ports.items()}
-        configs = {name: self._config(name, nats_url, ports[name], urls) for name in self.plan.services}
+        configs = {copy.name: self._config(copy, nats_url, ports[copy.name], urls) for copy in copies}
         files = write_service_configs(self.data, configs)
+        gateways = [f"http://{HOST}:{port}" for port in self._http_ports.values()]
         self._address = Address(
             pid=os.getpid(),
             market=self.market,
             nats_url=nats_url,
-            http_url=f"http://{HOST}:{self._http_port}" if GATEWAY in self.plan.services else None,
+            http_url=gateways[0] if gateways else None,
+            more_http_urls=gateways[1:],
             services=urls,
         )
         logs = logs_directory(self.data)
-        return [ServiceChild(name, MODULES[name], files[name], logs / f"{name}.log") for name in self.plan.services]
+        return [
+            ServiceChild(copy.name, MODULES[copy.service], files[copy.name], logs / f"{copy.name}.log")
+            for copy in copies
+        ]
 
-    def _config(self, name: str, nats_url: str, health_port: int, urls: dict[str, str]) -> ServiceConfig:
+    def _config(self, copy: Copy, nats_url: str, health_port: int, urls: dict[str, str]) -> ServiceConfig:
+        name = copy.service
         is_gateway = name == GATEWAY
         return ServiceConfig(
             service=name,
@@ -247,21 +290,24 @@ class Stack:
             user=name,
             nkey_seed_file=self.data / "keys" / f"{name}.nk",
             market_key_file=ensure_market_key(self.data, self.market) if name in (MATCHER, LEDGER) else None,
-            data_dir=self.data,
+            data_dir=data_of(self.data, copy),
             health_port=health_port,
             http_host=HOST,
-            http_port=self._http_port if is_gateway else 0,
+            http_port=self._http_ports.get(copy.name, 0),
             tokens_file=ensure_tokens(self.data, self.plan.publishers) if is_gateway else None,
             link_key_file=ensure_link_key(self.data, self.market) if is_gateway else None,
-            peers={peer: url for peer, url in urls.items() if peer != name} if is_gateway else {},
-            ledger_url=self.plan.ledger_url if name == LEDGER else SQLITE_URL,
+            peers={peer: url for peer, url in urls.items() if peer != copy.name} if is_gateway else {},
+            ledger_url=self.plan.ledger_url if copy.service == LEDGER else SQLITE_URL,
             log_host=self.plan.log_host,
-            witnesses=dict(self.plan.witnesses) if name == LEDGER else {},
+            witnesses=dict(self.plan.witnesses) if name == LEDGER and copy.signs else {},
+            standby_s=copy.standby_s(self.plan.copies),
+            signs=copy.signs,
+            dispatches=copy.dispatches,
         )
 
     async def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + HEALTHY_TIMEOUT_S
-        waiting = list(self.plan.services)
+        waiting = list(self.address.services)
         findings = "no answer"
         while waiting:
             name = waiting[0]

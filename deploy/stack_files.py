@@ -41,6 +41,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     market: str
     nats_url: str
     http_url: str | None = None
+    more_http_urls: list[str] = []
+    """The gateway's other copies."""
     services: dict[str, str] = {}
     """Base URL of each service's health and metrics, by service."""
 

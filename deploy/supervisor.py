@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -171,7 +171,10 @@ class Backoff:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Children in starting order; they are ended in `stop_order`, unnamed ones last and last started first."""
+    """Children in starting order; they are ended in `stop_order`, unnamed ones last and last started first.
+
+    A name in `stop_order` stands for every child of that name, with or without a number behind it.
+    """
 
     children: Sequence[Child]
     say: Say
@@ -198,10 +201,10 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         self._watchers.clear()
-        by_name = {child.name: child for child in reversed(self.children)}
-        named = [by_name.pop(name) for name in self.stop_order if name in by_name]
-        for child in (*named, *by_name.values()):
-            await child.stop()
+        waves = [[child for child in self.children if kind_of(child) == kind] for kind in self.stop_order]
+        rest = [[child] for child in reversed(self.children) if kind_of(child) not in self.stop_order]
+        for wave in (*waves, *rest):
+            await asyncio.gather(*(child.stop() for child in wave))
 
     def kill(self, name: str) -> int | None:
         """End a child as a crash would; return the process id it had, or None when it was not running."""
@@ -235,6 +238,19 @@ class Supervisor:
             for child in self.children:
                 if isinstance(child, ServiceChild):
                     limit_log(child.log_file)
+
+
+def kind_of(child: Child) -> str:
+    """Return what a child is a copy of: its name without a number."""
+    return child.name.rstrip("0123456789").rstrip("-")
+
+
+async def gather_all(starting: Iterable[Coroutine[None, None, None]]) -> None:
+    """Do things at once. Raises the first error after all of them have ended."""
+    found = await asyncio.gather(*starting, return_exceptions=True)
+    for error in found:
+        if error is not None:
+            raise error
 
 
 def how_it_ended(status: int) -> str:

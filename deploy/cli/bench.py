@@ -108,6 +108,15 @@ def pipeline(quick: QuickOption = False, as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
+def overload(
+    seconds: Annotated[int, typer.Option("--seconds", min=10, max=86_400, help="How long the peak lasts.")] = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Twice the rate that the stack sustains: what is refused, memory of each process, how fast the rest drains."""
+    _run("overload", as_json, seconds=seconds)
+
+
+@bench_app.command()
 def stack(quick: QuickOption = False, seconds: SecondsOption = 300, as_json: JsonOption = False) -> None:
     """The whole stack: latency at 2,000 singles a second, the rate that it sustains, where the CPU goes."""
     _run("stack", as_json, quick=quick, seconds=seconds)

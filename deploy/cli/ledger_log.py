@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption
+from deploy.copies import is_copy
 from deploy.identity import keys_directory
 from deploy.stack_files import config_directory
 from events.record import parse_entry_id
@@ -125,7 +126,8 @@ def _service_config(data: Path, market: str) -> ServiceConfig | None:
 def verifying_keys(store: LedgerStore, data: Path, verifier_key: str | None, against: list[Path]) -> LogKeys | None:
     """Return what a ledger is verified with: its keys, and the checkpoints in the files `against`.
 
-    Raises LedgerError when a key or a checkpoint is missing or, of those that were given, is none.
+    Of several ledgers of a cluster the first signs: a copy has no checkpoint of its own. Raises LedgerError when a
+    key or a checkpoint is missing or, of those that were given, is none.
     """
     kept = tuple(map(_read_checkpoint, against))
     keys = tree_keys(store, data, verifier_key)
@@ -133,7 +135,7 @@ def verifying_keys(store: LedgerStore, data: Path, verifier_key: str | None, aga
         if kept:
             raise BadQuestion(f"--against: {_NO_TREE}")
         return None
-    return msgspec.structs.replace(keys, kept=kept, must_be_signed=True)
+    return msgspec.structs.replace(keys, kept=kept, must_be_signed=not is_copy(data))
 
 
 def _read_checkpoint(path: Path) -> bytes:

@@ -26,6 +26,9 @@ def add_restore_command(app: typer.Typer, access: LedgerAccess) -> None:
         replace: Annotated[
             bool, typer.Option("--replace", help="Delete streams that hold something else than the ledger knows.")
         ] = False,
+        cluster: Annotated[
+            bool, typer.Option("--cluster", help="Into three embedded brokers, to be run with `up --cluster`.")
+        ] = False,
         data: DataOption = DEFAULT_DATA,
         market: MarketOption = None,
         as_json: JsonOption = False,
@@ -36,7 +39,7 @@ def add_restore_command(app: typer.Typer, access: LedgerAccess) -> None:
                 raise CommandError(f"{option} {given[:80]!r}: expected 1 to 64 of A-Z a-z 0-9 . _ -")
         act = Act(actor=actor, reason=reason, ticket=ticket)
         with access.opened(data, market) as store, access.progress("restoring") as progress:
-            restoration = Restoration(store, data.resolve(), act, replace=replace, progress=progress)
+            restoration = Restoration(store, data.resolve(), act, replace=replace, progress=progress, cluster=cluster)
             restored = asyncio.run(restoration.run(nats_url))
         print_json(restored) if as_json else _print_restored(restored)
 

@@ -12,6 +12,7 @@ import typer
 
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, say
 from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
+from deploy.nodes import NODES
 from deploy.permissions import LEDGER
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import Address, is_port_free, read_token
@@ -24,6 +25,7 @@ PUBLISHER: Final = "local"
 NATS_PORT: Final = 4222
 HTTP_PORT: Final = 8080
 LOG_HOST: Final = "localhost"
+COPIES: Final = 2
 
 
 def up(
@@ -53,11 +55,16 @@ def up(
     provision: Annotated[
         bool, typer.Option("--provision", help="With --nats: make the market's streams when they are missing.")
     ] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Three brokers that keep every stream three times, two of each service.")
+    ] = False,
 ) -> None:
     """Run broker, gateway, matcher, ledger and notifier until Ctrl-C.
 
     A new market is configured and gets a sample offer, so that a first order is accepted. What dies is started again.
     """
+    if cluster and nats is not None:
+        raise CommandError("--cluster runs brokers of its own, and --nats names another's: give one of the two")
     plan = StackPlan(
         data=data,
         market=market,
@@ -67,6 +74,8 @@ def up(
         may_provision=provision,
         log_host=log_host or _log_host(data, market),
         witnesses=tuple(map(_witness, witness or ())),
+        nodes=NODES if cluster else 1,
+        copies=COPIES if cluster else 1,
     )
     asyncio.run(_run(plan))
 

@@ -40,6 +40,8 @@ PAUSE_MIN_S: Final = 0.1
 PAUSE_MAX_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5
 RECONNECT_WAIT_S: Final = 1
+# Longer than an election among the nodes of a cluster takes.
+DEAF_S: Final = 10.0
 TYPE_PREFIX: Final = "groupbuy."
 TYPE_SUFFIX: Final = ".v1"
 FORBIDDEN_MAX: Final = 100
@@ -104,12 +106,17 @@ class GroupBuyClient:
         self._market = market
         self._publisher = publisher
         self._forbidden: list[str] = []
+        # When this node was gone to: it is given its time.
+        self._arrived_at_s = time.monotonic()
 
     @classmethod
     async def connect(
         cls, url: str, *, market: str = "main", publisher: str = "local", seed_file: Path | None = None
     ) -> Self:
-        """Connect as `publisher` with the nkey seed in `seed_file`; reconnects for ever."""
+        """Connect as `publisher` with the nkey seed in `seed_file`; reconnects for ever.
+
+        `url` may name several nodes of a cluster, separated by commas.
+        """
         forbidden: list[str] = []
 
         async def note(error: Exception) -> None:
@@ -121,7 +128,7 @@ class GroupBuyClient:
         if seed_file is not None:
             options["nkeys_seed_str"] = await asyncio.to_thread(_read_seed, seed_file)
         client = await nats.connect(
-            url,
+            url.split(","),
             name=f"groupbuy publisher {publisher}",
             inbox_prefix=f"_INBOX.{publisher}",
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -177,11 +184,24 @@ class GroupBuyClient:
         family, body = _encode_request(events)
         subject = subjects.submit(self._market, self._publisher, family)
         give_up_at_s, pause_s = time.monotonic() + give_up_s, PAUSE_MIN_S
+        asked_at_s = time.monotonic()
         while True:
             answer = await self._ask(subject, body, give_up_at_s - time.monotonic())
             if not isinstance(answer, _NotYet):
                 return answer
+            if not answer.retry_after_s:
+                await self._leave_deaf_node(asked_at_s)
             pause_s = await _pause_before_retry(max(pause_s, answer.retry_after_s), give_up_at_s, answer.why)
+
+    async def _leave_deaf_node(self, asked_at_s: float) -> None:
+        """Go to another node, if there is one, when this one has not answered for long after it was asked.
+
+        A node that is cut off from the others keeps its connections, and can neither store nor answer.
+        """
+        deaf_s = time.monotonic() - max(asked_at_s, self._arrived_at_s)
+        if len(self._client.servers) > 1 and deaf_s > DEAF_S:
+            self._arrived_at_s = time.monotonic()
+            await self._client.force_reconnect()
 
     async def _ask(self, subject: str, body: bytes, left_s: float) -> "list[Outcome] | _NotYet":
         """Return the outcomes, or why there are none yet."""
@@ -210,11 +230,13 @@ class GroupBuyClient:
         subject = subjects.intake(self._market, self._publisher, family)
         jetstream = self._client.jetstream(timeout=PUBLISH_TIMEOUT_S)
         give_up_at_s, pause_s = time.monotonic() + GIVE_UP_S, PAUSE_MIN_S
+        asked_at_s = time.monotonic()
         while True:
             try:
                 return (await jetstream.publish(subject, body)).seq
             except NoStreamResponseError:
                 why = f"nothing takes {subject}: there is no market {self._market!r}, or it is not up yet"
+                await self._leave_deaf_node(asked_at_s)
             except APIError as error:
                 why = f"the market's intake refuses the message: {error.description}"
                 if error.code is not None and error.code < SERVER_ERROR:
@@ -222,6 +244,7 @@ class GroupBuyClient:
             except (nats.errors.TimeoutError, nats.errors.OutboundBufferLimitError) as error:
                 self._refuse_forbidden(subject)
                 why = f"the broker did not confirm ({type(error).__name__})"
+                await self._leave_deaf_node(asked_at_s)
             pause_s = await _pause_before_retry(pause_s, give_up_at_s, why)
 
 

@@ -19,7 +19,8 @@ class ConfigError(ValueError):
 class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Where a service finds its broker, its market, its own data and its peers.
 
-    `user` is the NATS user, whose inboxes lie under `_INBOX.<user>.`; `nkey_seed_file` holds its seed.
+    `nats_url` may name the nodes of a cluster, separated by commas. `user` is the NATS user, whose inboxes lie under
+    `_INBOX.<user>.`; `nkey_seed_file` holds its seed.
     `market_key_file` holds the 32-byte key of the market in hexadecimal (matcher and ledger only).
     `link_key_file` holds the derived key with which the gateway checks share links.
     `health_port` serves /healthz and /metrics on loopback; `http_port` is the gateway's public API.
@@ -27,6 +28,12 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `ledger_url` is `sqlite:` (under `data_dir`) or a PostgreSQL URL. `log_host` begins the name under which the
     ledger signs, HOST/groupbuy/MARKET; once something is signed it stays. `witnesses` maps the URL of each witness
     whom the ledger asks for cosignatures to its verifier key.
+    `standby_s` is for a service of which there are several copies: how long nothing must have been done before this
+    one does it; 0 means at once, for one that is alone. Of several ledgers exactly one `signs` checkpoints, and trims
+    the intake; of several notifiers exactly one `dispatches`: facts and other channels have one outbox.
+    With `rehearsed` a matcher decides again, and compares, every record that it reads, before it may decide anything
+    itself. A matcher with `markets_dir` serves every market that has a file there, and `market` is the one by whose
+    journal it notices that its node of the cluster is deaf.
     """
 
     service: str
@@ -45,6 +52,11 @@ class ServiceConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ledger_url: str = SQLITE_URL
     log_host: str = "localhost"
     witnesses: dict[str, str] = {}
+    standby_s: float = 0.0
+    signs: bool = True
+    dispatches: bool = True
+    rehearsed: bool = False
+    markets_dir: Path | None = None
 
     @property
     def inbox_prefix(self) -> str:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import random
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +15,10 @@ from faststream import FastStream
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
 
+from events import subjects
 from services.bus.config import ServiceConfig
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -22,10 +26,16 @@ RECONNECT_WAIT_S: Final = 1
 # A dead peer is noticed after three unanswered pings: the library's own 120 s would be minutes of silence.
 PING_INTERVAL_S: Final = 10
 PINGS_UNANSWERED: Final = 2
-JETSTREAM_TIMEOUT_S: Final = 5.0
+# The election of a new leader is no reason to wait for the old one: asked again, the next may answer.
+JETSTREAM_TIMEOUT_S: Final = 2.5
 # Room for several of the largest records before a publish waits for the socket.
 PENDING_MAX_BYTES: Final = 32 * 1024 * 1024
 GRACEFUL_TIMEOUT_S: Final = 10.0
+LISTEN_EVERY_S: Final = 2.0
+DEAF_S: Final = 10.0
+"""Longer than an election takes."""
+ALONE_NS: Final = 4 * 10**9
+"""Replicas say something each second."""
 SEED_MAX_BYTES: Final = 1_024
 
 _log: Final = logging.getLogger("groupbuy.bus")
@@ -96,6 +106,47 @@ class ServiceBroker(NatsBroker):
             self.lost.set()
 
 
+def server_list(nats_url: str) -> list[str]:
+    """Return the addresses of the nodes in `nats_url`, which are separated by commas, in an order of chance.
+
+    The library tries them in turn, the one that it left last: its own shuffling might choose that one again.
+    """
+    servers = [server.strip() for server in nats_url.split(",") if server.strip()]
+    random.shuffle(servers)
+    return servers
+
+
+async def leave_deaf_nodes(broker: ServiceBroker, market: str) -> None:
+    """Go to another node when this one has been without a word of the market for long; a task of its own.
+
+    A node that is cut off from the others keeps its connections, and can neither store nor answer. For as long as an
+    election takes all nodes are like that.
+    """
+    heard_at_s = time.monotonic()
+    while len(broker.client.servers) > 1:
+        await asyncio.sleep(LISTEN_EVERY_S)
+        try:
+            info = await broker.jetstream.stream_info(subjects.journal_stream(market))
+            is_deaf = _is_alone(info)
+        except NotFoundError:
+            is_deaf = False
+        except (nats.errors.Error, TimeoutError, OSError):
+            is_deaf = broker.client.is_connected
+        now_s = time.monotonic()
+        if not is_deaf:
+            heard_at_s = now_s
+        elif now_s - heard_at_s > DEAF_S:
+            _log.warning("the node has been deaf for %.0f s: going to another", now_s - heard_at_s)
+            heard_at_s = now_s
+            await broker.client.force_reconnect()
+
+
+def _is_alone(info: api.StreamInfo) -> bool:
+    """Tell whether the leader of a stream hears from none of its replicas: then it soon knows that it leads no more."""
+    replicas = info.cluster.replicas if info.cluster is not None else None
+    return bool(replicas) and all(peer.offline or (peer.active or 0) > ALONE_NS for peer in replicas or ())
+
+
 async def exit_when_lost(app: FastStream, broker: ServiceBroker) -> None:
     """End an app whose connection was given up for good, so that its supervisor starts it again; a task of its own."""
     await broker.lost.wait()
@@ -111,12 +162,13 @@ async def connect_broker(
     reconnection. Raises ConnectError when the key is unusable or the broker refuses this user.
     """
     broker = ServiceBroker(
-        config.nats_url,
+        server_list(config.nats_url),
         security=_security(config.nkey_seed_file),
         name=f"groupbuy {config.service}",
         inbox_prefix=config.inbox_prefix,
         connect_timeout=CONNECT_TIMEOUT_S,
         reconnect_time_wait=RECONNECT_WAIT_S,
+        dont_randomize=True,
         # The library gives up after 60 tries: a service that gave up would look alive for ever.
         max_reconnect_attempts=-1,
         ping_interval=PING_INTERVAL_S,

@@ -61,6 +61,10 @@ class Health:
         assert name in self._checks or len(self._checks) < CHECKS_MAX, "checks are few and named"
         self._checks[name] = check
 
+    def remove(self, name: str) -> None:
+        """Ask a check no more."""
+        self._checks.pop(name, None)
+
     def set(self, name: str, status: Status, sentence: str) -> None:
         """Set what a check says from now on, for parts that report changes themselves."""
         found = Check(status, sentence)

@@ -14,6 +14,7 @@ from services.bus.health import Check, Status
 from services.bus.journal_chain import START, FollowedRecord, JournalBroken, JournalChain, JournalPosition
 from services.bus.journal_consumer import Delivery, JournalConsumer
 from services.bus.journal_stream import AWAY, JournalStream, describe, journal_tail
+from services.bus.lag import LagClock
 
 __all__ = [
     "START",
@@ -67,6 +68,7 @@ class JournalFollower:
         self._hole = False
         self._reconnects = 0
         self._moved_at_s = self._opened_at_s = time.monotonic()
+        self._lag_clock = LagClock()
         self._wake_worker = asyncio.Event()
         self._wake_watcher = asyncio.Event()
         self._ending = asyncio.Event()
@@ -84,6 +86,12 @@ class JournalFollower:
     def lag(self) -> int:
         """How many messages of the journal, as last seen, are not dealt with yet."""
         return self._last_seq - self._done_seq
+
+    @property
+    def lag_age_s(self) -> float:
+        """How long the first message that is not dealt with has been there, 0 when all are."""
+        self._lag_clock.note(self._last_seq, self._done_seq)
+        return self._lag_clock.age_s
 
     @property
     def strays(self) -> int:
@@ -112,7 +120,8 @@ class JournalFollower:
         waiting_s = time.monotonic() - self._moved_at_s
         if waiting_s > STALLED_S:
             return Check(Status.UNHEALTHY, f"{behind}, and nothing moved for {waiting_s:.0f} s")
-        return Check(Status.OK, behind)
+        self._lag_clock.note(self._last_seq, self._done_seq)
+        return self._lag_clock.check(behind) or Check(Status.OK, behind)
 
     async def start(self) -> None:
         """Check the position against the stream and begin; waits for a broker that does not answer.
@@ -239,6 +248,7 @@ class JournalFollower:
         while not self._ending.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake_watcher.wait(), CHECK_INTERVAL_S)
+            self._lag_clock.note(self._last_seq, self._done_seq)
             self._wake_watcher.clear()
             try:
                 if not self._ending.is_set():

@@ -11,6 +11,7 @@ from events import subjects
 from events.record import hash_bytes
 from services.bus.connect import ServiceBroker
 from services.bus.journal_chain import START, JournalBroken, JournalPosition
+from services.bus.stale import StaleAnswers
 
 STRAYS_LOOKED_BACK_MAX: Final = 10_000
 IDENTITY_SHOWN_CHARS: Final = 16
@@ -29,9 +30,11 @@ class JournalStream:
         self._subject = subjects.journal(market)
         self._broker = broker
         self._identity: str | None = None
+        self._replicas: int | None = None
+        self._stale, self._tail_stale = StaleAnswers(), StaleAnswers()
 
     async def last_seq(self, known_seq: int) -> int | None:
-        """Return where the stream ends, or None when the broker does not answer.
+        """Return where the stream ends, or None when the broker does not answer, or only a node that may be cut off.
 
         `known_seq` is the last message that has come from it. Raises JournalBroken when it does not exist, is
         not the stream it was at the first look, or is shorter than what has come from it.
@@ -40,12 +43,16 @@ class JournalStream:
         if info is None:
             return None
         self._check_identity(info, known_seq)
+        self._replicas = info.config.num_replicas
         last_seq = info.state.last_seq
+        if last_seq < known_seq and self._stale.excuses(info.config.num_replicas):
+            return None
         if last_seq < known_seq:
             raise JournalBroken(
                 f"the journal stream {self.name} ends at {last_seq}, but it is known here up to {known_seq}: "
                 f"messages {last_seq + 1} to {known_seq} are missing"
             )
+        self._stale.settled()
         return last_seq
 
     async def check_position(self, position: JournalPosition) -> None:
@@ -77,9 +84,12 @@ class JournalStream:
         except NotFoundError:
             # A stream may have been made to begin at a later sequence; then nothing was ever there.
             if known_seq > 0:
+                self._tail_stale.doubt(self._replicas, f"message {known_seq + 1} of {self.name}")
                 raise JournalBroken(
                     f"messages {known_seq + 1} to {last_seq} of {self.name} are missing: they were deleted"
                 ) from None
+        else:
+            self._tail_stale.settled()
 
     async def tail(self) -> JournalPosition:
         """Return the position of the last record.

@@ -13,7 +13,7 @@ import uvloop
 from faststream import FastStream
 
 from services.bus.config import ConfigError, ServiceConfig, load_config
-from services.bus.connect import ConnectError, ServiceBroker, connect_broker, exit_when_lost
+from services.bus.connect import ConnectError, ServiceBroker, connect_broker, exit_when_lost, leave_deaf_nodes
 from services.bus.http import HttpError
 
 EXIT_OK: Final = 0
@@ -70,8 +70,10 @@ async def serve(config: ServiceConfig, build: Build) -> bool:
         app.after_startup(begin)
         app.on_shutdown(parts.aclose)
         watching = asyncio.create_task(exit_when_lost(app, broker), name="connection watch")
+        leaving = asyncio.create_task(leave_deaf_nodes(broker, config.market), name="deaf node watch")
         try:
             await app.run()
         finally:
             watching.cancel()
+            leaving.cancel()
     return broker.lost.is_set()

@@ -27,7 +27,8 @@ def build(
     async def running(config: ServiceConfig, broker: ServiceBroker) -> AsyncIterator[Archiver]:
         # It tells of each request, one a second for each witness.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
-        archiver = Archiver(broker, config, trim or TrimPolicy())
+        # Of several ledgers one signs and trims: the others archive, each for itself.
+        archiver = Archiver(broker, config, trim or TrimPolicy(enabled=config.signs))
         health = Health("ledger")
         health.add("journal", archiver.check)
         health.add("trimming", archiver.check_trimming)

@@ -95,6 +95,11 @@ class Archiver:
         return self._follower.lag if self._follower is not None else 0
 
     @property
+    def lag_age_s(self) -> float:
+        """How long the first of them has been in the journal, 0 when there is none."""
+        return self._follower.lag_age_s if self._follower is not None else 0.0
+
+    @property
     def alarm(self) -> str | None:
         """Why nothing can be archived at the moment, or None."""
         return self._alarm or (self._follower.alarm if self._follower is not None else None)
@@ -115,6 +120,8 @@ class Archiver:
 
     def check_signing(self) -> Check:
         """Return how signing goes, for Health."""
+        if not self._config.signs:
+            return Check(Status.OK, "another ledger signs; this one archives")
         if self._checkpointer is None:
             return Check(Status.OK, "nothing is signed before the ledger is open")
         return self._checkpointer.check()
@@ -206,6 +213,8 @@ class Archiver:
 
     async def _resume_signing(self, store: LedgerStore) -> None:
         config, subject = self._config, subjects.checkpoint(self._config.market)
+        if not config.signs:
+            return
 
         def resume() -> Checkpointer:
             key = ensure_log_key(

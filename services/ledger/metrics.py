@@ -24,6 +24,7 @@ class LedgerMetrics(Collector):
         """Yield every metric as it stands."""
         archiver, archived, tip = self._archiver, self._archiver.archived, self._archiver.tip
         yield _gauge("lag_messages", "Messages of the journal that are not archived yet.", archiver.lag)
+        yield _gauge("lag_seconds", "How long the first of them has been there.", archiver.lag_age_s)
         yield _gauge("alarm", "1 while nothing can be archived; /healthz says why.", int(archiver.alarm is not None))
         yield _gauge("record", "Last record archived.", tip.seq if tip is not None else 0)
         yield _gauge("archive_entries", "Entries in the archive.", tip.entries if tip is not None else 0)

@@ -15,9 +15,9 @@ from services.bus.asking import asker_of, decode_ack
 from services.bus.connect import ServiceBroker
 from services.bus.wire import header_block, wire_of
 
-PUBLISH_TIMEOUT_S: Final = 5.0
+PUBLISH_TIMEOUT_S: Final = 2.5
 RETRY_S: Final = 0.2
-RETRY_MAX_S: Final = 5.0
+RETRY_MAX_S: Final = 1.0
 _FENCE_ERRORS: Final = frozenset({10071, 10070, 10164})
 """Wrong last sequence, wrong last message id, and the latter's newer form."""
 
@@ -115,7 +115,7 @@ async def journal_end(broker: ServiceBroker, market: str, seq: int, record_hash:
 
     The hash is None where strays follow the record. Raises FenceLostError when it is not the last record any more
     (to take the newer one for a stray would fork the chain), nats.errors.Error or TimeoutError while the broker
-    is away.
+    is away, or a node of a cluster lacks what another has.
     """
     stream = subjects.journal_stream(market)
     info: api.StreamInfo = await broker.jetstream.stream_info(stream)
@@ -124,6 +124,9 @@ async def journal_end(broker: ServiceBroker, market: str, seq: int, record_hash:
         try:
             found = await broker.jetstream.get_msg(stream, seq=later)
         except NotFoundError:
+            if (info.config.num_replicas or 1) > 1:
+                # Two nodes have answered, and one of them was cut off: what it lacks may well be a record.
+                raise TimeoutError(f"message {later} of {stream} is there and is not") from None
             continue
         if is_record(found):
             raise FenceLostError(f"{stream} has grown past {seq} by another matcher's hand while it was read")

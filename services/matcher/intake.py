@@ -22,12 +22,13 @@ from events.market import MarketRestoredEvent
 from events.record import hash_bytes
 from services.bus.connect import ServiceBroker
 from services.bus.journal_consumer import parse_reply
+from services.bus.stale import StaleAnswers
 from services.bus.wire import WireSubscription, parse_headers, wire_of
 from services.matcher.domain.message import Message
 from services.matcher.log import LogBroken, Standing
 
-HEARTBEAT_S: Final = 2.0
-SILENCE_S: Final = 7.0
+HEARTBEAT_S: Final = 1.0
+SILENCE_S: Final = 4.0
 # Flow control holds the broker back long before.
 PENDING_MAX_BYTES: Final = 512 * 1024 * 1024
 ORIGINS_MAX: Final = 4_096
@@ -66,6 +67,8 @@ class IntakeReader:
         self._hole = False
         self._missing: tuple[int, int] | None = None
         """The first and the last of the messages that the broker passed over, once what came before is taken."""
+        self._stale = StaleAnswers()
+        self._replicas: int | None = None
         self.next_seq = 1
         self.last_seq = 0
         """The end of the stream as far as it is known here."""
@@ -76,11 +79,17 @@ class IntakeReader:
         info = await self._info()
         return (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
 
+    async def look(self) -> None:
+        """Learn where the stream ends. Raises LogBroken when it is gone, nats.errors.Error while the broker is away."""
+        info = await self._info()
+        self.last_seq = max(self.last_seq, info.state.last_seq)
+
     async def check(self, standing: Standing) -> str:
         """Compare the stream with what was decided from it, and return its identity.
 
-        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided. A stream that
-        an operator put in place of a lost one, and said so in its first message, is another and will do.
+        Raises LogBroken when it was recreated, is shorter, or holds other messages than those decided, TimeoutError
+        while it may only look shorter from where this process is connected. A stream that an operator put in place of
+        a lost one, and said so in its first message, is another and will do.
         """
         info = await self._info()
         identity = (info.config.metadata or {}).get(subjects.IDENTITY_METADATA, "")
@@ -97,6 +106,7 @@ class IntakeReader:
                 "(groupbuy ledger restore)"
             )
         if info.state.last_seq < through.seq:
+            self._stale.doubt(info.config.num_replicas, f"the end of {self._stream}")
             raise LogBroken(
                 f"the intake {self._stream} ends at message {info.state.last_seq}, but it is decided up to "
                 f"{through.seq}: {info.state.last_seq + 1} to {through.seq} are missing; restore it from the ledger"
@@ -108,6 +118,7 @@ class IntakeReader:
             )
         if info.state.first_seq <= through.seq:
             await self._check_message(through.seq, through.hash)
+        self._stale.settled()
         return identity
 
     async def _takes_the_place(self, identity: str, standing: Standing, through_seq: int) -> bool:
@@ -130,6 +141,7 @@ class IntakeReader:
         try:
             found = await self._broker.jetstream.get_msg(self._stream, seq=seq)
         except NotFoundError:
+            self._stale.doubt(self._replicas, f"message {seq} of {self._stream}")
             raise LogBroken(f"message {seq} of {self._stream} was decided and has been deleted") from None
         if hash_bytes(found.data or b"") != known_hash:
             raise LogBroken(
@@ -142,6 +154,7 @@ class IntakeReader:
         try:
             found = await self._broker.jetstream.get_msg(self._stream, seq=seq)
         except NotFoundError:
+            self._stale.doubt(self._replicas, f"message {seq} of {self._stream}")
             raise LogBroken(f"message {seq} of {self._stream} is needed to go on and has been deleted") from None
         assert found.subject is not None
         publisher, family = _origin(found.subject)
@@ -285,7 +298,9 @@ class IntakeReader:
 
     async def _info(self) -> api.StreamInfo:
         try:
-            return await self._broker.jetstream.stream_info(self._stream)
+            info = await self._broker.jetstream.stream_info(self._stream)
+            self._replicas = info.config.num_replicas
+            return info
         except NotFoundError:
             raise LogBroken(f"the intake stream {self._stream} does not exist: it was deleted, or never made") from None
 

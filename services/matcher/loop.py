@@ -3,6 +3,8 @@
 While a record is on its way to the broker the next one is decided, so that the fsync of one shares its time with
 the rules of the next. What is decided ahead is known to nobody until it is committed: outcomes come from the
 journal. When the fence says that somebody else has written, everything decided ahead is dropped with the state.
+
+Of several matchers one decides and the others stand by (`standby`): the same loop, with another patience.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from typing import Final
 import nats.errors
 
 from services.bus.connect import ServiceBroker
+from services.bus.lag import LagClock
 from services.matcher.commit import FenceLostError, JournalWriter, journal_end
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts, Zones
@@ -21,9 +24,10 @@ from services.matcher.intake import IntakeReader
 from services.matcher.log import LogBroken, Standing
 from services.matcher.metrics import MatcherMetrics
 from services.matcher.records import ReadyRecord
-from services.matcher.recovery import recover
+from services.matcher.recovery import Recovered, recover
 from services.matcher.shift import Shift
 from services.matcher.snapshots import STATE_SCHEMA, Saving, Snapshot, SnapshotStore
+from services.matcher.standby import Patience, Standby
 from services.matcher.ticking import Ticker
 
 IDLE_WAIT_S: Final = 1.0
@@ -41,9 +45,22 @@ class Matcher:
     """The matcher of one market, from recovery to the last commit."""
 
     def __init__(
-        self, broker: ServiceBroker, market: str, user: str, facts: Facts, zones: Zones, snapshots: SnapshotStore
+        self,
+        broker: ServiceBroker,
+        market: str,
+        user: str,
+        facts: Facts,
+        zones: Zones,
+        snapshots: SnapshotStore,
+        *,
+        standby_s: float = 0.0,
+        rehearsed: bool = False,
     ) -> None:
-        """Make a matcher that does nothing until `run`."""
+        """Make a matcher that does nothing until `run`.
+
+        With `standby_s` it decides only when nobody else has for so long; `rehearsed` has it decide again all that
+        it reads of the journal.
+        """
         self._broker = broker
         self._market = market
         self._user = user
@@ -57,16 +74,31 @@ class Matcher:
         self._journal = ""
         self._entries_since_snapshot = 0
         self._committed_at_s = time.monotonic()
+        self._patience = Patience(standby_s)
+        self._rehearsed = rehearsed
+        self._recovered: Recovered | None = None
+        """A state that holds nothing but what is committed, as long as there is one."""
+        self._lag_clock = LagClock()
         self.engine: Engine | None = None
         self.standing = Standing()
         self.broken: str | None = None
         self.leads = False
+        self.standby: Standby | None = None
+        """While this matcher stands by: how it follows."""
+        self.rehearsed_entries = 0
+        """How many entries of others were decided here again, with the same result."""
         self.metrics = MatcherMetrics()
 
     @property
     def lag(self) -> int:
         """Return how many intake messages are known and not yet covered by a record."""
         return max(0, self._reader.last_seq - self.standing.through_seq)
+
+    @property
+    def lag_clock(self) -> LagClock:
+        """How long the first undecided message has been waiting, as of now."""
+        self._lag_clock.note(self._reader.last_seq, self.standing.through_seq)
+        return self._lag_clock
 
     @property
     def silent_s(self) -> float:
@@ -78,13 +110,13 @@ class Matcher:
         self._ending = True
 
     async def run(self) -> None:
-        """Recover, decide and commit until stopped, or until the logs do not fit together any more."""
+        """Recover, stand by, decide and commit until stopped, or until the logs do not fit together any more."""
         while not self._ending:
             try:
-                await self._lead()
+                await self._take_part()
             except FenceLostError as lost:
-                _log.warning("%s; dropping the state and reading the journal anew", lost)
-                await asyncio.sleep(FENCE_PAUSE_S)
+                self._patience.lost()
+                await self._let_go(lost)
             except LogBroken as broken:
                 self.broken = str(broken)
                 _log.error("%s", broken)
@@ -93,17 +125,82 @@ class Matcher:
                 _log.warning("the broker is away: %s", str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
-    async def _lead(self) -> None:
-        """Be the market's matcher for as long as the fence holds."""
-        recovered = await recover(self._broker, self._market, self._user, self._facts, self._zones, self._snapshots)
+    async def _let_go(self, lost: FenceLostError) -> None:
+        if self._recovered is None:
+            _log.warning("%s; dropping the state and reading the journal anew", lost)
+            await asyncio.sleep(FENCE_PAUSE_S)
+        else:
+            _log.info("%s before anything was decided here; following it again", lost)
+
+    async def _take_part(self) -> None:
+        """Be one of the matchers of the market: from a state, over standing by, to leading while the fence holds."""
+        recovered = await self._recover()
+        if not self._patience.is_needed or await self._stand_by(recovered):
+            await self._lead(recovered)
+        if recovered.is_whole:
+            self._save_snapshot()
+
+    async def _recover(self) -> Recovered:
+        recovered = self._recovered
+        if recovered is None or recovered.is_torn:
+            recovered = await recover(
+                self._broker,
+                self._market,
+                self._user,
+                self._facts,
+                self._zones,
+                self._snapshots,
+                rehearsed=self._rehearsed,
+            )
+            # What has been recovered lives as long as the process: the collector need not look at it again.
+            gc.freeze()
+            self._entries_since_snapshot = 0
+            self._recovered = recovered
+        self._adopt(recovered)
+        return recovered
+
+    def _adopt(self, recovered: Recovered) -> None:
+        """Take over where a recovered state stands."""
         self.engine, self.standing, self._journal = recovered.engine, recovered.standing, recovered.journal
-        self._entries_since_snapshot = recovered.entries
-        # What has been recovered lives as long as the process: the collector need not look at it again.
-        gc.freeze()
+        self._entries_since_snapshot += recovered.take_entries()
+        if recovered.rehearsal is not None:
+            self.rehearsed_entries = recovered.rehearsal.entries
+
+    async def _stand_by(self, recovered: Recovered) -> bool:
+        """Follow the journal until it is this matcher's turn to decide; tell whether it is."""
+        # Who follows decides again what it reads: whoever takes over has proved that it decides the same.
+        recovered.rehearse()
+        wait_s = self._patience.draw_s()
+        self.standby = Standby(self._broker, self._market, self._user, self._reader, recovered, wait_s)
+
+        def rest(is_level: bool) -> None:
+            if recovered.standing.seq != self.standing.seq:
+                self._committed_at_s = time.monotonic()
+            self._adopt(recovered)
+            self._save_if_many(is_idle=is_level)
+
+        try:
+            return await self.standby.wait(lambda: self._ending, rest)
+        finally:
+            self.standby = None
+            self._adopt(recovered)
+
+    async def _lead(self, recovered: Recovered) -> None:
+        """Decide and commit. Raises FenceLostError when another matcher has committed."""
         self._intake = await self._reader.check(self.standing)
         last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.seq, self.standing.hash)
         writer = JournalWriter(self._broker, self._market, last_seq, last_hash)
-        shift = Shift(self._market, self.engine, self.standing, self._intake, writer, self._note_commit)
+        shift = Shift(
+            self._market,
+            recovered.engine,
+            self.standing,
+            self._intake,
+            writer,
+            self._note_commit,
+            recovered.ahead,
+        )
+        # From here on the state runs ahead of the journal: it is void when the fence is lost.
+        self._recovered = None
         try:
             await shift.resume(self._reader)
             await self._reader.open(self.standing.through_seq + 1)
@@ -113,7 +210,6 @@ class Matcher:
             self.leads = False
             await shift.abandon()
             await self._reader.close()
-        self._save_snapshot()
 
     async def _work(self, shift: Shift) -> None:
         ticker = Ticker(self._broker, self._market)
@@ -145,15 +241,19 @@ class Matcher:
         self._is_saved()
         if self.lag == 0:
             self._committed_at_s = max(self._committed_at_s, time.monotonic() - SNAPSHOT_IDLE_S - 1)
+        self._save_if_many(is_idle=shift.is_idle)
+
+    def _save_if_many(self, *, is_idle: bool) -> None:
         many = self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES
         enough = self._entries_since_snapshot >= SNAPSHOT_IDLE_ENTRIES
-        if many or (enough and self.silent_s > SNAPSHOT_IDLE_S and shift.is_idle):
+        if many or (enough and self.silent_s > SNAPSHOT_IDLE_S and is_idle):
             self._save_snapshot()
 
     def _note_commit(self, record: ReadyRecord, seq: int, took_s: float) -> None:
         self.standing = Standing(seq=seq, hash=record.hash, intake=self._intake, through=record.through)
         self._snapshots.high_water.note(self._journal, self.standing)
         self._entries_since_snapshot += record.entries
+        self._patience.won()
         self._committed_at_s = time.monotonic()
         self.metrics.committed(record.entries, len(record.body), took_s)
 

@@ -24,6 +24,13 @@ class MatcherMetrics:
             "commit_seconds", "Time from sending a record to its acknowledgement.", _COMMIT_BUCKETS_S
         )
         self.lag = self.metrics.gauge("intake_lag_messages", "Intake messages known and not yet covered by a record.")
+        self.lag_age = self.metrics.gauge(
+            "intake_lag_seconds", "How long the first undecided message has been waiting."
+        )
+        self.leads = self.metrics.gauge("leads", "1 while this matcher decides, 0 while it stands by or recovers.")
+        self.rehearsed = self.metrics.gauge(
+            "rehearsed_entries", "Entries of other matchers that were decided here again with the same result."
+        )
         self.open_groups = self.metrics.gauge("open_groups", "Groups that are open now.")
         self._counted: dict[str, int] = {}
 

@@ -10,10 +10,12 @@ from events import subjects
 from services.bus.connect import ServiceBroker
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower, JournalPosition
 from services.bus.journal_stream import JournalStream
+from services.bus.stale import StaleAnswers
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts, Zones
 from services.matcher.domain.terms import RULE_VERSIONS
 from services.matcher.log import LogBroken, Standing
+from services.matcher.rehearsal import Differs, Rehearsal
 from services.matcher.snapshots import SnapshotStore
 
 POLL_S: Final = 0.02
@@ -35,34 +37,87 @@ class Recovered:
         self.standing = standing
         self.journal = journal
         self.entries = 0
-        """Entries applied since the snapshot."""
+        """Entries applied since the snapshot, or since they were last taken note of."""
+        self.rehearsal: Rehearsal | None = None
+        """Where there is one, records are decided again and compared, instead of only applied."""
+        self.is_torn = False
+        """Whether the state is that in the middle of a record."""
+
+    def take_entries(self) -> int:
+        """Return how many entries were applied since the last time, or since the snapshot."""
+        taken, self.entries = self.entries, 0
+        return taken
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether the state is exactly that after the last record applied."""
+        return not self.is_torn and not self.ahead
+
+    @property
+    def ahead(self) -> list[bytes]:
+        """Entries that the state holds and no record does."""
+        return [] if self.rehearsal is None else self.rehearsal.ahead
+
+    def rehearse(self) -> None:
+        """From now on, decide every record again and compare."""
+        if self.rehearsal is None:
+            self.rehearsal = Rehearsal(self.engine)
 
     async def apply(self, records: list[FollowedRecord]) -> None:
-        """Apply records that were decided before. Raises JournalBroken when one was decided by unknown rules."""
+        """Apply records that were decided before.
+
+        Raises JournalBroken when one was decided by unknown rules, or would be decided otherwise here.
+        """
         for followed in records:
-            record = followed.record
-            if record.rule not in RULE_VERSIONS:
-                raise JournalBroken(
-                    f"record {followed.seq} was decided under rule version {record.rule}, which is not known here "
-                    f"(known: {', '.join(map(str, RULE_VERSIONS))}); start a version of the matcher that knows it"
-                )
+            if followed.seq <= self.standing.seq:
+                # The same records are handed over again when something failed among those after them.
+                continue
+            if self.is_torn:
+                raise JournalBroken(f"record {followed.seq} was applied by half: the state is void")
+            self.is_torn = True
+            await self._apply(followed)
+            self.is_torn = False
+            await asyncio.sleep(0)
+
+    async def _apply(self, followed: FollowedRecord) -> None:
+        record = followed.record
+        if record.rule not in RULE_VERSIONS:
+            raise JournalBroken(
+                f"record {followed.seq} was decided under rule version {record.rule}, which is not known here "
+                f"(known: {', '.join(map(str, RULE_VERSIONS))}); start a version of the matcher that knows it"
+            )
+        if self.rehearsal is None:
             for entry in record.entries:
                 self.engine.evolve(entry)
-            self.entries += len(record.entries)
-            self.standing = Standing(seq=followed.seq, hash=followed.hash, intake=record.intake, through=record.through)
-            await asyncio.sleep(0)
+        else:
+            try:
+                await self.rehearsal.apply(followed.seq, record)
+            except Differs as differs:
+                raise JournalBroken(str(differs)) from differs
+        self.entries += len(record.entries)
+        self.standing = Standing(seq=followed.seq, hash=followed.hash, intake=record.intake, through=record.through)
 
 
 async def recover(
-    broker: ServiceBroker, market: str, user: str, facts: Facts, zones: Zones, snapshots: SnapshotStore
+    broker: ServiceBroker,
+    market: str,
+    user: str,
+    facts: Facts,
+    zones: Zones,
+    snapshots: SnapshotStore,
+    *,
+    rehearsed: bool = False,
 ) -> Recovered:
     """Return the state after the last record that the journal holds now.
 
-    Raises LogBroken when the journal cannot be read on.
+    With `rehearsed` every record read is decided again and compared. Raises LogBroken when the journal cannot be
+    read on.
     """
     journal = await _journal_identity(broker, market)
     await _check_mark(broker, market, snapshots, journal)
     recovered = await _from_snapshot(broker, market, facts, zones, snapshots, journal)
+    if rehearsed:
+        recovered.rehearse()
     position = JournalPosition(recovered.standing.seq, recovered.standing.hash)
     follower = JournalFollower(broker, market, user, position, recovered.apply)
     try:
@@ -117,11 +172,11 @@ async def _check_mark(broker: ServiceBroker, market: str, snapshots: SnapshotSto
 
 async def _fits(broker: ServiceBroker, market: str, position: JournalPosition) -> bool:
     """Tell whether the journal holds a record that is known here. Raises LogBroken when it ends before it."""
-    stream = JournalStream(broker, market)
+    stream, stale = JournalStream(broker, market), StaleAnswers()
     while True:
         try:
             last_seq = await stream.last_seq(0)
-            if last_seq is None:
+            if last_seq is None or (last_seq < position.seq and await _may_be_stale(broker, stream, stale)):
                 raise TimeoutError
             if last_seq < position.seq:
                 raise LogBroken(
@@ -136,6 +191,12 @@ async def _fits(broker: ServiceBroker, market: str, position: JournalPosition) -
             await asyncio.sleep(RETRY_S)
         else:
             return True
+
+
+async def _may_be_stale(broker: ServiceBroker, stream: JournalStream, stale: StaleAnswers) -> bool:
+    """Tell whether a journal that is shorter than known may be the word of a node that is cut off."""
+    info = await broker.jetstream.stream_info(stream.name)
+    return stale.excuses(info.config.num_replicas)
 
 
 async def _journal_identity(broker: ServiceBroker, market: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from events.limits import RECORD_MAX_BYTES
@@ -29,13 +29,18 @@ class Shift:
         intake: str,
         writer: JournalWriter,
         on_commit: Callable[[ReadyRecord, int, float], None],
+        ahead: Sequence[bytes] = (),
     ) -> None:
-        """Begin at `standing`; `on_commit` hears of each record, its sequence, and the seconds that it took."""
+        """Begin at `standing`; `on_commit` hears of each record, its sequence, and the seconds that it took.
+
+        `ahead` are entries after `standing` that the engine has decided already.
+        """
         self.engine = engine
         self._standing = standing
         self._writer = writer
         self._on_commit = on_commit
         self._intake = intake
+        self._ahead = list(ahead)
         # What is left of the last message was decided from the stream that it came from.
         self._builder = RecordBuilder(market, standing.intake or intake, standing.hash or GENESIS)
         self._inflight: asyncio.Task[int] | None = None
@@ -59,7 +64,7 @@ class Shift:
             return
         state = self.engine.state
         first_index = state.decided[1] + 1 if state.decided[0] == through.seq else 0
-        entries = self.engine.finish()
+        entries = self._ahead + self.engine.finish()
         if self._intake != self._standing.intake:
             await self._go_on_from_another(entries, through)
             return

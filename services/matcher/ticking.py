@@ -42,11 +42,11 @@ class Ticker:
         until_due_s = (due_ns - time.time_ns()) / NS_PER_S
         return max(0.001, until_due_s, self._not_before_s - time.monotonic())
 
-    async def tick_if_due(self, engine: Engine) -> None:
-        """Knock if a deadline is due by this machine's clock and the last knock was not just now."""
+    async def tick_if_due(self, engine: Engine, late_s: float = 0.0) -> None:
+        """Knock if a deadline is due by this machine's clock, since `late_s`, and the last knock was not just now."""
         due_ns = _due_ns(engine)
         now_s = time.monotonic()
-        if due_ns is None or time.time_ns() < due_ns or now_s < self._not_before_s:
+        if due_ns is None or time.time_ns() < due_ns + int(late_s * NS_PER_S) or now_s < self._not_before_s:
             return
         self._pause_s = PAUSE_MIN_S if due_ns != self._knocked_for else min(2 * self._pause_s, PAUSE_MAX_S)
         self._knocked_for = due_ns

@@ -38,11 +38,15 @@ def build(
         settings = load_settings(config.data_dir, names())
         health = Health("notifier")
         async with AsyncExitStack() as parts:
-            store = Store(config.data_dir, config.market)
-            parts.push_async_callback(store.close)
-            notifier = notifier_with_facts(config, broker, store, sent_through)
+            dispatcher = None
+            if config.dispatches:
+                store = Store(config.data_dir, config.market)
+                parts.push_async_callback(store.close)
+                notifier = notifier_with_facts(config, broker, store, sent_through)
+                dispatcher = await _dispatching(config, broker, settings, store, notifier, health, parts)
+            else:
+                notifier = Notifier(broker, config.market, config.user, sent_through, standby_s=config.standby_s)
             health.add("notifier", notifier.check)
-            dispatcher = await _dispatching(config, broker, settings, store, notifier, health, parts)
             metrics = NotifierMetrics(notifier, dispatcher).metrics
             server = await serve_health(health, metrics, config.health_port)
             parts.push_async_callback(server.stop)
@@ -62,7 +66,7 @@ def notifier_with_facts(
     def facts_of(results: NatsChannel, journal: JournalLookup) -> ToldFacts:
         return ToldFacts(notices, results, journal, store, SystemClock())
 
-    return Notifier(broker, config.market, config.user, sent_through, facts_of)
+    return Notifier(broker, config.market, config.user, sent_through, facts_of, config.standby_s)
 
 
 async def _dispatching(

@@ -9,6 +9,7 @@ from events.record import BadRecord, decode_record, hash_bytes
 from services.bus.connect import ServiceBroker
 from services.bus.journal import START, FollowedRecord, JournalBroken, JournalPosition
 from services.bus.journal_stream import JournalStream
+from services.bus.stale import StaleAnswers
 
 
 class JournalLookup:
@@ -18,6 +19,7 @@ class JournalLookup:
         self._broker = broker
         self._market = market
         self._name = subjects.journal_stream(market)
+        self._stale = StaleAnswers()
 
     async def begun_at(self) -> datetime.datetime | None:
         """Return the broker's time of the first message of the journal, or None when there is none."""
@@ -50,7 +52,10 @@ class JournalLookup:
         try:
             found = await self._broker.jetstream.get_msg(self._name, seq=seq)
         except NotFoundError:
+            info = await self._broker.jetstream.stream_info(self._name)
+            self._stale.doubt(info.config.num_replicas, f"record {seq} of {self._name}")
             raise JournalBroken(f"record {seq} of {self._name} is needed and is missing") from None
+        self._stale.settled()
         body = found.data or b""
         own_hash = hash_bytes(body)
         if (found.headers or {}).get(subjects.HEADER_MESSAGE_ID) != own_hash:

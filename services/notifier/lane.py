@@ -7,6 +7,7 @@ little while, so that a busy market costs twenty batches of them a second and no
 
 import asyncio
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -47,13 +48,22 @@ class Lane:
     Nothing is dropped: what cannot be sent is tried again until the channel is `broken` for good.
     """
 
-    def __init__(self, channel: Channel, begin: Begin | None = None, gather_s: float = 0.0) -> None:
-        """Make a lane; `begin` sends a round without waiting for those before it, where the channel can do that."""
+    def __init__(
+        self, channel: Channel, begin: Begin | None = None, gather_s: float = 0.0, standby_s: float = 0.0
+    ) -> None:
+        """Make a lane; `begin` sends a round without waiting for those before it, where the channel can do that.
+
+        With `standby_s` it is one of several lanes that write the same: who is in another's way waits so long before
+        the next round, and finds it told, as long as there is another.
+        """
         self.channel = channel
         self._begin = begin or _cannot_begin
         self.broken: JournalBroken | None = None
         self.trouble: str | None = None
         self._gather_s = gather_s
+        self._standby_s = standby_s
+        self._conflicts = 0
+        self.stands_by = False
         self._waiting: deque[Bundle] = deque()
         self._messages = 0
         self._size_bytes = 0
@@ -113,7 +123,9 @@ class Lane:
                 self._wake.clear()
                 while self._waiting or self._has_failed:
                     await self._gather()
-                    await self._send(self._take())
+                    bundles = self._take()
+                    await self._hold_back(bundles)
+                    await self._send(bundles)
         except JournalBroken as broken:
             self.broken = broken
             _log.error("%s", broken)
@@ -144,6 +156,12 @@ class Lane:
             await asyncio.sleep(wait_s)
         self._sent_at_s = time.monotonic()
 
+    async def _hold_back(self, bundles: list[Bundle]) -> None:
+        """Leave another lane that writes the same the time to do it, where this one stands by."""
+        if self.stands_by and not self._hurries:
+            self._in_hand = len(bundles)
+            await asyncio.sleep(self._standby_s * random.uniform(1.0, 2.0))
+
     def _take(self) -> list[Bundle]:
         """Take as many records as make a round."""
         taken: list[Bundle] = []
@@ -160,14 +178,24 @@ class Lane:
         self._in_hand = len(bundles)
         while self._is_far_ahead and not self._has_failed:
             await asyncio.wait({self._sent[0].stored})
-        stored = None if self._has_failed or not bundles else self._begin(bundles)
+        must_deliver = self._has_failed or self.stands_by or not bundles
+        stored = None if must_deliver else self._begin(bundles)
         if stored is None:
             await self._deliver(bundles)
+            self._note_conflicts()
         else:
             self._sent.append(_Sent(bundles, stored))
             stored.add_done_callback(self._note_stored)
         self._in_hand = 0
         self._note_moved()
+
+    def _note_conflicts(self) -> None:
+        """Stand by when somebody else has written since the last time, and no more when nobody has."""
+        conflicts, self._conflicts = self._conflicts, self.channel.conflicts
+        stood_by, self.stands_by = self.stands_by, self._standby_s > 0 and self.channel.conflicts > conflicts
+        if self.stands_by != stood_by:
+            what = "another notifier tells it: standing by" if self.stands_by else "nobody else tells it: telling"
+            _log.info("%s: %s", self.channel.name, what)
 
     def _note_stored(self, stored: "asyncio.Task[None]") -> None:
         """Forget rounds that are stored; what failed stays, for `run` to send again."""

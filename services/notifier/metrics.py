@@ -25,6 +25,7 @@ class NotifierMetrics(Collector):
         """Yield every metric as it stands."""
         notifier = self._notifier
         yield _gauge("lag_messages", "Messages of the journal that are not told yet.", notifier.lag)
+        yield _gauge("lag_seconds", "How long the first of them has been there.", notifier.lag_age_s)
         yield _gauge("alarm", "1 while nothing can be sent; /healthz says why.", int(notifier.alarm is not None))
         yield _count("records", "Records told.", notifier.progress.records)
         yield _count("unaddressable", "Results and outcomes for names that are none.", notifier.progress.unaddressable)

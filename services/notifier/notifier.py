@@ -58,6 +58,7 @@ class Notifier:
         user: str,
         sent_through: int | None = None,
         facts_of: FactsOf | None = None,
+        standby_s: float = 0.0,
     ) -> None:
         """Make it ready; `facts_of` makes the channel that writes down what was told of the results."""
         self._broker = broker
@@ -68,8 +69,8 @@ class Notifier:
         self.outcomes = self._channel(subjects.outcomes_stream(market), subjects.outcome, sent_through)
         self._facts = () if facts_of is None else (facts_of(self.results, self._journal),)
         self._lanes = (
-            Lane(self.results, gather_s=RESULTS_GATHER_S),
-            Lane(self.outcomes, self.outcomes.begin),
+            Lane(self.results, gather_s=RESULTS_GATHER_S, standby_s=standby_s),
+            Lane(self.outcomes, self.outcomes.begin, standby_s=standby_s),
             *(Lane(facts, gather_s=FACTS_GATHER_S) for facts in self._facts),
         )
         self.progress = Progress()
@@ -89,6 +90,11 @@ class Notifier:
         lag = 0 if self._follower is None else self._follower.lag
         # Facts come a little later, and nobody waits for them.
         return lag + max(lane.lag for lane in self._lanes if lane.channel in (self.results, self.outcomes))
+
+    @property
+    def lag_age_s(self) -> float:
+        """How long the first of them that is on no lane yet has been in the journal, 0 when there is none."""
+        return 0.0 if self._follower is None else self._follower.lag_age_s
 
     @property
     def alarm(self) -> str | None:
@@ -111,7 +117,10 @@ class Notifier:
             if lane.stalled_s:
                 waits = f"{lane.lag} records wait for {lane.channel.name}, and nothing moved for {lane.stalled_s:.0f} s"
                 return Check(Status.UNHEALTHY, waits)
-        return self._follower.check()
+        found = self._follower.check()
+        if found.status is Status.OK and all(lane.stands_by for lane in self._lanes):
+            return Check(Status.OK, f"standing by, since another notifier tells it: {found.sentence}")
+        return found
 
     async def start(self) -> None:
         """Begin in the background: waits for a broker that is away; what breaks it for good is told by `alarm`."""

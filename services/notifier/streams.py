@@ -172,7 +172,8 @@ class ResultStreams:
                 seq=reader.after_seq + 1,
                 subject=subjects.result(self._market, reader.member),
                 next=True,
-                direct=True,
+                # In a cluster any replica may answer a direct question, and one that lags would say that there is none.
+                direct=len(self._broker.client.servers) < 2,
             )
         except NotFoundError:
             if reader.behind:

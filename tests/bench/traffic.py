@@ -69,8 +69,9 @@ def orders(
     at: str | None = None,
     offers: int = OFFERS,
     pays: bool = True,
+    members: int = 10**6,
 ) -> list[bytes]:
-    """Return orders of a million members that take a seat where there is one, else open a group; paid beforehand."""
+    """Return orders of so many members that take a seat where there is one, else open a group; paid beforehand."""
     chance, at = random.Random(seed), at or now_text()
     return [
         event(
@@ -78,7 +79,7 @@ def orders(
             f"0193f5e2-7c1a-7cc0-{prefix}-{i:012d}",
             {
                 "order": f"{prefix}-{i:09d}",
-                "member": f"m-{chance.randrange(10**6):07d}",
+                "member": f"m-{chance.randrange(members):07d}",
                 "offer": f"tea-{chance.randrange(offers)}",
                 "lead": lead,
                 **({"payment": payment(prefix, i)} if pays else {}),

@@ -38,9 +38,15 @@ async def _ignore(_: Exception) -> None:
 
 
 class MatcherProcess:
-    """`python -m services.matcher` with a data folder of its own."""
+    """`python -m services.matcher` with a data folder of its own.
 
-    def __init__(self, broker: EmbeddedBroker, folder: Path, health_port: int) -> None:
+    `settings` are more of its configuration. `changes` is code that makes another version of the program of it, run
+    before it begins.
+    """
+
+    def __init__(
+        self, broker: EmbeddedBroker, folder: Path, health_port: int, *, changes: str = "", **settings: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.health_port = health_port
@@ -56,7 +62,12 @@ class MatcherProcess:
             "market_key_file": str(key),
             "data_dir": str(folder / "data"),
             "health_port": health_port,
+            **settings,
         }
+        self._program = ["-m", "services.matcher"]
+        if changes:
+            run = "import sys; from services.matcher.__main__ import build, run_service"
+            self._program = ["-c", f"{changes}\n{run}\nsys.exit(run_service(sys.argv[1:], build))"]
         self._config.write_text(json.dumps(config))
         self._process: asyncio.subprocess.Process | None = None
 
@@ -65,8 +76,7 @@ class MatcherProcess:
         with (self.folder / "matcher.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "services.matcher",
+                *self._program,
                 str(self._config),
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -80,6 +90,11 @@ class MatcherProcess:
         self._process.kill()
         await self._process.wait()
         self._process = None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     async def stop(self) -> None:
         """Ask it to end, and wait."""
@@ -98,6 +113,17 @@ class MatcherProcess:
             except OSError:
                 await asyncio.sleep(0.05)
         raise AssertionError("the matcher does not answer: " + self.log()[-2000:])
+
+    async def says(self, words: str) -> str:
+        """Wait until health has a sentence that contains `words`, and return it."""
+        until = time.monotonic() + PATIENCE_S
+        sentence = ""
+        while time.monotonic() < until:
+            sentence = str((await self.health())["checks"]["matcher"]["sentence"])
+            if words in sentence:
+                return sentence
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"expected {words!r}, last was {sentence!r}")
 
     async def unhealthy_because(self, words: str) -> str:
         """Wait until health names a reason that contains `words`; return the sentence."""

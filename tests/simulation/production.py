@@ -10,7 +10,7 @@ from services.bus import journal, journal_consumer
 from services.ledger import app as ledger_app
 from services.ledger import archiver, notice_follower
 from services.matcher import app as matcher_app
-from services.matcher import intake, loop, records, shift
+from services.matcher import intake, loop, records, shift, standby
 from services.matcher.gateway import app as gateway_app
 from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
@@ -46,6 +46,7 @@ _SELDOM: Final = (
     (journal, "CHECK_INTERVAL_S", 10.0),
     (journal, "SILENCE_S", 20.0),
     (loop, "IDLE_WAIT_S", 5.0),
+    (standby, "LOOK_IDLE_S", 2.0),
     (gather, "SWEEP_INTERVAL_S", 3.0),
     (archiver, "INTERVAL_S", 10.0),
     (notice_follower, "LOOK_S", 10.0),

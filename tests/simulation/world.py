@@ -44,6 +44,9 @@ RESTART_MAX_S: Final = 8.0
 LATELY_S: Final = 30.0
 SENDING_EVERY: Final = 3
 """In one of so many seeds messages leave the market, by webhook and mail."""
+STANDBY_EVERY: Final = 3
+"""In one seed of so many there are two matchers all the time, of which one stands by."""
+STANDBY_S: Final = 0.5
 
 
 def _token(publisher: str) -> str:
@@ -61,6 +64,7 @@ class World:
         self.broker = SimulatedBroker(self.loop, self.network, random.Random(seed ^ 0xB0B))
         self.broker.tick_ns = self.chance.choice((1, 1, 1_000_000, 1_000_000_000))
         self.folder = folder
+        self.has_standby = seed % STANDBY_EVERY == 2
         self.nodes: dict[str, SimulatedNode] = {}
         self.graveyard: list[object] = []
         """What killed processes held: it must not be collected, which would run their `finally`, before the end."""
@@ -112,11 +116,14 @@ class World:
             market_key_file=self.folder / "market.key",
             tokens_file=self.folder / "tokens.json" if service == "gateway" else None,
             data_dir=self.folder / name,
+            standby_s=STANDBY_S if self.has_standby and service == "matcher" else 0.0,
         )
 
     def start_services(self) -> None:
-        """Start one of each."""
+        """Start one of each, in some seeds with a second matcher that stands by."""
         self.start_matcher("matcher")
+        if self.has_standby:
+            self.start_matcher("matcher-standby")
         self.start_service("ledger", ledger_app.build())
         self.start_service("notifier", notifier_app.build())
         self.start_service("gateway", gateway_app.gateway)

@@ -30,6 +30,8 @@ class Stream:
         self.open_gate = asyncio.Event()
         self.open_gate.set()
         self.ahead: list[asyncio.Future[None]] = []
+        self.conflicts = 0
+        self.is_anothers = False
 
     async def open(self) -> None: ...
 
@@ -43,6 +45,7 @@ class Stream:
         if self.trouble:
             raise self.trouble.pop(0)
         self.rounds.append(len(bundles))
+        self.conflicts += self.is_anothers
         self.told += [one.journal_seq for one in bundles if one.journal_seq not in self.told]
 
     def begin(self, bundles: Sequence[Bundle]) -> "asyncio.Task[None] | None":
@@ -205,3 +208,44 @@ async def test_a_broken_channel_ends_its_lane_and_says_so_to_who_puts_more() -> 
         assert str(lane.broken) == "recreated"
         with pytest.raises(JournalBroken, match="recreated"):
             await lane.put(bundle(2))
+
+
+async def test_of_two_lanes_that_write_the_same_the_one_in_the_others_way_stands_by() -> None:
+    stream = Stream()
+    stream.is_anothers = True
+    async with running(Lane(stream, standby_s=0.001)) as lane:
+        await lane.put(bundle(1))
+        await lane.finish()
+        assert lane.stands_by
+        stream.is_anothers = False
+        await lane.put(bundle(2))
+        await lane.finish()
+        assert not lane.stands_by, "nobody else has told it"
+    assert stream.told == [1, 2]
+
+
+async def test_a_lane_that_stands_by_sends_nothing_ahead() -> None:
+    stream = Stream()
+    stream.is_anothers = True
+    lane = Lane(stream, stream.begin, standby_s=0.001)
+    stream.trouble = []
+    async with running(lane):
+        await lane.put(bundle(1))
+        await turns()
+        assert len(stream.ahead) == 1
+        stream.ahead[0].set_exception(PublishFailed("another has written"))
+        await lane.finish()
+        assert lane.stands_by
+        await lane.put(bundle(2))
+        await lane.finish()
+    assert len(stream.ahead) == 1
+    assert stream.told == [1, 2]
+
+
+async def test_a_lane_that_is_alone_never_stands_by() -> None:
+    stream = Stream()
+    stream.is_anothers = True
+    async with running(Lane(stream)) as lane:
+        await lane.put(bundle(1))
+        await lane.finish()
+        assert not lane.stands_by

@@ -75,6 +75,9 @@ class Gateway:
             lambda: self.gatherer.events_waiting
         )
         metrics.gauge("journal_lag", "Journal messages not dealt with yet.").set_function(lambda: follower.lag)
+        metrics.gauge("journal_lag_seconds", "How long the first of them has been there.").set_function(
+            lambda: follower.lag_age_s
+        )
         metrics.gauge("journal_strays", "Journal messages skipped as strays.").set_function(lambda: follower.strays)
 
 

@@ -58,6 +58,11 @@ class Channel(Protocol):
         """How far the channel has come, once opened."""
         ...
 
+    @property
+    def conflicts(self) -> int:
+        """How often something else had been written than expected: by another notifier, or by an earlier try."""
+        ...
+
     async def open(self) -> None:
         """Learn from the channel's own store how far it has come. Raises JournalBroken when it cannot be known."""
         ...

@@ -10,6 +10,7 @@ from nats.js.errors import NotFoundError
 from events import subjects
 from services.bus.connect import ServiceBroker
 from services.bus.journal import START, JournalBroken
+from services.bus.stale import StaleAnswers
 from services.notifier.channels import Reached
 from services.notifier.channels.place import reached_with
 from services.notifier.journal_lookup import JournalLookup
@@ -47,6 +48,7 @@ class OutputStream:
         self._name = name
         self._journal = journal
         self._identity: str | None = None
+        self._stale = StaleAnswers()
 
     async def look(self, known: Holding | None = None) -> Holding:
         """Return what the stream holds. `known` is what it held for certain before.
@@ -57,14 +59,19 @@ class OutputStream:
         info = await self._info()
         self._check_identity(info)
         if known is None:
-            return await self._look_at_all(info)
+            holding = await self._look_at_all(info)
+            self._stale.settled()
+            return holding
         if info.state.last_seq < known.last_seq:
+            self._stale.doubt(info.config.num_replicas, f"the end of {self._name}")
             raise JournalBroken(
                 f"{self._name} ends at {info.state.last_seq}, but the broker confirmed messages up to "
                 f"{known.last_seq}: it lost {info.state.last_seq + 1} to {known.last_seq}. Start the notifier again, "
                 f"and it sends them from the journal"
             )
-        return await self._look_at_news(info, known)
+        holding = await self._look_at_news(info, known)
+        self._stale.settled()
+        return holding
 
     async def _info(self) -> api.StreamInfo:
         try:
@@ -139,4 +146,5 @@ class OutputStream:
             return None
 
     def _lost(self, what: str, info: api.StreamInfo) -> PositionLost:
+        self._stale.doubt(info.config.num_replicas, f"what {self._name} was told last")
         return PositionLost(self._name, what, info.state.last_seq, info.config.max_age or 0.0)

@@ -116,6 +116,11 @@ class NatsChannel:
         """How far the stream has come, as last seen."""
         return self._reached
 
+    @property
+    def conflicts(self) -> int:
+        """How often the stream did not end where it was expected to."""
+        return self.tally.conflicts
+
     async def open(self) -> None:
         """Learn from the stream how far it has come.
 

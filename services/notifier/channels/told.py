@@ -42,6 +42,11 @@ class ToldFacts:
         """The last record whose results have their facts."""
         return self._reached
 
+    @property
+    def conflicts(self) -> int:
+        """None ever: an outbox has one process that writes it."""
+        return 0
+
     async def open(self) -> None:
         """Learn from the outbox how far it has come; a new one begins where the results are, once they are open."""
         noted = await self._store.do(self._store.outbox.told_position)

@@ -109,12 +109,16 @@ class FactPublisher:
     async def _look(self) -> tuple[int, int]:
         """Return where the stream ends, and the number of the last of our facts that it holds."""
         js = self._broker.jetstream
-        state = (await js.stream_info(self._stream)).state
+        info = await js.stream_info(self._stream)
+        state = info.state
         first = max(state.first_seq, state.last_seq - STRAYS_LOOKED_BACK_MAX, 1)
         for seq in range(state.last_seq, first - 1, -1):
             try:
                 message = await js.get_msg(self._stream, seq=seq)
             except NotFoundError:
+                if seq == state.last_seq and (info.config.num_replicas or 1) > 1:
+                    # Two nodes have answered, and one of them was cut off: what it lacks may be a fact of ours.
+                    raise TimeoutError(f"message {seq} of {self._stream} is there and is not") from None
                 continue
             identity, _, number = (message.headers or {}).get(HEADER_FACT, "").partition(" ")
             if identity and number.isdigit():
