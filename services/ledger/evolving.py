@@ -23,8 +23,11 @@ PictureKey = tuple[str, str]
 Picture = dict[PictureKey, bytes]
 """A state taken apart into what can be compared one by one."""
 
-_BOOKKEEPING: Final = frozenset({"now", "position", "decided", "counter", "identities", "blocks_by"})
-_DERIVED: Final = frozenset({"rank", "mergeable", "no", "hold_no", "entry", "explicit", "editions", "weights"})
+_PACKED: Final = ("marks", "paid_with", "ends_at")
+"""Fields of an order that hold those of `_UNPACKED` in less room."""
+_BOOKKEEPING: Final = frozenset({"now", "position", "decided", "counter", "identities", "holds", "blocks_by"})
+_DERIVED: Final = frozenset({"filed", "no", "entry", "explicit", "editions", "weights", *_PACKED})
+_UNPACKED: Final = ("quantity", "strangers", "merge", "leads", "prepaid", "payment", "hold_until", "ended_at")
 _WORDS: Final[dict[tuple[str, str], dict[int, str]]] = {
     ("orders", "status"): {
         s.HELD: "held",
@@ -42,6 +45,8 @@ _WORDS: Final[dict[tuple[str, str], dict[int, str]]] = {
         s.MERGED: "merged",
     },
 }
+_ORDER: Final = s.Order(order="", member="", publisher="", group="", status=s.CONFIRMED, entry=0)
+"""What an order is unless it says otherwise."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -203,6 +208,9 @@ def _readable(field: str, packed: bytes | None) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         return {"value": value}
     kept = {name: each for name, each in value.items() if name not in _DERIVED}
+    if field == "orders":
+        order = msgspec.convert(value, s.Order)
+        kept |= {name: each for name in _UNPACKED if (each := getattr(order, name)) != getattr(_ORDER, name)}
     for name, words in ((name, words) for (of, name), words in _WORDS.items() if of == field):
         # A default is left out of what is packed.
         kept[name] = words.get(kept.get(name, s.OPEN), kept.get(name))

@@ -15,7 +15,7 @@ import msgspec
 
 from services.matcher.log import Standing
 
-STATE_SCHEMA: Final = 5
+STATE_SCHEMA: Final = 6
 """Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
 KEPT: Final = 2
 _SEQUENCE: Final = "[0-9]" * 20

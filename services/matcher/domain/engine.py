@@ -256,7 +256,7 @@ class Engine:
         if now >= tree.due_from:
             return False
         family = "assist" if type(event) is AssistGivenEvent else "order"
-        key = plain.admit(state, market, message, publisher, event, family, now, claimed_at)
+        key = plain.admit(state, tree, market, message, publisher, event, family, now, claimed_at)
         if key is None:
             return False
         seq = message.seq
@@ -279,7 +279,7 @@ class Engine:
             kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
         self.tally[kind] = self.tally.get(kind, 0) + 1
-        remember(state, key, raw, kind, None)
+        remember(state, tree.identities, key, raw, kind, None)
         self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:
             self._drain(now, message.seq, index, entries)
@@ -407,7 +407,7 @@ class Engine:
             return
         reason = answer.reason if isinstance(answer, REFUSALS) else None
         if kind is not d.Refused or reason not in FORGETTABLE:
-            remember(state, key, raw, kind, reason)
+            remember(state, self.tree.identities, key, raw, kind, reason)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:
         if isinstance(event, MarketConfiguredEvent):

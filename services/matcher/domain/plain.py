@@ -35,6 +35,7 @@ Place = tuple[Offer, Group | None, Terms, int]
 
 def admit(
     state: State,
+    tree: Index,
     market: MarketConfigured,
     message: Message,
     publisher: str,
@@ -54,8 +55,12 @@ def admit(
     if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
         return None
     key = identity_key(publisher, event.source, event.id)
-    identities = state.identities
-    if key in identities or len(identities) >= market.identity_capacity or len(state.orders) >= market.order_capacity:
+    known = tree.identities
+    if (
+        known.get(key) is not None
+        or known.count >= market.identity_capacity
+        or len(state.orders) >= market.order_capacity
+    ):
         return None
     return key
 
