@@ -14,7 +14,15 @@ from events import clock, group, invitation, member, offer, order, refund
 from events import decisions as d
 from events.assist import AssistGivenEvent
 from events.decision import Decision
-from events.decode import NamesAPerson, Unreadable, decode_archived, decode_event, split_message
+from events.decode import (
+    Decoded,
+    NamesAPerson,
+    Unreadable,
+    decode_archived,
+    decode_batch,
+    finish_decoding,
+    split_message,
+)
 from events.envelope import Event
 from events.leaf import keyed_hash
 from events.link import link_key
@@ -127,8 +135,13 @@ class Engine:
             if first_index == 0:
                 self._decide_unreadable(message, 0, message.body, message.publisher, fault, entries)
             return entries
+        publishers: list[str | None] = [None] * len(raws)
+        if message.family == MIXED:
+            for index, raw in enumerate(raws):
+                publishers[index], raws[index] = gate.unwrap(message, raw)
+        decoded = decode_batch(raws) if len(raws) > 1 else [None]
         for index in range(first_index, len(raws)):
-            self._decide_raw(message, index, raws[index], entries)
+            self._decide_own(message, index, raws[index], publishers[index], decoded[index], entries)
         return entries
 
     def finish(self) -> list[bytes]:
@@ -166,7 +179,7 @@ class Engine:
         sender, family = (publisher, "") if is_astray else (GATEWAY, MIXED)
         entries: list[bytes] = []
         message = Message(entry.seq, entry.at, sender, family, b"")
-        self._decide_own(message, entry.index, bytes(entry.event), publisher, entries)
+        self._decide_own(message, entry.index, bytes(entry.event), publisher, None, entries)
         return entries
 
     def retake(self, entry: Entry) -> list[bytes]:
@@ -209,18 +222,18 @@ class Engine:
 
     # One event
 
-    def _decide_raw(self, message: Message, index: int, raw: bytes, entries: list[bytes]) -> None:
-        wrapped_for = None
-        if message.family == MIXED:
-            wrapped_for, raw = gate.unwrap(message, raw)
-        self._decide_own(message, index, raw, wrapped_for, entries)
-
     def _decide_own(
-        self, message: Message, index: int, raw: bytes, wrapped_for: str | None, entries: list[bytes]
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        wrapped_for: str | None,
+        decoded: Decoded | None,
+        entries: list[bytes],
     ) -> None:
         """Decide an event by its own bytes, which the gateway had wrapped for `wrapped_for` or not at all (None)."""
         try:
-            event, claimed_at = decode_event(raw)
+            event, claimed_at = finish_decoding(raw, decoded)
         except Unreadable as fault:
             self._decide_unreadable(message, index, raw, wrapped_for or message.publisher, fault, entries)
             return
