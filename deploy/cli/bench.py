@@ -24,6 +24,16 @@ def rules(as_json: JsonOption = False) -> None:
 
 
 @bench_app.command()
+def growth(
+    full: Annotated[bool, typer.Option("--full", help="Ten million open groups too: ten minutes, 16 GiB.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="No more than a hundred thousand.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Cost of an event, start-up and memory, from a thousand open groups to a million, or ten."""
+    _run("growth", as_json, full=full, quick=quick)
+
+
+@bench_app.command()
 def ledger(as_json: JsonOption = False) -> None:
     """Entries archived, decided again and verified a second; a proof in a large tree; bytes on disk."""
     _run("ledger", as_json)

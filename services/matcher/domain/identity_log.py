@@ -1,4 +1,4 @@
-"""What is remembered of millions of events: packed rows in the order in which they came, 59 bytes each with their index.
+"""What is remembered of millions of events: packed rows in the order in which they came, 59 bytes each, index included.
 
 A dict of bytes takes 163. Each row says how far back the one before it in its slot is: a look-up goes from a slot's
 latest row to older ones, on average over one at most. Nothing is moved when the log grows, and nothing is
@@ -50,6 +50,7 @@ class Identities:
         self._latest = memoryview(bytearray(rows.slots * _NUMBER.size)).cast("I")
         """Of each slot the lowest 32 bits of the number of its latest row. Those of a row long gone may be those of
         another one now: that one's key is then compared for nothing."""
+        self._has_doubled = False
         latest, mask, skipped = self._latest, rows.slots - 1, rows.first & _IN_CHUNK
         for place, chunk in enumerate(rows.chunks):
             begin = (rows.first & ~_IN_CHUNK) + place * _CHUNK_ROWS
@@ -83,6 +84,8 @@ class Identities:
         rows = self._rows
         number, first, slot = rows.end, rows.first, _number(key)[0] & rows.slots - 1
         back = number - 1 - self._latest[slot] & _LARGEST
+        if self._has_doubled:
+            back = self._back_in_slot(slot, back)
         if number & _IN_CHUNK == 0 or not rows.chunks:
             rows.chunks.append(bytearray(_CHUNK_ROWS * _ROW_BYTES))
         if number - 1 - back < first:
@@ -105,6 +108,18 @@ class Identities:
         if number - first >= rows.slots:
             self._double()
 
+    def _back_in_slot(self, slot: int, back: int) -> int:
+        """Return how far back the latest row of `slot` itself is: what is known may be one of the other half."""
+        rows = self._rows
+        number = rows.end - 1 - back
+        while number >= rows.first:
+            chunk = rows.chunks[(number >> _CHUNK_SHIFT) - (rows.first >> _CHUNK_SHIFT)]
+            at = (number & _IN_CHUNK) * _ROW_BYTES
+            if _number(chunk, at + _KEY_AT)[0] & rows.slots - 1 == slot:
+                return rows.end - 1 - number
+            number -= _number(chunk, at)[0] + 1
+        return _LARGEST
+
     def oldest_at_ns(self) -> int | None:
         """Return when the oldest event that is remembered was accepted, or None."""
         rows = self._rows
@@ -125,3 +140,4 @@ class Identities:
         """Have twice as many slots. Both halves begin with the rows known so far, each goes on with its own."""
         self._rows.slots *= 2
         self._latest = memoryview(bytearray(self._latest.tobytes() * 2)).cast("I")
+        self._has_doubled = True
