@@ -6,7 +6,7 @@ clock, a file or a broker.
 
 from collections.abc import Callable
 from sys import intern
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -126,6 +126,7 @@ class Engine:
             invitation.InvitationRequestedEvent: self._invite,
         }
         self._admitted: plain.Admission | None = None
+        """Of the message that is being decided."""
         self.tally: dict[type[Decision], int] = {}
         """Decided events by the kind of their outcome, since this engine was made."""
 
@@ -147,13 +148,18 @@ class Engine:
             for index, raw in enumerate(raws):
                 publishers[index], raws[index] = gate.unwrap(message, raw)
         decoded = decode_batch(raws) if len(raws) > 1 else [None]
+        self._admitted = None
         for index in range(first_index, len(raws)):
-            known = decoded[index]
-            if known is not None and known[1] != NOT_LOOKED_AT:  # a call less for nearly every event
-                publisher = publishers[index] or gate.publisher_of(message, known[0])
-                self._decide_readable(message, index, raws[index], publisher, known[0], known[1], entries)
-            else:
-                self._decide_own(message, index, raws[index], publishers[index], known, entries)
+            known, publisher = decoded[index], publishers[index]
+            if known is None or known[1] == NOT_LOOKED_AT or publisher is None:
+                self._decide_own(message, index, raws[index], publisher, known, entries)
+                continue
+            # `_decide_readable`, a call less for nearly every event.
+            event, claimed_at = known
+            if type(event) not in _MAY_BE_PLAIN or not self._decide_plainly(
+                message, index, raws[index], publisher, event, claimed_at, entries
+            ):
+                self._decide_event(message, index, raws[index], publisher, event, claimed_at, entries)
         return entries
 
     def finish(self) -> list[bytes]:
@@ -186,6 +192,7 @@ class Engine:
         The subject is not archived. Unless `is_astray`, it was one on which the publisher may send what it sent.
         """
         assert entry.event is not None and entry.publisher is not None, "only what is kept can be decided again"
+        self._admitted = None
         publisher = intern(entry.publisher)
         # As the gateway sends it, once unwrapped: that may send every family for everybody.
         sender, family = (publisher, "") if is_astray else (GATEWAY, MIXED)
@@ -267,13 +274,7 @@ class Engine:
         entries: list[bytes],
     ) -> None:
         if type(event) not in _MAY_BE_PLAIN or not self._decide_plainly(
-            message,
-            index,
-            raw,
-            publisher,
-            cast("OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent", event),
-            claimed_at,
-            entries,
+            message, index, raw, publisher, event, claimed_at, entries
         ):
             self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
 
@@ -283,7 +284,7 @@ class Engine:
         index: int,
         raw: bytes,
         publisher: str,
-        event: OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent,
+        event: Any,  # one of _MAY_BE_PLAIN: to cast it would be a call
         claimed_at: int,
         entries: list[bytes],
     ) -> bool:
@@ -297,17 +298,10 @@ class Engine:
         if now >= tree.due_from:
             return False
         # `isinstance` asks the metaclass of structs, a tenth of a microsecond.
-        assist = event if type(event) is AssistGivenEvent else None
-        family = "order" if assist is None else "assist"
+        is_assist = type(event) is AssistGivenEvent
+        family = "assist" if is_assist else "order"
         admitted = self._admitted
-        if (
-            admitted is None
-            or admitted.message is not message
-            or admitted.now != now
-            or admitted.publisher != publisher
-            or admitted.family is not family
-            or admitted.market is not market
-        ):
+        if admitted is None or admitted.now != now or admitted.publisher != publisher or admitted.family != family:
             admitted = self._admitted = plain.admission(market, message, publisher, family, now)
         if not admitted.earliest < claimed_at <= admitted.latest:
             return False
@@ -316,16 +310,16 @@ class Engine:
             return False
         seq = message.seq
         kind: type[Decision]
-        if assist is not None:
-            found = assisting.find_plain(state, tree, market, now, assist.data)
+        if is_assist:
+            found = assisting.find_plain(state, tree, market, now, event.data)
             if found is None:
                 return False
             turn = self._turn(now, seq, index, publisher, event)
             play, rules, helped, is_new, day = found
-            assisting.decide(turn, play, rules, assist.data, helped, is_new=is_new, day=day)
+            assisting.decide(turn, play, rules, event.data, helped, is_new=is_new, day=day)
             kind = type(turn.decisions[0])
         else:
-            data = cast("OrderPostedEvent | OrderJoinedEvent", event).data
+            data = event.data
             place = plain.find_place(state, tree, now, data)
             if place is None:
                 return False
@@ -351,6 +345,7 @@ class Engine:
         entries: list[bytes],
     ) -> None:
         """Decide any event, by the rules one after the other."""
+        self._admitted = None  # it may be the market's configuration
         configured = gate.configuration(self.state, event)
         now = gate.accepted_time(configured, self.state.now, message, claimed_at)
         self._drain(now, message.seq, index, entries)
