@@ -281,6 +281,7 @@ class Deciding:
             return
         reason = answer.reason if isinstance(answer, REFUSALS) else None
         if kind is not d.Refused or reason not in FORGETTABLE:
+            assert self.tree.identities.get(key) is None, "an identity is remembered once"
             remember(state, self.tree.identities, key, raw, kind, reason)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:
