@@ -15,7 +15,7 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Identities, IdentityRows
 from services.matcher.domain.message import Message
 from tests.bench import traffic
-from tests.bench.bench_rules import FACTS, Market, in_a_process, orders_us, resident_bytes
+from tests.bench.bench_rules import FACTS, MILLION, Market, bytes_per_group, in_a_process, orders_us, resident_bytes
 
 SIZES: Final = (1_000, 100_000, 1_000_000)
 QUICK_SIZES: Final = (1_000, 100_000)
@@ -37,7 +37,7 @@ def run(*, full: bool = False, quick: bool = False) -> dict[str, Any]:
         "sizes": found,
         "growth_ratio": round(found[-1]["us_per_event"] / found[0]["us_per_event"], 2),
         "open_groups": sizes[-1],
-        "bytes_per_group": found[-1]["bytes_per_group"],
+        "bytes_per_group": bytes_per_group(min(sizes[-1], MILLION)),
         "bytes_per_seat": in_a_process(f"bytes_per_seat({seats})", module=__name__),
         "bytes_per_identity": in_a_process(f"bytes_per_identity({sizes[-1]})", module=__name__),
         "restart_s": next(size["snapshot_start_s"] for size in reversed(found) if size["snapshot_start_s"] is not None),
@@ -56,7 +56,7 @@ def at_size(groups: int) -> dict[str, Any]:
     gc.freeze()
     return {
         "open_groups": groups,
-        "bytes_per_group": grown_bytes // groups,
+        "bytes_per_group_from_journal": grown_bytes // groups,
         "journal_start_s": round(replay_s, 2),
         **(_saved_and_started(market) if _available_bytes() > groups * START_BYTES else {"snapshot_start_s": None}),
         "us_per_event": round(orders_us(market), 2),

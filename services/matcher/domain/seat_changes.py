@@ -74,6 +74,8 @@ def _seat(
     terms = offer.editions[group.edition].terms
     order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
     strangers, merge, payable_minor = asked.strangers, asked.merge, decision.payable_minor
+    if payable_minor == terms.group_minor:
+        payable_minor = terms.group_minor  # the very same integer, also where it is read from a journal: 32 bytes
     leads = group.leader == order_id
     if leads:
         order_id = group.leader  # where both are read anew, from a journal, one text is enough: 64 bytes
