@@ -14,7 +14,7 @@ PictureKey = tuple[str, str]
 Picture = dict[PictureKey, bytes]
 """A state taken apart into what can be compared one by one."""
 
-_BOOKKEEPING: Final = frozenset({"now", "position", "decided", "counter", "identities", "blocks_by"})
+_BOOKKEEPING: Final = frozenset({"now", "position", "decided", "counter", "identities", "holds", "blocks_by"})
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 

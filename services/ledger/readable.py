@@ -31,6 +31,12 @@ _ORDER_STATUS: Final = {
     s.GONE: "gone",
     s.REFUNDED: "refunded",
 }
+_ORDER_FIELDS: Final = (
+    *("member", "publisher", "group", "sku", "quantity", "strangers", "merge", "leads"),
+    *("payable_minor", "payment", "paid_minor", "hold_until", "ended_at"),
+)
+_ORDER: Final = s.Order(order="", member="", publisher="", group="", status=s.CONFIRMED, entry=0)
+"""What an order is unless it says otherwise."""
 _GROUP_STATUS: Final = {
     s.OPEN: "open",
     s.GROUP_FILLED: "filled",
@@ -128,9 +134,9 @@ def _group(packed: bytes) -> Fields:
 
 
 def _order(packed: bytes) -> Fields:
-    order = _decode(packed)
-    hidden = ("order", "entry", "hold_no", "prepaid")
-    return dict(_shown({**_but(order, *hidden), "status": _ORDER_STATUS[order["status"]]}))
+    order = _decode(packed, type=s.Order)
+    said = {name: each for name in _ORDER_FIELDS if (each := getattr(order, name)) != getattr(_ORDER, name)}
+    return dict(_shown({**said, "status": _ORDER_STATUS[order.status]}))
 
 
 def _blocks(packed: bytes) -> Fields:

@@ -26,15 +26,13 @@ class _Part(msgspec.Struct):
     """The entries that one message caused, as far as they are in no record yet."""
 
     entries: list[bytes]
+    size_bytes: int
+    """Of the entries, each with a comma."""
     message: Message | None
     events: int
     rule: int
     through: Through | None = None
     """Where the message is gone: what the record before said of it."""
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(map(len, self.entries)) + len(self.entries)
 
 
 class RecordBuilder:
@@ -51,14 +49,14 @@ class RecordBuilder:
     def add(self, entries: list[bytes], message: Message, events: int, rule: int) -> None:
         """Add the entries that `message`, which holds `events` events, caused under rule version `rule`."""
         if entries:
-            part = _Part(entries, message, events, rule)
+            part = _Part(entries, _size_bytes(entries), message, events, rule)
             self._parts.append(part)
             self.size_bytes += part.size_bytes
 
     def add_due(self, entries: list[bytes], through: Through, rule: int) -> None:
         """Add what a message left due that `through` describes and that is there no more."""
         if entries:
-            part = _Part(entries, None, through.events, rule, through)
+            part = _Part(entries, _size_bytes(entries), None, through.events, rule, through)
             self._parts.append(part)
             self.size_bytes += part.size_bytes
 
@@ -73,19 +71,24 @@ class RecordBuilder:
         room_bytes = RECORD_MAX_BYTES - _FRAME_BYTES
         first = last = self._parts[0]
         taken: list[bytes] = []
+        left_bytes = room_bytes
         while self._parts and self._parts[0].rule == first.rule:
             part = self._parts[0]
-            fitting = _fitting(part.entries, room_bytes)
-            room_bytes -= sum(map(len, part.entries[:fitting])) + fitting
+            if part.size_bytes <= left_bytes:
+                taken += part.entries
+                left_bytes -= part.size_bytes
+                last = self._parts.popleft()
+                continue
+            fitting = _fitting(part.entries, left_bytes)
             if fitting:
                 taken += part.entries[:fitting]
+                fitting_bytes = _size_bytes(part.entries[:fitting])
+                left_bytes -= fitting_bytes
+                part.entries, part.size_bytes = part.entries[fitting:], part.size_bytes - fitting_bytes
                 last = part
-            if fitting < len(part.entries):
-                part.entries = part.entries[fitting:]
-                break
-            self._parts.popleft()
+            break
         assert taken, "an entry is smaller than a record"
-        self.size_bytes -= sum(map(len, taken)) + len(taken)
+        self.size_bytes -= room_bytes - left_bytes
         return self._ready(taken, last, first.rule)
 
     def _ready(self, taken: list[bytes], last: _Part, rule: int) -> ReadyRecord:
@@ -106,6 +109,10 @@ class RecordBuilder:
         assert len(body) <= RECORD_MAX_BYTES, f"record of {len(body)} bytes"
         self._prev = hash_bytes(body)
         return ReadyRecord(body, self._prev, through, len(taken))
+
+
+def _size_bytes(entries: list[bytes]) -> int:
+    return sum(map(len, entries)) + len(entries)
 
 
 def _fitting(entries: list[bytes], room_bytes: int) -> int:

@@ -32,24 +32,25 @@ GROWTH_ROUNDS: Final = 12
 
 def run(groups: int = MILLION) -> dict[str, Any]:
     """Measure and return the figures under the names that the project's issues use."""
-    few, many = _in_a_process(f"growth({FEW_GROUPS})"), _in_a_process(f"growth({groups})")
+    few, many = in_a_process(f"growth({FEW_GROUPS})"), in_a_process(f"growth({groups})")
     return {
-        "rules_us_per_event": round(_in_a_process("rules_us_per_event()"), 2),
-        "rules_singles_us_per_event": round(_in_a_process("rules_us_per_event(batch=1)"), 2),
+        "rules_us_per_event": round(in_a_process("rules_us_per_event()"), 2),
+        "rules_singles_us_per_event": round(in_a_process("rules_us_per_event(batch=1)"), 2),
         "growth_ratio": round(many / few, 2),
         "open_groups": groups,
         "bytes_per_group": bytes_per_group(groups),
-        **_in_a_process(f"restart({groups})"),
+        **in_a_process(f"restart({groups})"),
     }
 
 
 def bytes_per_group(groups: int = MILLION) -> int:
     """Return what one open group with one seat adds to the matcher's memory, identity included."""
-    return int(_in_a_process(f"grown_bytes({groups}) // {groups}"))
+    return int(in_a_process(f"grown_bytes({groups}) // {groups}"))
 
 
-def _in_a_process(expression: str) -> Any:
-    code = f"import json; from tests.bench.bench_rules import *; print(json.dumps({expression}))"
+def in_a_process(expression: str, module: str = __name__) -> Any:
+    """Return the value of an expression over a module's names, from a process of its own."""
+    code = f"import json; from {module} import *; print(json.dumps({expression}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return json.loads(found.stdout.splitlines()[-1])
 
@@ -57,11 +58,11 @@ def _in_a_process(expression: str) -> Any:
 class Market:
     """An engine and the sequence of its intake."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = traffic.GROUP_SIZE) -> None:
         self.engine = Engine("main", FACTS)
         self.seq = 0
         self.decide(OPERATOR, "market", traffic.configuration())
-        self.decide(traffic.PUBLISHER, "offer", traffic.batches(traffic.offers(), traffic.OFFERS)[0])
+        self.decide(traffic.PUBLISHER, "offer", traffic.batches(traffic.offers(size=size), traffic.OFFERS)[0])
 
     def decide(self, publisher: str, family: str, body: bytes) -> None:
         """Decide one intake message that arrives now."""
@@ -93,13 +94,18 @@ def rules_us_per_event(batch: int = BATCH) -> float:
 
 
 def growth(groups: int) -> float:
-    """Return the least processor time for an order, in µs, while about so many groups are open.
-
-    Of two orders one opens a group and one takes a seat, so that their number hardly changes.
-    """
+    """Return the least processor time for an order, in µs, while about so many groups are open."""
     market = Market()
     market.open_groups(groups)
     gc.freeze()
+    return orders_us(market)
+
+
+def orders_us(market: Market) -> float:
+    """Return the least processor time for an order, in µs, in a market with the groups that it has.
+
+    Of two orders one opens a group and one takes a seat, so that their number hardly changes.
+    """
     spent_s = []
     for number in range(GROWTH_ROUNDS):
         half = GROWTH_EVENTS // 2
@@ -115,10 +121,10 @@ def grown_bytes(groups: int) -> int:
     market = Market()
     gc.collect()
     gc.disable()
-    before = _resident_bytes()
+    before = resident_bytes()
     market.open_groups(groups)
     gc.collect()
-    return _resident_bytes() - before
+    return resident_bytes() - before
 
 
 def restart(groups: int) -> dict[str, float]:
@@ -139,5 +145,6 @@ def restart(groups: int) -> dict[str, float]:
     }
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """Return how much memory this process has."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -36,4 +36,4 @@ SOURCES: Final[list[Callable[["State"], Iterator[Alarm]]]] = []
 """What yields a family's alarms from the state alone, for an index that is built."""
 
 RULES: Final[dict[str, AlarmRule]] = {}
-"""By kind of alarm. Both are filled by `engine`, where the families are registered."""
+"""By kind of alarm. Both are filled by `rules`, where the families are registered."""

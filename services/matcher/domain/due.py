@@ -86,7 +86,7 @@ def _first_timer(state: State, tree: Index) -> tuple[int, int, Group | Order | A
     """Return the first timer that is not void: by its time, then by the order in which it was made."""
     while tree.deadlines and tree.deadlines[0].status != s.OPEN:
         heapq.heappop(tree.deadlines)
-    while tree.holds and _is_void(tree.holds[0]):
+    while tree.holds and _is_void(state, tree.holds[0]):
         heapq.heappop(tree.holds)
     while tree.alarms and RULES[tree.alarms[0].kind].is_void(state, tree.alarms[0]):
         heapq.heappop(tree.alarms)
@@ -102,8 +102,8 @@ def _first_timer(state: State, tree: Index) -> tuple[int, int, Group | Order | A
     return first
 
 
-def _is_void(hold: tuple[int, int, Order]) -> bool:
-    return hold[2].status != s.HELD or hold[2].hold_no != hold[1]
+def _is_void(state: State, hold: tuple[int, int, Order]) -> bool:
+    return state.holds.get(hold[2].order) != hold[1]
 
 
 def _first_page(seats: int) -> int:

@@ -6,7 +6,6 @@ from events.market import MarketConfigured
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
 from services.matcher.domain.holdings import weigh
-from services.matcher.domain.identities import accepted_at_ns
 from services.matcher.domain.index import Index
 from services.matcher.domain.state import State
 
@@ -36,12 +35,13 @@ class Forgetting:
         identity_ns = identity_memory_ns(market)
         # A repeated event with other bytes would else meet a forgotten order, and owe back what was honoured.
         order_ns = max(market.order_memory_s * NS_PER_S, identity_ns)
-        _forget_identities(self._state, now - identity_ns)
+        _forget_identities(self._tree, now - identity_ns)
         _forget_orders(self._state, now - order_ns)
         _forget_groups(self._state, now - order_ns)
         _forget_refunds(self._state, self._tree, now - order_ns)
         _forget_plays(self._state, now - order_ns)
-        self.nothing_until = min([now + min(order_ns, identity_ns), *_next_ends(self._state, order_ns, identity_ns)])
+        ends = _next_ends(self._state, self._tree, order_ns, identity_ns)
+        self.nothing_until = min([now + min(order_ns, identity_ns), *ends])
 
 
 def identity_memory_ns(market: MarketConfigured) -> int:
@@ -49,23 +49,22 @@ def identity_memory_ns(market: MarketConfigured) -> int:
     return (market.replay_window_s + market.future_slack_s) * NS_PER_S
 
 
-def _next_ends(state: State, order_ns: int, identity_ns: int) -> list[int]:
+def _next_ends(state: State, tree: Index, order_ns: int, identity_ns: int) -> list[int]:
     ends = [
         first[0] + order_ns
         for queue in (state.ended_orders, state.ended_groups, state.settled_refunds, state.plays.ended)
         if (first := queue.peek()) is not None
     ]
-    key = state.identity_queue.peek()
-    return ends if key is None else [*ends, accepted_at_ns(state.identities[key]) + identity_ns]
+    oldest_ns = tree.identities.oldest_at_ns()
+    return ends if oldest_ns is None else [*ends, oldest_ns + identity_ns]
 
 
-def _forget_identities(state: State, accepted_before: int) -> None:
+def _forget_identities(tree: Index, accepted_before: int) -> None:
     for _ in range(AT_ONCE):
-        key = state.identity_queue.peek()
-        if key is None or accepted_at_ns(state.identities[key]) >= accepted_before:
+        oldest_ns = tree.identities.oldest_at_ns()
+        if oldest_ns is None or oldest_ns >= accepted_before:
             return
-        state.identity_queue.drop()
-        del state.identities[key]
+        tree.identities.forget_oldest()
 
 
 def _forget_orders(state: State, ended_before: int) -> None:

@@ -80,7 +80,7 @@ def check_identity(turn: Turn, event: AnyEvent, raw: bytes) -> bytes | None:
     key = None
     if not isinstance(event, clock.ClockTickedEvent):
         key = identity_key(turn.publisher, event.source, event.id)
-        remembered = turn.state.identities.get(key)
+        remembered = turn.tree.identities.get(key)
         if remembered is not None:
             duplicate = recall(remembered, raw)
             if duplicate is None:
@@ -96,7 +96,7 @@ def check_time(turn: Turn, configured: MarketConfigured, event: AnyEvent, claime
         raise Refusal(Reason.TOO_OLD)
     if claimed_at > turn.now + configured.future_slack_s * NS_PER_S:
         raise Refusal(Reason.FROM_THE_FUTURE)
-    full = len(turn.state.identities) >= configured.identity_capacity
+    full = turn.tree.identities.count >= configured.identity_capacity
     if full and not isinstance(event, clock.ClockTickedEvent):
         raise Refusal(Reason.CAPACITY)
 

@@ -126,7 +126,7 @@ def _fill_seats(state: State, group: Group, offer: Offer, now: int) -> None:
         order = orders[order_id]
         assert order.status == s.CONFIRMED, "unpaid seats were released before"
         order.status = s.FILLED
-        order.ended_at = now
+        order.ends_at = now
         ends.append((now, order_id))
         if weights is not None:
             weights[order.member] += (order.quantity if by_units else 1) * _OPEN_TO_FILLED

@@ -1,6 +1,5 @@
 """The memory that tells a retry from a new event: bounded by the replay window and by a stated capacity."""
 
-import struct
 from hashlib import blake2b
 from typing import Final
 
@@ -9,11 +8,9 @@ from events.decision import Decision
 from events.member_decisions import InvitationRefused
 from events.reasons import Reason
 from events.record import entry_id
+from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Answer, Identities
 from services.matcher.domain.state import State
 
-# 31 bytes: with one more, each would take another 16 bytes of memory.
-_record: Final = struct.Struct("<7sQQHIBB")
-_pack: Final = _record.pack
 _KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in d.AnyDecision.__args__)
 _KIND_CODE: Final = {kind: code for code, kind in enumerate(d.AnyDecision.__args__)}
 _REASONS: Final = tuple(Reason)
@@ -21,10 +18,9 @@ _REASON_CODE: Final = {reason: code + 1 for code, reason in enumerate(Reason)}
 # A tuple: a union would be built anew each time.
 REFUSALS: Final = (d.Refused, InvitationRefused)
 
-# A copy of a hash that has begun costs 0.1 µs less than to begin one. 15 bytes: with one more, each key would take
-# another 16 bytes of memory.
-_key_hash: Final = blake2b(digest_size=15)
-_content_hash: Final = blake2b(digest_size=7)
+# A copy of a hash that has begun costs 0.1 µs less than to begin one.
+_key_hash: Final = blake2b(digest_size=KEY_BYTES)
+_content_hash: Final = blake2b(digest_size=CONTENT_BYTES)
 
 FORGETTABLE: Final = frozenset(
     {Reason.ID_REUSED, Reason.TOO_OLD, Reason.FROM_THE_FUTURE, Reason.CAPACITY}
@@ -34,7 +30,7 @@ FORGETTABLE: Final = frozenset(
 
 
 def identity_key(publisher: str, source: str, event_id: str) -> bytes:
-    """Return the 15-byte key of (publisher, source, id); none of the three can hold a line feed."""
+    """Return the 16-byte key of (publisher, source, id); none of the three can hold a line feed."""
     key = _key_hash.copy()
     key.update(f"{publisher}\n{source}\n{event_id}".encode())
     return key.digest()
@@ -47,29 +43,22 @@ def content_digest(raw: bytes) -> bytes:
     return digest.digest()
 
 
-def remember(state: State, key: bytes, raw: bytes, kind: type[Decision], reason: Reason | None) -> None:
+def remember(
+    state: State, known: Identities, key: bytes, raw: bytes, kind: type[Decision], reason: Reason | None
+) -> None:
     """Remember the event at `state.position`, the kind of the decision that answered it, and why it was refused."""
-    identities = state.identities
-    assert key not in identities, "an identity is remembered once"
     content = _content_hash.copy()
     content.update(raw)
     seq, index, part = state.position
     code = 0 if reason is None else _REASON_CODE[reason]
-    identities[key] = _pack(content.digest(), state.now, seq, index, part, _KIND_CODE[kind], code)
-    state.identity_queue.items.append(key)
+    known.add(key, content.digest(), state.now, seq, index, part, _KIND_CODE[kind], code)
 
 
-def recall(remembered: bytes, raw: bytes) -> d.Duplicate | None:
+def recall(remembered: Answer, raw: bytes) -> d.Duplicate | None:
     """Return the duplicate that answers `raw`, or None when its bytes are others than those remembered."""
-    content, _, seq, index, part, kind, reason = _record.unpack(remembered)
+    content, _, seq, index, part, kind, reason = remembered
     if content != content_digest(raw):
         return None
     return d.Duplicate(
         of=entry_id(seq, index, part), original=_KINDS[kind], reason=_REASONS[reason - 1] if reason else None
     )
-
-
-def accepted_at_ns(remembered: bytes) -> int:
-    """Return when a remembered event was accepted."""
-    at_ns: int = _record.unpack(remembered)[1]
-    return at_ns

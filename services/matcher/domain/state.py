@@ -14,6 +14,7 @@ from events.market import MarketConfigured
 from events.offer import OfferTerms
 from services.matcher.domain.disputes.book import Disputes
 from services.matcher.domain.fifo import Fifo
+from services.matcher.domain.identity_log import IdentityRows
 from services.matcher.domain.members.memory import Members
 from services.matcher.domain.plays.state import Plays
 from services.matcher.domain.standing.state import Standing
@@ -38,7 +39,6 @@ EXPIRED: Final = 3
 DISSOLVED: Final = 4
 MERGED: Final = 5
 
-NOWHERE: Final = -1
 WEIGHT_BITS: Final = 32
 ONE_STOCK: Final = ""
 """Key of the stock of an offer without variants."""
@@ -47,8 +47,26 @@ Pool = tuple[str, str | None]
 """(offer, pool): only orders of one pool meet."""
 
 
+# What an order asked for and is, in one integer; its quantity stands above these bits.
+STRANGERS: Final = 1
+MERGE: Final = 2
+LEADS: Final = 4
+PREPAID: Final = 8
+QUANTITY_SHIFT: Final = 4
+PLAIN_MARKS: Final = 1 << QUANTITY_SHIFT | STRANGERS
+
+
+def marks_of(quantity: int, *, strangers: bool, merge: bool, leads: bool, prepaid: bool) -> int:
+    """Return what an order asked for and is, as one integer."""
+    return quantity << QUANTITY_SHIFT | prepaid << 3 | leads << 2 | merge << 1 | strangers
+
+
 class Order(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
-    """One order, seated or ended. `entry` is the packed position of the entry that first seated it."""
+    """One order, seated or ended. `entry` is the packed position of the entry that first seated it.
+
+    Twelve fields are 112 bytes. With a field for each answer they were 160, and with the payment's id as a text instead
+    of ASCII bytes another 16.
+    """
 
     order: str
     member: str
@@ -56,20 +74,54 @@ class Order(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     group: str
     status: int
     entry: int
-    quantity: int = 1
+    marks: int = PLAIN_MARKS
     sku: str | None = None
-    strangers: bool = True
-    merge: bool = False
-    leads: bool = False
-    """It opened its group and pays the leader's price; whoever is promoted later does not."""
-    prepaid: bool = False
-    """Its first decision was seat.confirmed, not seat.held."""
     payable_minor: int = 0
-    payment: str | None = None
+    paid_with: bytes | None = None
+    """The id of its payment."""
     paid_minor: int = 0
-    hold_until: int = 0
-    hold_no: int = 0
-    ended_at: int = 0
+    ends_at: int = 0
+    """Until when its seat is held, while it is; when it ended, once it has; else 0."""
+
+    @property
+    def quantity(self) -> int:
+        """Return how many units it is for."""
+        return self.marks >> QUANTITY_SHIFT
+
+    @property
+    def strangers(self) -> bool:
+        """Tell whether strangers may sit with it."""
+        return self.marks & STRANGERS != 0
+
+    @property
+    def merge(self) -> bool:
+        """Tell whether its group may be merged."""
+        return self.marks & MERGE != 0
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether it opened its group and pays the leader's price; whoever is promoted later does not."""
+        return self.marks & LEADS != 0
+
+    @property
+    def prepaid(self) -> bool:
+        """Tell whether its first decision was seat.confirmed, not seat.held."""
+        return self.marks & PREPAID != 0
+
+    @property
+    def payment(self) -> str | None:
+        """Return the id of its payment."""
+        return None if self.paid_with is None else self.paid_with.decode("ascii")
+
+    @property
+    def hold_until(self) -> int:
+        """Return until when its seat is held, in ns; 0 where it is not."""
+        return self.ends_at if self.status == HELD else 0
+
+    @property
+    def ended_at(self) -> int:
+        """Return when it left its open group, or its group closed, in ns; 0 while it sits in an open one."""
+        return 0 if self.status == HELD or self.status == CONFIRMED else self.ends_at
 
 
 class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=True):
@@ -94,10 +146,8 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
     reserved: int = 0
     unmerging: int = 0
     status: int = OPEN
-    rank: int = NOWHERE
-    """Where the index has filed it for matching; derived, and set anew when an index is built."""
-    mergeable: bool = False
-    """Whether the index has filed it for merging; derived as well."""
+    filed: int = 0
+    """Where the index has filed it for matching and merging; derived, and set anew when an index is built."""
 
     @property
     def seats(self) -> tuple[str, ...]:
@@ -161,14 +211,15 @@ class State(msgspec.Struct, kw_only=True):
     groups: dict[str, Group] = {}
     orders: dict[str, Order] = {}
     refunds: dict[str, Refund] = {}
-    identities: dict[bytes, bytes] = {}
+    identities: IdentityRows = msgspec.field(default_factory=IdentityRows)
     blocks: dict[str, dict[str, int]] = {}
     """member -> other -> who blocked whom (BLOCKS, IS_BLOCKED or both); kept for both members."""
+    holds: dict[str, int] = {}
+    """Order whose seat is held -> number of the hold."""
     closings: dict[str, Closing] = {}
     """Groups with pages still to tell -> the last page told, without its seats; in the order in which they closed."""
     dissolving: Fifo[str] = msgspec.field(default_factory=Fifo[str])
     """Groups of withdrawn offers that are still to be dissolved, in opening order."""
-    identity_queue: Fifo[bytes] = msgspec.field(default_factory=Fifo[bytes])
     ended_orders: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     ended_groups: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     settled_refunds: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])

@@ -160,7 +160,7 @@ def test_an_identity_is_forgotten_after_its_window() -> None:
     story.when(early, at=70, at_ns=1).then("duplicate")
     story.when(early).then("duplicate")  # each of these entries forgets two, the older identities first
     story.when(early).then_refused(Reason.TOO_OLD)
-    assert len(story.engine.state.identities) == 0
+    assert story.engine.tree.identities.count == 0
 
 
 def test_at_most_two_identities_are_forgotten_for_each_entry() -> None:
@@ -170,7 +170,7 @@ def test_at_most_two_identities_are_forgotten_for_each_entry() -> None:
     known = []
     for n in range(4):
         story.when(ticked(), at=61 + n)
-        known.append(len(story.engine.state.identities))
+        known.append(story.engine.tree.identities.count)
     assert known == [6, 4, 2, 0]
 
 

@@ -1,0 +1,291 @@
+"""From one event to its entry: read, checked, decided, written, remembered, and what was due before and after it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from events import decisions as d
+from events import invitation
+from events.assist import AssistGivenEvent
+from events.decision import Decision
+from events.decode import Decoded, NamesAPerson, Unreadable, finish_decoding
+from events.envelope import Event
+from events.leaf import keyed_hash
+from events.link import link_key
+from events.market import MarketConfiguredEvent
+from events.order import OrderJoinedEvent, OrderPostedEvent
+from events.reasons import Reason
+from events.record import Entry, encode_entry
+from events.registry import AnyEvent
+from services.matcher.domain import configuring, due, gate, plain, seating
+from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
+from services.matcher.domain.forgetting import Forgetting
+from services.matcher.domain.identities import FORGETTABLE, REFUSALS, remember
+from services.matcher.domain.index import Index
+from services.matcher.domain.members import invitations
+from services.matcher.domain.message import Message
+from services.matcher.domain.plays import assisting
+from services.matcher.domain.plays.index import PlayIndex
+from services.matcher.domain.rules import RULES, Rule
+from services.matcher.domain.state import State
+from services.matcher.domain.terms import Refusal
+from services.matcher.domain.turn import Turn
+
+MAY_BE_PLAIN: Final = frozenset({OrderPostedEvent, OrderJoinedEvent, AssistGivenEvent})
+"""Types of events that can be decided in the way of plain orders."""
+
+
+class Deciding:
+    """The state of one market, and what becomes of one event in it."""
+
+    def __init__(self, market: str, facts: Facts, zones: Zones = UTC_ONLY, state: State | None = None) -> None:
+        """Start `market` from `state`, or from nothing."""
+        self.market = market
+        self.facts = facts
+        self.zones = zones
+        self.state = State() if state is None else state
+        self.tree = Index(self.state, PlayIndex(market, facts, zones), zones)
+        self._forgetting = Forgetting(self.state, self.tree)
+        self._link_key = link_key(facts.market_key)
+        self._rules: dict[type[Event], Rule] = {
+            **RULES,
+            MarketConfiguredEvent: self._configure,
+            invitation.InvitationRequestedEvent: self._invite,
+        }
+        self._admitted: plain.Admission | None = None
+        """Of the message that is being decided."""
+        self.tally: dict[type[Decision], int] = {}
+        """Decided events by the kind of their outcome, since this engine was made."""
+
+    def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
+        configuring.configure(turn, event, self.zones)
+
+    def _invite(self, turn: Turn, event: invitation.InvitationRequestedEvent) -> None:
+        invitations.request(turn, event, self.market, self._link_key)
+
+    # One event
+
+    def _decide_own(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        wrapped_for: str | None,
+        decoded: Decoded | None,
+        entries: list[bytes],
+    ) -> None:
+        """Decide an event by its own bytes, which the gateway had wrapped for `wrapped_for` or not at all (None)."""
+        try:
+            event, claimed_at = finish_decoding(raw, decoded)
+        except Unreadable as fault:
+            self._decide_unreadable(message, index, raw, wrapped_for or message.publisher, fault, entries)
+            return
+        except NamesAPerson as person:
+            publisher = wrapped_for or gate.publisher_of(message, person.event)
+            self._decide_personal(message, index, raw, publisher, person, entries)
+            return
+        publisher = wrapped_for or gate.publisher_of(message, event)
+        self._decide_readable(message, index, raw, publisher, event, claimed_at, entries)
+
+    def _decide_readable(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: AnyEvent,
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> None:
+        if type(event) not in MAY_BE_PLAIN or not self._decide_plainly(
+            message, index, raw, publisher, event, claimed_at, entries
+        ):
+            self._decide_event(message, index, raw, publisher, event, claimed_at, entries)
+
+    def _decide_plainly(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: Any,  # one of MAY_BE_PLAIN: to cast it would be a call
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> bool:
+        """Decide an order or assist about which nothing is unusual; of any other return False: nothing has changed."""
+        state, tree, market = self.state, self.tree, self.state.market
+        if market is None:
+            return False
+        now = message.at if market.clock == "broker" else claimed_at
+        if now < state.now:
+            now = state.now
+        if now >= tree.due_from:
+            return False
+        # `isinstance` asks the metaclass of structs, a tenth of a microsecond.
+        is_assist = type(event) is AssistGivenEvent
+        family = "assist" if is_assist else "order"
+        admitted = self._admitted
+        if admitted is None or admitted.now != now or admitted.publisher != publisher or admitted.family != family:
+            admitted = self._admitted = plain.admission(market, message, publisher, family, now)
+        if not admitted.earliest < claimed_at <= admitted.latest:
+            return False
+        key = plain.admit(state, tree, market, publisher, event)
+        if key is None:
+            return False
+        seq = message.seq
+        kind: type[Decision]
+        if is_assist:
+            found = assisting.find_plain(state, tree, market, now, event.data)
+            if found is None:
+                return False
+            turn = self._turn(now, seq, index, publisher, event)
+            play, rules, giving, is_new, day = found
+            assisting.decide(turn, play, rules, giving, is_new=is_new, day=day)
+            kind = type(turn.decisions[0])
+        else:
+            data = event.data
+            place = plain.find_place(state, tree, now, data)
+            if place is None:
+                return False
+            turn = self._turn(now, seq, index, publisher, event)
+            offer, group, terms, payable_minor = place
+            kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
+        state.decided = (seq, index)
+        self.tally[kind] = self.tally.get(kind, 0) + 1
+        remember(state, tree.identities, key, raw, kind, None)
+        self._write(turn, publisher, raw, entries)
+        if now >= tree.due_from:
+            self._drain(now, message.seq, index, entries)
+        return True
+
+    def _decide_event(
+        self,
+        message: Message,
+        index: int,
+        raw: bytes,
+        publisher: str,
+        event: AnyEvent,
+        claimed_at: int,
+        entries: list[bytes],
+    ) -> None:
+        """Decide any event, by the rules one after the other."""
+        self._admitted = None  # it may be the market's configuration
+        configured = gate.configuration(self.state, event)
+        now = gate.accepted_time(configured, self.state.now, message, claimed_at)
+        self._drain(now, message.seq, index, entries)
+        turn = self._turn(now, message.seq, index, publisher, event)
+        key = None
+        try:
+            gate.check_right(self.state, message, publisher, event)
+            key = gate.check_identity(turn, event, raw)
+            if not turn.decisions:
+                assert configured is not None, "a right to speak needs a configuration"
+                gate.check_time(turn, configured, event, claimed_at)
+                self._rules[type(event)](turn, event)
+        except Refusal as refusal:
+            assert not turn.decisions, "a rule refuses before it decides"
+            turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
+            gate.owe_back_early(turn, event, refusal.reason)
+        self._finish_event(turn, raw, key, entries)
+        self._drain(now, message.seq, index, entries)
+
+    def _decide_unreadable(
+        self, message: Message, index: int, raw: bytes, publisher: str, fault: Unreadable, entries: list[bytes]
+    ) -> None:
+        now = gate.accepted_time(self.state.market, self.state.now, message, 0)
+        self._drain(now, message.seq, index, entries)
+        turn = self._turn(now, message.seq, index, publisher, None)
+        turn.emit(
+            d.Malformed(
+                why=fault.fault,
+                detail=fault.detail,
+                size_bytes=len(raw),
+                keyed_hash=keyed_hash(self.facts.market_key, raw),
+            )
+        )
+        self._finish_event(turn, None, None, entries)
+
+    def _decide_personal(
+        self, message: Message, index: int, raw: bytes, publisher: str, person: NamesAPerson, entries: list[bytes]
+    ) -> None:
+        """Refuse an event that names a person, keeping its length and keyed hash only."""
+        now = gate.accepted_time(self.state.market, self.state.now, message, 0)
+        self._drain(now, message.seq, index, entries)
+        turn = self._turn(now, message.seq, index, publisher, None)
+        reason, field = Reason.PERSONAL_DATA, person.field
+        try:
+            gate.check_right(self.state, message, publisher, person.event)
+        except Refusal as refusal:
+            reason, field = refusal.reason, ""
+        turn.emit(
+            d.Refused(
+                reason=reason,
+                detail=field or None,
+                size_bytes=len(raw),
+                keyed_hash=keyed_hash(self.facts.market_key, raw),
+            )
+        )
+        self._finish_event(turn, None, None, entries)
+
+    # Entries
+
+    def _turn(self, now: int, seq: int, index: int, publisher: str, event: AnyEvent | None) -> Turn:
+        state = self.state
+        last_seq, last_index, part = state.position
+        part = part + 1 if last_index == index and last_seq == seq else 0
+        state.now = now
+        state.position = (seq, index, part)
+        return Turn(state, self.tree, now, event, seq, index, publisher)
+
+    def _drain(self, now: int, seq: int, index: int, entries: list[bytes]) -> None:
+        """Do everything that is due at `now`, an entry for each bounded piece."""
+        while due.is_due(self.state, self.tree, now):
+            before = (self.state.now, self.state.position)
+            turn = self._turn(now, seq, index, "", None)
+            due.do_piece(turn)
+            if not turn.decisions:
+                self.state.now, self.state.position = before
+                return
+            self._write(turn, None, None, entries)
+
+    def _finish_event(self, turn: Turn, raw: bytes | None, key: bytes | None, entries: list[bytes]) -> None:
+        """Write the entry of an event and remember it under `key`; `raw` is None where its bytes are not kept."""
+        self._note_event(turn.decisions, raw, key)
+        self._write(turn, turn.publisher, raw, entries)
+
+    def _write(self, turn: Turn, publisher: str | None, raw: bytes | None, entries: list[bytes]) -> None:
+        seq, index, part = self.state.position
+        event = None if raw is None else msgspec.Raw(raw)
+        decisions, now = turn.decisions, turn.now
+        entries.append(
+            encode_entry(
+                Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)
+            )
+        )
+        if now > self._forgetting.nothing_until or type(turn.event) is MarketConfiguredEvent:
+            self._close_entry(turn.event, now)
+
+    def _note_event(self, decisions: list[d.AnyDecision], raw: bytes | None, key: bytes | None) -> None:
+        """Note that the event at the state's position is decided, and remember it where it may come again."""
+        state = self.state
+        seq, index, _ = state.position
+        state.decided = (seq, index)
+        answer = decisions[0]
+        kind = type(answer)
+        if kind is d.GroupOpened:
+            answer = decisions[1]
+            kind = type(answer)
+        tally = self.tally
+        tally[kind] = tally.get(kind, 0) + 1
+        if key is None or raw is None or kind is d.Duplicate:
+            return
+        reason = answer.reason if isinstance(answer, REFUSALS) else None
+        if kind is not d.Refused or reason not in FORGETTABLE:
+            assert self.tree.identities.get(key) is None, "an identity is remembered once"
+            remember(state, self.tree.identities, key, raw, kind, reason)
+
+    def _close_entry(self, event: AnyEvent | None, now: int) -> None:
+        if isinstance(event, MarketConfiguredEvent):
+            self._forgetting.reconfigured()
+        if now > self._forgetting.nothing_until:
+            self._forgetting.after_entry(now)
