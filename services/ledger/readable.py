@@ -19,7 +19,7 @@ from services.matcher.domain.standing import ladder
 Fields = dict[str, Any]
 
 _INTERNAL: Final = (
-    *("closings", "standing.book", "standing.seats", "standing.doubts", "disputes.claims", "disputes.final"),
+    *("holds", "closings", "standing.book", "standing.seats", "standing.doubts", "disputes.claims", "disputes.final"),
     *("plays.by_pair", "plays.by_offer", "plays.assists", "plays.day", "plays.week"),
     *("members.limited", "members.watching"),
 )
