@@ -269,6 +269,7 @@ class EmbeddedBroker:
                     stdout=stderr,
                     stderr=stderr,
                     pass_fds=(lock,),
+                    env={"GOMEMLIMIT": str(self._limits.heap_bytes), **os.environ},
                     # Ctrl-C in a terminal reaches the whole group: the broker must outlive the services.
                     process_group=0,
                     preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork

@@ -29,6 +29,8 @@ class BrokerLimits:
     # A ceiling for the reservations of all streams, not a reservation of disk.
     max_file_store_bytes: int = 256 * GIB
     max_memory_store_bytes: int = 64 * MIB
+    # What its garbage collector aims at: it collects more often before it takes more. No limit of what it may hold.
+    heap_bytes: int = GIB
     log_file_bytes: int = 16 * MIB
     log_files: int = 3
 
