@@ -17,7 +17,7 @@ from deploy.stack_files import StackError
 from events import subjects
 from services.notifier.dispatch.database import outbox_file
 from tests.cluster import faults
-from tests.cluster.setting import MARKET, PATIENCE_S, ROOT, Cluster, Load, check_everything, running_cluster
+from tests.cluster.setting import PATIENCE_S, ROOT, Cluster, Load, check_everything, running_cluster
 
 RATE_PER_S = 20
 PARTITION_S = 3.0
@@ -39,8 +39,8 @@ async def test_nothing_is_lost_and_nothing_done_twice_when_matcher_node_and_way_
             await faults.until_replicated(cluster)
         assert load.acknowledged
         await check_everything(cluster, load.acknowledged)
-    kept = [path.relative_to(tmp_path) for path in tmp_path.rglob(outbox_file(tmp_path, MARKET).name)]
-    assert kept == [outbox_file(Path(), MARKET)], "one notifier dispatches: two outboxes would send everything twice"
+    kept = [path.relative_to(tmp_path) for path in tmp_path.rglob(outbox_file(tmp_path, "main").name)]
+    assert kept == [outbox_file(Path(), "main")], "one notifier dispatches: two outboxes would send everything twice"
 
 
 async def _both_gateways_serve(cluster: Cluster) -> None:
