@@ -30,12 +30,14 @@ from events.market import MarketRestored, MarketRestoredEvent
 from events.record import decode_entry, decode_record, entry_id
 from events.times import format_time_ns
 from events.undecodable import UNDECODABLE
+from services.bus.journal_chain import JournalPosition
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, tip_after
 from services.ledger.faults import LedgerBroken
 from services.ledger.store import LedgerStore
 from services.matcher.high_water import HighWater
 from services.matcher.snapshots import SnapshotStore
+from services.notifier.dispatch.mark import OutboxMark
 
 SOURCE: Final = "//groupbuy/restore"
 Progress = Callable[[int, int], None]
@@ -106,7 +108,7 @@ class Restoration:
                 await self._restore_intake(streams, intake, url)
                 await streams.rename(subjects.journal_stream(self._market), self._store.identity)
                 await provision(client, self._market, publishers, self._limits)
-            aside = self._set_snapshots_aside()
+            aside = [*self._set_snapshots_aside(), *self._set_outbox_aside()]
         return self._report(aside)
 
     @contextlib.asynccontextmanager
@@ -322,12 +324,26 @@ class Restoration:
         mark = high_water.read()
         if mark is None:
             return
-        known = self._store.summary(mark.seq)
-        if mark.journal == self._store.identity and known is not None and known.hash.hex() == mark.hash:
+        if mark.journal == self._store.identity and self._is_archived(JournalPosition(mark.seq, mark.hash)):
             return
         high_water.set_aside()
         if mark.seq > self._tip.seq:
             self._note_lost_records(mark.seq, mark.through_seq)
+
+    def _set_outbox_aside(self) -> list[str]:
+        """Set aside an outbox that took in records that are lost: what it knows of members is of another history."""
+        known = OutboxMark.of(self._data, self._market)
+        if known is None or all(self._is_archived(position) for position in known.positions):
+            return []
+        self._missing.append(
+            f"{known.waiting} messages by other channels, which waited in the notifier's outbox; what it had taken in "
+            f"of lost records may be told again"
+        )
+        return known.set_aside()
+
+    def _is_archived(self, position: JournalPosition) -> bool:
+        known = self._store.summary(position.seq)
+        return position.seq == 0 or (known is not None and known.hash.hex() == position.hash)
 
     def _note_lost_records(self, last_seq: int, through_seq: int) -> None:
         sentence = (

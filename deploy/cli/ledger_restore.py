@@ -52,7 +52,7 @@ def _print_restored(restored: Restored) -> None:
     for stream, done in restored.streams.items():
         print_line(f"  {stream}: {done}")
     for snapshot in restored.snapshots_set_aside:
-        print_line(f"  snapshot {snapshot}: set aside")
+        print_line(f"  {snapshot}: set aside")
     if restored.nothing_missing:
         print_line("Nothing is missing.")
         return

@@ -39,12 +39,12 @@ PLANTED: Final = (
         Bug(
             "take_as_told_before_it_is_sent",
             "services/notifier/channels/nats.py",
-            "        last_seq = await publish_fenced(self._broker.client, messages, self._last_seq)\n"
+            "        last_seq = await publish_fenced(self._broker.client, messages, self._last_seq, whole=whole)\n"
             "        self._note_stored(last_seq, len(messages), reached)",
             "        last_seq = self._last_seq\n"
             "        self._note_stored(last_seq + len(messages), len(messages), reached)\n"
             "        with __import__('contextlib').suppress(Exception):\n"
-            "            await publish_fenced(self._broker.client, messages, last_seq)",
+            "            await publish_fenced(self._broker.client, messages, last_seq, whole=whole)",
         ),
         ("--only", "broker", "--losses", "0"),
     ),

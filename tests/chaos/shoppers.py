@@ -14,7 +14,7 @@ from deploy.stack_files import read_token
 from services.bus.client import GroupBuyClient, UnknownOutcomeError
 from tests import builders as make
 from tests.chaos.arena import MARKET, SHOPS, Arena
-from tests.simulation.workload import Event, Story
+from tests.chaos.story import Event, Story
 
 Outcome = dict[str, Any]
 HTTP_TIMEOUT_S: Final = 12.0
@@ -73,7 +73,7 @@ class Shopper:
         self._memory = memory
         self._pause_s = pause_s
         seed = f"{arena.setting.seed}-{number}"
-        self.story = Story(self.publisher, random.Random(seed), _WallClock(), part=f"-{number}")  # type: ignore[arg-type]
+        self.story = Story(self.publisher, random.Random(seed), _WallClock(), part=f"-{number}")
 
     async def run(self, enough: asyncio.Event) -> None:
         """Send events until there are enough, each until it is acknowledged."""

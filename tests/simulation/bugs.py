@@ -156,8 +156,8 @@ BUGS: Final = (
     Bug(
         "help_past_the_days_cap",
         "services/matcher/domain/plays/assisting.py",
-        "if per_day is not None and today >= per_day:",
-        "if per_day is not None and today > per_day:",
+        "caps.helped_today(giving, day, now_ns) >= per_day:",
+        "caps.helped_today(giving, day, now_ns) > per_day:",
     ),
     Bug(
         "invite_past_the_inviters_cap",
