@@ -64,6 +64,7 @@ class Restored(msgspec.Struct, kw_only=True, omit_defaults=True):
     lost_events: int
     may_be_missing: list[str]
     snapshots_set_aside: list[str] = []
+    outbox_set_aside: str | None = None
 
 
 class Restoration:
@@ -108,8 +109,8 @@ class Restoration:
                 await self._restore_intake(streams, intake, url)
                 await streams.rename(subjects.journal_stream(self._market), self._store.identity)
                 await provision(client, self._market, publishers, self._limits)
-            aside = [*self._set_snapshots_aside(), *self._set_outbox_aside()]
-        return self._report(aside)
+            aside, outbox = self._set_snapshots_aside(), self._set_outbox_aside()
+        return self._report(aside, outbox)
 
     @contextlib.asynccontextmanager
     async def _broker(self, nats_url: str | None, publishers: list[str]) -> AsyncIterator[str]:
@@ -330,11 +331,11 @@ class Restoration:
         if mark.seq > self._tip.seq:
             self._note_lost_records(mark.seq, mark.through_seq)
 
-    def _set_outbox_aside(self) -> list[str]:
+    def _set_outbox_aside(self) -> str | None:
         """Set aside an outbox that took in records that are lost: what it knows of members is of another history."""
         known = OutboxMark.of(self._data, self._market)
         if known is None or all(self._is_archived(position) for position in known.positions):
-            return []
+            return None
         self._missing.append(
             f"{known.waiting} messages by other channels, which waited in the notifier's outbox; what it had taken in "
             f"of lost records may be told again"
@@ -353,7 +354,7 @@ class Restoration:
         if sentence not in self._missing:
             self._missing.append(sentence)
 
-    def _report(self, aside: list[str]) -> Restored:
+    def _report(self, aside: list[str], outbox: str | None) -> Restored:
         tip = self._tip
         is_intake_kept = self._done[subjects.intake_stream(self._market)] == "kept"
         return Restored(
@@ -367,6 +368,7 @@ class Restoration:
             lost_events=self._lost_events,
             may_be_missing=self._missing,
             snapshots_set_aside=aside,
+            outbox_set_aside=outbox,
         )
 
 

@@ -52,7 +52,9 @@ def _print_restored(restored: Restored) -> None:
     for stream, done in restored.streams.items():
         print_line(f"  {stream}: {done}")
     for snapshot in restored.snapshots_set_aside:
-        print_line(f"  {snapshot}: set aside")
+        print_line(f"  snapshot {snapshot}: set aside")
+    if restored.outbox_set_aside is not None:
+        print_line(f"  outbox {restored.outbox_set_aside}: set aside")
     if restored.nothing_missing:
         print_line("Nothing is missing.")
         return

@@ -36,10 +36,10 @@ class OutboxMark(msgspec.Struct, frozen=True):
         pairs = ((noted.get(f"{of}seq"), noted.get(f"{of}hash")) for of in ("", "told_"))
         return cls(file, tuple(JournalPosition(int(seq), own) for seq, own in pairs if seq and own), waiting)
 
-    def set_aside(self) -> list[str]:
+    def set_aside(self) -> str:
         """Rename the outbox, so that the next notifier begins a new one; return what it is called now."""
         for part in _PARTS:
             found = self.file.with_name(f"{self.file.name}{part}")
             if found.exists():
                 found.rename(found.with_name(f"{self.file.name}.set-aside{part}"))
-        return [f"{self.file.name}.set-aside"]
+        return f"{self.file.name}.set-aside"
