@@ -22,6 +22,7 @@ from deploy.nodes import NODES, check_kind, is_cluster, make_nodes, running_node
 from deploy.permissions import MATCHER, NOTIFIER, OPERATOR, PROVISIONER
 from deploy.provision import StreamLimits, provision
 from deploy.reach import close_quietly, connect_as
+from deploy.restore_aside import PutAside
 from deploy.restore_streams import UNFINISHED, Found, Left, Streams, fill_journal, mark_output
 from deploy.stack_files import StackError, data_lock
 from events import subjects
@@ -30,14 +31,10 @@ from events.market import MarketRestored, MarketRestoredEvent
 from events.record import decode_entry, decode_record, entry_id
 from events.times import format_time_ns
 from events.undecodable import UNDECODABLE
-from services.bus.journal_chain import JournalPosition
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip, tip_after
 from services.ledger.faults import LedgerBroken
 from services.ledger.store import LedgerStore
-from services.matcher.high_water import HighWater
-from services.matcher.snapshots import SnapshotStore
-from services.notifier.dispatch.mark import OutboxMark
 
 SOURCE: Final = "//groupbuy/restore"
 Progress = Callable[[int, int], None]
@@ -109,8 +106,9 @@ class Restoration:
                 await self._restore_intake(streams, intake, url)
                 await streams.rename(subjects.journal_stream(self._market), self._store.identity)
                 await provision(client, self._market, publishers, self._limits)
-            aside, outbox = self._set_snapshots_aside(), self._set_outbox_aside()
-        return self._report(aside, outbox)
+            aside = PutAside(self._store, self._tip, self._data)
+            aside.run()
+        return self._report(aside)
 
     @contextlib.asynccontextmanager
     async def _broker(self, nats_url: str | None, publishers: list[str]) -> AsyncIterator[str]:
@@ -307,55 +305,8 @@ class Restoration:
         is_answered = any((e.seq, e.index) == (seq, index) and e.publisher is not None for e in entries)
         return self._tip.through.events - index - is_answered
 
-    def _set_snapshots_aside(self) -> list[str]:
-        """Set aside the matcher's snapshots and mark of records that are lost: they would keep it from starting."""
-        folder = self._data / "matcher"
-        self._set_mark_aside(HighWater(folder, self._market))
-        aside: list[str] = []
-        for snapshot in SnapshotStore(folder, self._market).load(self._store.identity):
-            if snapshot.standing.seq <= self._tip.seq:
-                continue
-            self._note_lost_records(snapshot.standing.seq, snapshot.standing.through_seq)
-            path = folder / f"{self._market}-{snapshot.standing.seq:020d}.snapshot"
-            path.rename(path.with_suffix(".set-aside"))
-            aside.append(path.with_suffix(".set-aside").name)
-        return aside
-
-    def _set_mark_aside(self, high_water: HighWater) -> None:
-        mark = high_water.read()
-        if mark is None:
-            return
-        if mark.journal == self._store.identity and self._is_archived(JournalPosition(mark.seq, mark.hash)):
-            return
-        high_water.set_aside()
-        if mark.seq > self._tip.seq:
-            self._note_lost_records(mark.seq, mark.through_seq)
-
-    def _set_outbox_aside(self) -> str | None:
-        """Set aside an outbox that took in records that are lost: what it knows of members is of another history."""
-        known = OutboxMark.of(self._data, self._market)
-        if known is None or all(self._is_archived(position) for position in known.positions):
-            return None
-        self._missing.append(
-            f"{known.waiting} messages by other channels, which waited in the notifier's outbox; what it had taken in "
-            f"of lost records may be told again"
-        )
-        return known.set_aside()
-
-    def _is_archived(self, position: JournalPosition) -> bool:
-        known = self._store.summary(position.seq)
-        return position.seq == 0 or (known is not None and known.hash.hex() == position.hash)
-
-    def _note_lost_records(self, last_seq: int, through_seq: int) -> None:
-        sentence = (
-            f"records {self._tip.seq + 1} to {last_seq}, which the matcher had committed (they covered intake messages "
-            f"up to {through_seq})"
-        )
-        if sentence not in self._missing:
-            self._missing.append(sentence)
-
-    def _report(self, aside: list[str], outbox: str | None) -> Restored:
-        tip = self._tip
+    def _report(self, aside: PutAside) -> Restored:
+        tip, missing = self._tip, [*self._missing, *aside.missing]
         is_intake_kept = self._done[subjects.intake_stream(self._market)] == "kept"
         return Restored(
             market=self._market,
@@ -364,11 +315,11 @@ class Restoration:
             intake_message=tip.through.seq,
             accepted_at=format_time_ns(tip.at_ns),
             streams=self._done,
-            nothing_missing=is_intake_kept and not self._missing,
+            nothing_missing=is_intake_kept and not missing,
             lost_events=self._lost_events,
-            may_be_missing=self._missing,
-            snapshots_set_aside=aside,
-            outbox_set_aside=outbox,
+            may_be_missing=missing,
+            snapshots_set_aside=aside.snapshots,
+            outbox_set_aside=aside.outbox,
         )
 
 

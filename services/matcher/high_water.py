@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from events.undecodable import UNDECODABLE
 from services.matcher.log import Standing
 
 MARK_BYTES: Final = 512
@@ -60,7 +61,7 @@ class HighWater:
             crc, _, body = self.file.read_bytes().strip().partition(b" ")
             if int(crc, 16) == zlib.crc32(body):
                 return msgspec.json.decode(body, type=Mark)
-        except (OSError, ValueError):
+        except (OSError, ValueError, *UNDECODABLE):
             pass
         return None
 
