@@ -125,7 +125,8 @@ async def _run(plan: StackPlan) -> None:
         stopping.cancel()
         await asyncio.gather(starting, stopping, return_exceptions=True)
         await stack.stop()
-    say(f"stopped; `groupbuy up --data {shlex.quote(str(plan.data))}` goes on from here")
+    kind = " --cluster" if plan.nodes > 1 else ""
+    say(f"stopped; `groupbuy up{kind} --data {shlex.quote(str(plan.data))}` goes on from here")
 
 
 async def _start(stack: Stack) -> None:
