@@ -9,9 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from tests.simulation.run import Result, simulate
+
+CHUNK: Final = 10
+SEEDS_IN_A_PROCESS: Final = 100
 
 
 def main() -> int:
@@ -40,11 +43,12 @@ def main() -> int:
 
 
 def _all(seeds: range, jobs: int, *, quiet: bool) -> Iterator[Result]:
-    if jobs == 1 or len(seeds) == 1:
+    if len(seeds) <= SEEDS_IN_A_PROCESS and (jobs == 1 or len(seeds) == 1):
         yield from (_told(simulate(seed), quiet) for seed in seeds)
         return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from (_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=8))
+    # A world that is over keeps its 13 MiB: to collect it would end its coroutines, which nobody awaits any more.
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=SEEDS_IN_A_PROCESS // CHUNK) as pool:
+        yield from (_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=CHUNK))
 
 
 def _told(result: Result, quiet: bool) -> Result:
