@@ -29,11 +29,11 @@ def main() -> int:
     first, _, last = given.seeds.partition("..")
     if not first.isdigit() or not (last or first).isdigit():
         parser.error(f"--seeds {given.seeds}: expected A..B with two whole numbers")
-    logging.basicConfig(level=logging.INFO if given.verbose else logging.CRITICAL + 1)
+    _log_at(level := logging.INFO if given.verbose else logging.CRITICAL + 1)
     seeds = range(int(first), int(last or first) + 1)
     begun_s = time.perf_counter()
     results = []
-    for result in _all(seeds, given.jobs, quiet=given.json):
+    for result in _all(seeds, given.jobs, level, quiet=given.json):
         results.append(result)
         if given.first and result.violation is not None:
             break
@@ -42,12 +42,17 @@ def main() -> int:
     return 1 if report["violations"] else 0
 
 
-def _all(seeds: range, jobs: int, *, quiet: bool) -> Iterator[Result]:
+def _log_at(level: int) -> None:
+    logging.basicConfig(level=level)
+
+
+def _all(seeds: range, jobs: int, level: int, *, quiet: bool) -> Iterator[Result]:
     if len(seeds) <= SEEDS_IN_A_PROCESS and (jobs == 1 or len(seeds) == 1):
         yield from (_told(simulate(seed), quiet) for seed in seeds)
         return
     # A world that is over keeps its 13 MiB: to collect it would end its coroutines, which nobody awaits any more.
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=SEEDS_IN_A_PROCESS // CHUNK) as pool:
+    recycled = SEEDS_IN_A_PROCESS // CHUNK
+    with ProcessPoolExecutor(jobs, initializer=_log_at, initargs=(level,), max_tasks_per_child=recycled) as pool:
         yield from (_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=CHUNK))
 
 
