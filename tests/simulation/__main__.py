@@ -29,11 +29,13 @@ def main() -> int:
     first, _, last = given.seeds.partition("..")
     if not first.isdigit() or not (last or first).isdigit():
         parser.error(f"--seeds {given.seeds}: expected A..B with two whole numbers")
-    _log_at(level := logging.INFO if given.verbose else logging.CRITICAL + 1)
+    logging.basicConfig(level=logging.INFO)
+    not_shown = logging.NOTSET if given.verbose else logging.CRITICAL
+    logging.disable(not_shown)
     seeds = range(int(first), int(last or first) + 1)
     begun_s = time.perf_counter()
     results = []
-    for result in _all(seeds, given.jobs, level, quiet=given.json):
+    for result in _all(seeds, given.jobs, not_shown, quiet=given.json):
         results.append(result)
         if given.first and result.violation is not None:
             break
@@ -42,17 +44,15 @@ def main() -> int:
     return 1 if report["violations"] else 0
 
 
-def _log_at(level: int) -> None:
-    logging.basicConfig(level=level)
-
-
-def _all(seeds: range, jobs: int, level: int, *, quiet: bool) -> Iterator[Result]:
+def _all(seeds: range, jobs: int, not_shown: int, *, quiet: bool) -> Iterator[Result]:
     if len(seeds) <= SEEDS_IN_A_PROCESS and (jobs == 1 or len(seeds) == 1):
         yield from (_told(simulate(seed), quiet) for seed in seeds)
         return
     # A world that is over keeps its 13 MiB: to collect it would end its coroutines, which nobody awaits any more.
     recycled = SEEDS_IN_A_PROCESS // CHUNK
-    with ProcessPoolExecutor(jobs, initializer=_log_at, initargs=(level,), max_tasks_per_child=recycled) as pool:
+    with ProcessPoolExecutor(
+        jobs, initializer=logging.disable, initargs=(not_shown,), max_tasks_per_child=recycled
+    ) as pool:
         yield from (_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=CHUNK))
 
 
