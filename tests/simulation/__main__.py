@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import Pool
 from typing import Any, Final
 
 from tests.simulation.run import Result, simulate
@@ -30,12 +30,11 @@ def main() -> int:
     if not first.isdigit() or not (last or first).isdigit():
         parser.error(f"--seeds {given.seeds}: expected A..B with two whole numbers")
     logging.basicConfig(level=logging.INFO)
-    not_shown = logging.NOTSET if given.verbose else logging.CRITICAL
-    logging.disable(not_shown)
+    logging.disable(logging.NOTSET if given.verbose else logging.CRITICAL)
     seeds = range(int(first), int(last or first) + 1)
     begun_s = time.perf_counter()
     results = []
-    for result in _all(seeds, given.jobs, not_shown, quiet=given.json):
+    for result in _all(seeds, given.jobs, quiet=given.json):
         results.append(result)
         if given.first and result.violation is not None:
             break
@@ -44,16 +43,14 @@ def main() -> int:
     return 1 if report["violations"] else 0
 
 
-def _all(seeds: range, jobs: int, not_shown: int, *, quiet: bool) -> Iterator[Result]:
+def _all(seeds: range, jobs: int, *, quiet: bool) -> Iterator[Result]:
     if len(seeds) <= SEEDS_IN_A_PROCESS and (jobs == 1 or len(seeds) == 1):
         yield from (_told(simulate(seed), quiet) for seed in seeds)
         return
     # A world that is over keeps its 13 MiB: to collect it would end its coroutines, which nobody awaits any more.
-    recycled = SEEDS_IN_A_PROCESS // CHUNK
-    with ProcessPoolExecutor(
-        jobs, initializer=logging.disable, initargs=(not_shown,), max_tasks_per_child=recycled
-    ) as pool:
-        yield from (_told(result, quiet) for result in pool.map(simulate, seeds, chunksize=CHUNK))
+    # Not a ProcessPoolExecutor: with `max_tasks_per_child` CPython 3.11's may wait for a process that has ended.
+    with Pool(jobs, maxtasksperchild=SEEDS_IN_A_PROCESS // CHUNK) as pool:
+        yield from (_told(result, quiet) for result in pool.imap(simulate, seeds, chunksize=CHUNK))
 
 
 def _told(result: Result, quiet: bool) -> Result:
