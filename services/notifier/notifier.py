@@ -30,8 +30,8 @@ RENEW_INTERVAL_S: Final = 60.0
 ENTRIES_AT_A_TIME: Final = 200
 # Long enough to spare the disk, short enough for whoever shows a member what happened.
 RESULTS_GATHER_S: Final = 0.05
-# Facts are read by the ledger, which waits for nobody: longer, so that one holds many members.
-FACTS_GATHER_S: Final = 0.25
+# Facts are read by the ledger, which waits for nobody. Each costs two flushes of the disk, for which publishers wait too.
+FACTS_GATHER_S: Final = 1.0
 FINISH_TIMEOUT_S: Final = 5.0
 
 _log: Final = logging.getLogger("groupbuy.notifier")

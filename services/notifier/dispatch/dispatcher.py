@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,6 +39,10 @@ from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 
 ENTRIES_AT_A_TIME: Final = 100
 STOP_TIMEOUT_S: Final = 5.0
+# Each time that something is taken in costs a flush of the disk, for which publishers wait too: at most twenty a
+# second, unless so many records have come that one flush serves them anyway.
+GATHER_S: Final = 0.05
+MANY_RECORDS: Final = 16
 
 _log: Final = logging.getLogger("groupbuy.notifier")
 
@@ -104,6 +109,7 @@ class Dispatcher:
         self.workers = [self._worker(line, chance or random.Random()) for line in self._lines]
         self.draws = None if results is None else DrawTeller(results, store, clock, self._draw_notices, self._has_said)
         self.taken_in = 0
+        self._taken_at_s = 0.0
 
     @property
     def position_seq(self) -> int:
@@ -215,6 +221,9 @@ class Dispatcher:
         self._known = known
 
     async def _take_in(self, records: list[FollowedRecord]) -> None:
+        if len(records) < MANY_RECORDS:
+            await asyncio.sleep(max(0.0, self._taken_at_s + GATHER_S - time.monotonic()))
+        self._taken_at_s = time.monotonic()
         try:
             read = await self._read(records)
             await self._store.do(lambda: self._write(records[-1], read))
