@@ -30,7 +30,7 @@ RENEW_INTERVAL_S: Final = 60.0
 ENTRIES_AT_A_TIME: Final = 200
 # Long enough to spare the disk, short enough for whoever shows a member what happened.
 RESULTS_GATHER_S: Final = 0.05
-# Facts are read by the ledger, which waits for nobody. Each costs two flushes of the disk, for which publishers wait too.
+# Facts are read by the ledger, which waits for nobody; each costs two flushes of the disk, for which publishers do.
 FACTS_GATHER_S: Final = 1.0
 FINISH_TIMEOUT_S: Final = 5.0
 
