@@ -19,9 +19,11 @@ def amount(amount_minor: int, currency: str) -> str:
 
     Without a currency it cannot be known where the point stands, and it is told in minor units.
     """
-    if not currency:
-        return f"{amount_minor} (minor units)"
+    return f"{number(amount_minor, currency)} {currency}" if currency else f"{amount_minor} (minor units)"
+
+
+def number(amount_minor: int, currency: str) -> str:
+    """Return an amount in minor units without its currency, with the point where `currency` has it: `9.90`."""
     decimals = _DECIMALS.get(currency, _USUAL_DECIMALS)
     sign, digits = "-" if amount_minor < 0 else "", str(abs(amount_minor)).rjust(decimals + 1, "0")
-    number = f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-    return f"{sign}{number} {currency}"
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else f"{sign}{digits}"

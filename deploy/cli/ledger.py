@@ -36,6 +36,7 @@ from deploy.cli.output import (
     DataOption,
     JsonOption,
     MarketOption,
+    one_of,
     say,
 )
 from deploy.stack_files import config_directory, read_address
@@ -105,7 +106,8 @@ def show_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show every entry that concerns a group, member, order or play, in order; of a member also what it was told."""
-    kind, name = _one_of(group=group, member=member, order=order, play=play)
+    named: dict[EntityKind, str | None] = {"group": group, "member": member, "order": order, "play": play}
+    kind, name = one_of(named, "--group, --member, --order and --play")
     with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
         notices = notices_of_member(store, name) if kind == "member" else None
@@ -203,14 +205,6 @@ def _found_nothing(sentence: str) -> typer.Exit:
 
 def _until(text: str | None) -> Until:
     return END if text is None else parse_until(text)
-
-
-def _one_of(**named: str | None) -> tuple[EntityKind, str]:
-    given = [(kind, name) for kind, name in named.items() if name is not None]
-    if len(given) != 1:
-        raise CommandError("name one of --group, --member, --order and --play")
-    kind, name = given[0]
-    return kind, name  # type: ignore[return-value]  # the callers' keywords are entity kinds
 
 
 @contextmanager

@@ -10,7 +10,15 @@ import msgspec
 import typer
 
 from deploy.cli.ledger_log import OpenLedger, tree_keys
-from deploy.cli.output import DEFAULT_DATA, EXIT_CHECK_FAILED, CommandError, DataOption, JsonOption, MarketOption
+from deploy.cli.output import (
+    DEFAULT_DATA,
+    EXIT_CHECK_FAILED,
+    CommandError,
+    DataOption,
+    JsonOption,
+    MarketOption,
+    one_of,
+)
 from deploy.stack_files import write_private
 from events.times import format_time_ns
 from services.ledger.acts import acts_file, read_acts, record_act
@@ -59,7 +67,8 @@ def _add_dossier(app: typer.Typer, opened: OpenLedger) -> None:
 
         What concerns others stays shut but committed. That it was made is recorded among the ledger's acts.
         """
-        kind, name = _one_of(dispute=dispute, order=order, group=group)
+        named: dict[Kind, str | None] = {"dispute": dispute, "order": order, "group": group}
+        kind, name = one_of(named, "--dispute, --order and --group")
         request = DossierRequest(
             kind=kind,
             name=name,
@@ -154,14 +163,6 @@ def _from_vault(vault: Vault, commitment: str) -> VaultText | None:
     except NotFound:
         return None
     return VaultText(found.owner, found.salt, found.content)
-
-
-def _one_of(**named: str | None) -> tuple[Kind, str]:
-    given = [(kind, name) for kind, name in named.items() if name is not None]
-    if len(given) != 1:
-        raise CommandError("name one of --dispute, --order and --group")
-    kind, name = given[0]
-    return kind, name  # type: ignore[return-value]  # the callers' keywords are the kinds
 
 
 def _audience(text: str) -> Audience:

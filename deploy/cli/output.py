@@ -2,11 +2,13 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+Kind = TypeVar("Kind", bound=str)
 DEFAULT_DATA: Final = Path("groupbuy-data")
 EXIT_CHECK_FAILED: Final = 1
 EXIT_UNUSABLE: Final = 2
@@ -21,6 +23,14 @@ MarketOption = Annotated[str | None, typer.Option("--market", help="Market; the 
 
 class CommandError(Exception):
     """Unusable arguments or environment; the message says what was wrong and what to do."""
+
+
+def one_of(named: Mapping[Kind, str | None], options: str) -> tuple[Kind, str]:
+    """Return the one option that was given, and its value. Raises CommandError for none of `options` or several."""
+    given = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(given) != 1:
+        raise CommandError(f"name one of {options}")
+    return given[0]
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -6,16 +6,10 @@ What is random is one function, `pick`, so that a seeded generator and Hypothesi
 import copy
 import json
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from events.limits import BATCH_MAX_EVENTS, EVENT_MAX_BYTES
-
-
-class Pick(Protocol):
-    """Chooses one of some options."""
-
-    def __call__(self, options: Sequence[Any], /) -> Any: ...
-
+from tests.model.inputs import Pick
 
 DEEP: Final = 2_000
 VALUES: Final[tuple[Any, ...]] = (

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,9 +17,10 @@ from events.registry import FAMILIES
 from events.subjects import GATEWAY, MIXED
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
-from tests.fuzz.mutating import TOO_LARGE, Mutator, Pick
+from tests.fuzz.mutating import TOO_LARGE, Mutator
 from tests.histories import histories, read_history
 from tests.model.both import ALL_ZONES, FACTS, canonical
+from tests.model.inputs import Pick
 
 MUTANTS_BEFORE_EACH: Final = (0, 1, 3, 8, 30)
 LOOK_EVERY: Final = 97
@@ -56,7 +58,7 @@ class Found(AssertionError):
     """Something that must hold did not; the message has the input."""
 
 
-def told_in(path: Any) -> list[Told]:
+def told_in(path: Path) -> list[Told]:
     """Return the events of a golden history in order, as publishers sent them."""
     found = []
     for stored in read_history(path):
