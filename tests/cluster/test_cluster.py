@@ -84,6 +84,7 @@ async def test_a_market_moves_from_a_single_broker_into_a_cluster_by_its_ledger(
     async with running_cluster(tmp_path, copies=1) as cluster:
         async with Load(cluster, RATE_PER_S, first=10_000) as more:
             await asyncio.sleep(1.0)
+        await faults.until_replicated(cluster)
         assert await cluster.is_replicated(subjects.journal_stream("main"))
         # Restored streams of outcomes are empty, and count as told through what was archived.
         await check_everything(cluster, before + more.acknowledged, told_before=len(before))

@@ -13,8 +13,10 @@ from events import decisions as d
 from events import play_decisions as p
 from events.notice import NoticeFact, ToldFact, decode_fact, decode_told, is_told
 from events.record import Entry
+from services.notifier.channels import Letter
 from services.notifier.channels.told import ToldFacts
 from services.notifier.dispatch.dispatcher import Line
+from services.notifier.draw_teller import DrawTeller
 from services.notifier.notifier import Notifier
 from tests.conftest import Connect
 from tests.dispatch_setting import NOTICES, Dispatching, email_line, entry, start_dispatcher, webhook_line
@@ -59,6 +61,21 @@ class Whole:
             await asyncio.sleep(0.01)
         assert jobs == 0, "draws are still to be told"
         await self.dispatching.is_done()
+
+
+def pages_until_it_hangs(draws: DrawTeller, pages: int) -> list[int]:
+    """Have a teller hang right after a page stands in the stream; return where the members of each are counted."""
+    written: list[int] = []
+    slip_in = draws._results.slip_in
+
+    async def slip_in_and_hang(letters: Sequence[Letter], marker: Letter) -> None:
+        await slip_in(letters, marker)
+        written.append(len(letters))
+        if len(written) == pages:
+            await asyncio.Event().wait()
+
+    draws._results.slip_in = slip_in_and_hang  # type: ignore[method-assign]
+    return written
 
 
 async def start(setting: Setting, lines: Sequence[Line] = (), since_ns: int = 0) -> Whole:
@@ -209,13 +226,18 @@ async def test_thousands_are_told_once_although_the_notifier_crashes_in_the_midd
         page = members[first : first + 500]
         await setting.write(*(ticketed(first + at + 1, member, first + at + 1) for at, member in enumerate(page)))
     await setting.write(closed(5_000, 1), drawn(5_001, ["m-0000"]))
-    running = await start(setting)
-    draws = running.dispatching.dispatcher.draws
-    assert draws is not None
-    await until(lambda: draws.told > 0, "a page")
-    await running.notifier.stop()
-    await running.dispatching.stop()
-    assert 0 < draws.told < len(members) - 1, "it was stopped in the middle"
+    dispatching = await start_dispatcher(setting, [], whole=True, since_ns=0)
+    draws, notifier = dispatching.dispatcher.draws, dispatching.notifier
+    assert draws is not None and notifier is not None
+    # As if it were killed after the second page is in the stream and before anything says so.
+    written = pages_until_it_hangs(draws, 2)
+    await notifier.start()
+    await until(lambda: len(written) == 2, "two pages")
+    await notifier.stop()
+    for task in dispatching.dispatcher._tasks:
+        task.cancel()
+    await dispatching.stop()
+    assert 0 < draws.told < sum(written) < len(members) - 1, "it was stopped in the middle"
     for file in (setting.config().data_dir / "notifier").glob("outbox-*"):
         file.unlink()
     async with whole(setting) as running:
