@@ -17,7 +17,7 @@ from events.undecodable import UNDECODABLE
 from services.matcher.high_water import HighWater
 from services.matcher.log import Standing
 
-STATE_SCHEMA: Final = 6
+STATE_SCHEMA: Final = 7
 """Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
 KEPT: Final = 2
 _SEQUENCE: Final = "[0-9]" * 20

@@ -7,9 +7,9 @@ from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import clusters, ladder
 from services.matcher.domain.standing.book import Book
 from services.matcher.domain.standing.clusters import Clusters
-from services.matcher.domain.standing.helping import Helping, key_of
+from services.matcher.domain.standing.helping import Helping, key_of, mark_of
 from services.matcher.domain.standing.judging import RECALLS_MAX, evidence_of, recalls, verdict_of
-from services.matcher.domain.standing.learning import KEPT_S, learn
+from services.matcher.domain.standing.learning import KEPT_S, SAMPLED_BELOW, learn
 from services.matcher.domain.standing.observing import observe
 from services.matcher.domain.standing.packed import Table
 from services.matcher.domain.standing.usual import HALVED_AT, Usual, upper_quartile
@@ -78,27 +78,64 @@ def test_a_play_that_is_still_helped_is_not_forgotten() -> None:
     assert book.watches[book.numbers["long"]].assists == 20
 
 
-def test_a_table_drops_what_is_older_than_its_window_when_it_grows() -> None:
+def test_a_table_drops_what_is_older_than_its_window_with_each_record_that_it_gets() -> None:
     table = Table(row_bytes=10, window_h=24)
     key = key_of("somebody")
     for hour in range(2_000):
         table.add(key + hour.to_bytes(2) + bytes(8))
     kept = table.rows(key)
-    assert 24 <= len(kept) < 100 and table.count == len(kept), "some multiple of the window, not 2,000"
-    assert [int.from_bytes(row[:2]) for row in kept][-24:] == list(range(1_976, 2_000))
+    assert [int.from_bytes(row[:2]) for row in kept] == list(range(1_976, 2_000)) and table.count == 24
+
+
+@pytest.mark.parametrize("seen_again", [False, True])
+def test_a_table_is_no_larger_after_many_windows_than_after_one(seen_again: bool) -> None:
+    table, a_window = Table(row_bytes=2, window_h=24), 24 * 1_000
+    for n in range(8 * a_window):
+        hour = (n // 1_000).to_bytes(2)
+        key = key_of(f"m{n // 2 if seen_again else n}")
+        if seen_again and n % 2:
+            table.replace(key, hour)
+        else:
+            table.add(key + hour)
+        if n == a_window:
+            shards = len(table.shards)
+    within = a_window // 2 if seen_again else a_window
+    assert within <= table.count < 1.1 * within and len(table.shards) <= 1.1 * shards
+    assert table.count == sum(len(shard) // 7 for shard in table.shards)
+
+
+def test_what_is_seen_again_outlives_what_came_after_it() -> None:
+    table = Table(row_bytes=2, window_h=24)
+    first, second = b"\0first", b"\0secnd"
+    table.add(first + (0).to_bytes(2))
+    table.add(second + (1).to_bytes(2))
+    table.replace(first, (20).to_bytes(2))
+    table.add(b"\0third" + (40).to_bytes(2))
+    assert table.latest(first) == (20).to_bytes(2) and table.latest(second) is None
 
 
 def test_every_record_is_found_however_far_a_table_has_grown() -> None:
     table = Table(row_bytes=4, window_h=24)
-    keys = [key_of(f"m{n}") for n in range(3_000)]
+    keys = [key_of(f"m{n}") for n in range(10_000)]
     for n, key in enumerate(keys):
         table.add(key + bytes(2) + n.to_bytes(2))
         table.add(key + bytes(4))
     assert all(table.rows(key)[0] == bytes(2) + n.to_bytes(2) for n, key in enumerate(keys))
-    assert len(table.shards) == 375 and table.count == 6_000
+    assert len(table.shards) == 313 and table.count == 20_000
     table.replace(keys[7], b"seen")
     assert table.rows(keys[7]) == [bytes(2) + (7).to_bytes(2), b"seen"] and table.latest(keys[7]) == b"seen"
     assert not table.rows(key_of("nobody")) and table.latest(key_of("nobody")) is None
+
+
+def test_a_network_that_was_not_seen_for_a_window_is_as_new() -> None:
+    book, network = Book(), mark_of(sha256_hex("dormitory"))
+    helpers = [m for n in range(100) if key_of(m := f"m{n}")[-1] < SAMPLED_BELOW][:8]
+    for n, helper in enumerate(helpers[:-1]):
+        give(book, helper, f"p{n}", device="dormitory")
+    assert book.networks.latest(network) == (T0_S // 3_600 & 0xFFFF).to_bytes(2) + (7).to_bytes(4) * 2
+    late_s = T0_S + b.WINDOW_H * 3_600
+    give(book, helpers[-1], "late", late_s, "dormitory")
+    assert book.networks.latest(network) == (late_s // 3_600 & 0xFFFF).to_bytes(2) + (1).to_bytes(4) * 2
 
 
 def test_hours_of_sixteen_bits_come_round_without_being_taken_for_old() -> None:

@@ -8,7 +8,7 @@ from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
 from services.matcher.domain.standing.helping import UNKNOWN_MARK, Helping
-from services.matcher.domain.standing.observing import OTHERS_KEPT, S_PER_H, Sight, small_stranger
+from services.matcher.domain.standing.observing import OTHERS_KEPT, S_PER_H, Sight, network_within, small_stranger
 from services.matcher.domain.standing.packed import Key
 
 SAMPLED_BELOW: Final = 64
@@ -31,7 +31,7 @@ def learn(book: Book, helping: Helping, sight: Sight, *, counted: bool, day_mark
     device, network = sight.device or UNKNOWN_MARK, sight.network or UNKNOWN_MARK
     is_sampled = sight.helper[-1] < SAMPLED_BELOW
     if sight.network is not None and is_sampled:
-        _learn_network(book, watch, sight.network, sight.hour.to_bytes(2))
+        _learn_network(book, watch, sight.network, sight.hour)
     if sight.device_row is not None:
         _learn_device(book, sight, sight.hour.to_bytes(2))
     elif sight.device is not None:
@@ -117,14 +117,14 @@ def forget(book: Book, second: int) -> None:
             del book.numbers[watch.name]
 
 
-def _learn_network(book: Book, watch: Watch, network: Key, hour: bytes) -> None:
-    row = book.networks.latest(network)
+def _learn_network(book: Book, watch: Watch, network: Key, hour: int) -> None:
+    row, hour_bytes = network_within(book, network, hour), hour.to_bytes(2)
     is_first = network not in watch.rows
     if row is None:
-        book.networks.add(network + hour + (1).to_bytes(4) + (1).to_bytes(4))
+        book.networks.add(network + hour_bytes + (1).to_bytes(4) + (1).to_bytes(4))
         return
     assists, plays = int.from_bytes(row[2:6]) + 1, int.from_bytes(row[6:10]) + is_first
-    book.networks.replace(network, hour + assists.to_bytes(4) + plays.to_bytes(4))
+    book.networks.replace(network, hour_bytes + assists.to_bytes(4) + plays.to_bytes(4))
 
 
 def _learn_device(book: Book, sight: Sight, hour: bytes) -> None:

@@ -145,7 +145,15 @@ def small_stranger(book: Book, watch: Watch, number: int) -> bool:
 
 def device_within(book: Book, device: Key, hour: int) -> bytes | None:
     """Return what is remembered of a device that was seen within the window."""
-    row = book.devices.latest(device)
+    return _within(book.devices.latest(device), hour)
+
+
+def network_within(book: Book, network: Key, hour: int) -> bytes | None:
+    """Return what is remembered of a network that was seen within the window."""
+    return _within(book.networks.latest(network), hour)
+
+
+def _within(row: bytes | None, hour: int) -> bytes | None:
     return row if row is not None and age_h(hour, int.from_bytes(row[:2])) < b.WINDOW_H else None
 
 

@@ -11,7 +11,14 @@ from typing import Final, Literal, NamedTuple
 from services.matcher.domain.standing import book as b
 from services.matcher.domain.standing import flags as f
 from services.matcher.domain.standing.book import Book, Watch
-from services.matcher.domain.standing.observing import BRISK_FROM, BRISK_S, Sight, busy_from, small_stranger
+from services.matcher.domain.standing.observing import (
+    BRISK_FROM,
+    BRISK_S,
+    Sight,
+    busy_from,
+    network_within,
+    small_stranger,
+)
 
 Signal = Literal[
     "shared_device",
@@ -150,7 +157,7 @@ def _in_cluster(book: Book, watch: Watch, member: bytes) -> int:
 def _weigh_network(book: Book, watch: Watch, sight: Sight, same: int, found: list[Evidence]) -> None:
     """A network is shared by homes, offices and carriers: it counts where those behind it are alike as well."""
     assert sight.network is not None
-    row = book.networks.latest(sight.network)
+    row = network_within(book, sight.network, sight.hour)
     if row is not None:
         assists, plays = int.from_bytes(row[2:6]), int.from_bytes(row[6:10])
         if plays >= 8 and same * plays <= 4 * assists:
