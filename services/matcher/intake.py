@@ -202,7 +202,7 @@ class IntakeReader:
         Nothing comes from a stream that is to be compared first, which may be another since the connection was lost.
         Raises LogBroken when the broker has no more what comes next, but what comes after it.
         """
-        if self.was_reconnected:
+        if self.was_reconnected():
             return []
         if self._missing is not None and not self._pending:
             self._refuse_to_pass_over(*self._missing)
@@ -217,7 +217,7 @@ class IntakeReader:
                     await self._arrived.wait()
             except TimeoutError:
                 return []
-        return [] if self.was_reconnected else self._take_pending()
+        return [] if self.was_reconnected() else self._take_pending()
 
     def _refuse_to_pass_over(self, first_seq: int, last_seq: int) -> NoReturn:
         raise LogBroken(
@@ -303,7 +303,6 @@ class IntakeReader:
         else:
             _log.info("reading %s from %d", self._stream, self.next_seq)
 
-    @property
     def was_reconnected(self) -> bool:
         """Tell whether the connection was made anew since the streams were compared: they must be again."""
         return self._broker.client.stats["reconnects"] != self._compared

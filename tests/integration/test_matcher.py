@@ -279,9 +279,9 @@ async def test_nothing_is_read_over_a_new_connection_before_the_intake_is_compar
         await fresh_broker.start()
         while not (broker.client.stats["reconnects"] and broker.client.is_connected):
             await asyncio.sleep(0.01)
-        assert reader.was_reconnected and await reader.take(0.2) == []
+        assert reader.was_reconnected() and await reader.take(0.2) == []
         await reader.check(Standing())
-        assert not reader.was_reconnected
+        assert not reader.was_reconnected()
         assert [message.seq for message in await reader.take(5)] == [undecided]
     finally:
         await reader.close()
