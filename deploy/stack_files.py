@@ -141,7 +141,7 @@ def served_market(data: Path, address: Address, market: str | None) -> str:
     served = [address.market, *(name for name, found in address.added.items() if found.trouble is None)]
     if market not in (None, *served):
         raise StackError(
-            f"the stack over {data} runs {', '.join(served)} and not the market {market}: "
+            f"the stack over {data} runs the market {', '.join(served)}, not {market}: "
             f"`groupbuy market add {market} --data {data}` adds it"
         )
     return market or address.market

@@ -121,7 +121,7 @@ async def test_a_market_that_cannot_be_served_is_told_and_harms_no_other(running
     assert (states["main"], states["west"]) == ("served", "in trouble")
     assert f"port {taken} on 127.0.0.1 cannot be used" in listed.out
     refused = await run_cli_async("publish", "--market", "west", "-", "--data", running.data)
-    assert (refused.status, "and not the market west" in refused.err) == (2, True)
+    assert (refused.status, ", not west: `groupbuy market add west" in refused.err) == (2, True)
     assert (await run_cli_async("market", "remove", "west", "--data", running.data)).status == 0
     assert "west" not in running.address.added
     assert running.processes() == before
