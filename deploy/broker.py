@@ -104,6 +104,11 @@ class EmbeddedBroker:
         return self._port
 
     @property
+    def markets(self) -> tuple[str, ...]:
+        """The markets whose rights its users have."""
+        return self._markets
+
+    @property
     def url(self) -> str:
         """The address for clients, known once started."""
         return f"nats://{HOST}:{self.port}"

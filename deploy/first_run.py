@@ -40,27 +40,32 @@ def sample_offer() -> OfferPublished:
 
 
 async def set_up_market(
-    stack: Stack, time: str, configured: MarketConfigured, offers: Sequence[OfferPublished] = ()
+    stack: Stack,
+    time: str,
+    configured: MarketConfigured,
+    offers: Sequence[OfferPublished] = (),
+    market: str | None = None,
 ) -> int:
-    """Configure the stack's market when it is fresh, as the operator, and list its first offers.
+    """Configure a market of the stack, its first by default, when it is fresh, as the operator; list its first offers.
 
     The configuration commits to the market's key and to the secret behind its draws, so that nobody can exchange
     them unnoticed.
     Returns the sequence of the last message in the intake. What is there already is left as it is: each message
     is only taken at its own place in the intake, so that a set-up that was cut short is completed by the next.
     """
+    market = market or stack.market
     batches: list[tuple[str, list[MarketConfiguredEvent] | list[OfferPublishedEvent]]] = [
-        ("market", [configuration_event(time, _committed(stack, configured))])
+        ("market", [configuration_event(time, _committed(stack, market, configured))])
     ]
     if offers:
         batches.append(("offer", [offer_event(time, offer) for offer in offers]))
-    last_seq = await stack.intake_last_seq()
+    last_seq = await stack.intake_last_seq(market)
     if last_seq >= len(batches):
         return last_seq
     async with stack.connected(OPERATOR) as client:
         for place, (family, events) in enumerate(batches):
             if place >= last_seq:
-                await _publish_at(client, stack.market, family, _encode(events), place)
+                await _publish_at(client, market, family, _encode(events), place)
     return len(batches)
 
 
@@ -74,8 +79,8 @@ def offer_event(time: str, offer: OfferPublished) -> OfferPublishedEvent:
     return OfferPublishedEvent(specversion="1.0", id=f"offer-{offer.offer}", source=SOURCE, time=time, data=offer)
 
 
-def _committed(stack: Stack, configured: MarketConfigured) -> MarketConfigured:
-    key = bytes.fromhex(ensure_market_key(stack.data, stack.market).read_text(encoding="ascii").strip())
+def _committed(stack: Stack, market: str, configured: MarketConfigured) -> MarketConfigured:
+    key = bytes.fromhex(ensure_market_key(stack.data, market).read_text(encoding="ascii").strip())
     return replace(configured, key_commitment=key_commitment(key), secret_commitment=secret_commitment(secret_of(key)))
 
 

@@ -103,13 +103,21 @@ def is_cluster(data: Path) -> bool:
     return (data / "node-1" / "store").exists()
 
 
+def has_broker(data: Path) -> bool:
+    """Tell whether a data directory holds streams of a broker of its own, or of several."""
+    return _single_store(data).exists() or is_cluster(data)
+
+
+def _single_store(data: Path) -> Path:
+    return data / "broker" / "store"
+
+
 def check_kind(data: Path, *, wants_cluster: bool) -> None:
     """Refuse to run a cluster over the data of a single broker, or the other way round.
 
     A broker that joins a cluster deletes the streams that the cluster does not know.
     """
-    single = data / "broker" / "store"
-    if wants_cluster and single.exists():
+    if wants_cluster and _single_store(data).exists():
         raise StackError(
             f"{data} holds a market on a single broker, which a cluster cannot take over: once everything is archived, "
             f"stop it, move {data / 'broker'} away, and fill a cluster from the ledger with "

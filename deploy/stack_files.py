@@ -28,14 +28,30 @@ DIRECTORY_MODE: Final = 0o700
 # must find its port free when it comes back.
 SERVICE_PORTS: Final = range(18_000, 32_000)
 PORT_TRIES: Final = 200
+DEFAULT_MARKET: Final = "main"
 
 
 class StackError(Exception):
     """The stack cannot run as asked; the message says why and what to do."""
 
 
+class MarketAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one market of a running stack is reached."""
+
+    http_url: str | None = None
+    more_http_urls: list[str] = []
+    """The gateway's other copies."""
+    services: dict[str, str] = {}
+    """Base URL of each service's health and metrics, by service."""
+    trouble: str | None = None
+    """Why the market is not served, if it should be; None when it is."""
+
+
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a running stack is reached: the contents of DATA/config/stack.json while it runs."""
+    """Where a running stack is reached: the contents of DATA/config/stack.json while it runs.
+
+    `market` is its first market, and what follows that market's; with `takes_markets` it looks for others as well.
+    """
 
     pid: int
     market: str
@@ -45,6 +61,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's other copies."""
     services: dict[str, str] = {}
     """Base URL of each service's health and metrics, by service."""
+    added: dict[str, MarketAddress] = {}
+    takes_markets: bool = False
 
 
 def config_directory(data: Path) -> Path:
@@ -104,12 +122,29 @@ def read_address(data: Path) -> Address | None:
         return None
 
 
+def first_market(data: Path) -> str:
+    """Return the first market of the stack that runs over a data directory, else the one that is meant by default."""
+    address = read_address(data)
+    return DEFAULT_MARKET if address is None else address.market
+
+
 def running_address(data: Path) -> Address:
     """Return where the running stack of a data directory is reached. Raises StackError when none runs."""
     address = read_address(data)
     if address is None or not is_held(data):
         raise StackError(f"no stack runs over {data}: start one with `groupbuy up --data {data}`")
     return address
+
+
+def served_market(data: Path, address: Address, market: str | None) -> str:
+    """Return `market`, or the stack's first when it is None. Raises StackError when the stack does not serve it."""
+    served = [address.market, *(name for name, found in address.added.items() if found.trouble is None)]
+    if market not in (None, *served):
+        raise StackError(
+            f"the stack over {data} runs the market {', '.join(served)}, not {market}: "
+            f"`groupbuy market add {market} --data {data}` adds it"
+        )
+    return market or address.market
 
 
 def write_address(data: Path, address: Address) -> None:
@@ -184,6 +219,11 @@ def _token_file(data: Path, publisher: str) -> Path:
 def market_exists(data: Path, market: str) -> bool:
     """Tell whether a data directory has ever run a market."""
     return _market_key_file(data, market).exists()
+
+
+def known_markets(data: Path) -> list[str]:
+    """List the markets that a data directory has ever run."""
+    return sorted(path.stem.removeprefix("market-") for path in keys_directory(data).glob("market-*.key"))
 
 
 def _market_key_file(data: Path, market: str) -> Path:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,6 +30,8 @@ LOG_MAX_BYTES: Final = 16 * 1024 * 1024
 LOG_CHECK_S: Final = 60.0
 LOG_TAIL_BYTES: Final = 2_048
 PR_SET_PDEATHSIG: Final = 1
+MARKET_MARK: Final = "@"
+"""Stands in a child's name before its market, if it serves not the first one: no market's name holds it."""
 
 Say = Callable[[str], None]
 """Takes one sentence for whoever watches the supervisor."""
@@ -173,36 +175,50 @@ class Backoff:
 class Supervisor:
     """Children in starting order; they are ended in `stop_order`, unnamed ones last and last started first.
 
-    A name in `stop_order` stands for every child of that name, with or without a number behind it.
+    A name in `stop_order` stands for every child of that name, whatever its number and its market.
     """
 
     children: Sequence[Child]
     say: Say
     stop_order: Sequence[str] = ()
     restarts: dict[str, int] = field(default_factory=dict)
-    _watchers: list[asyncio.Task[None]] = field(default_factory=list)
+    _watchers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _limiting_logs: asyncio.Task[None] | None = None
 
     async def start_one(self, child: Child) -> None:
         """Start a child and watch it from now on."""
         await child.start()
         self.restarts.setdefault(child.name, 0)
-        self._watchers.append(asyncio.create_task(self._keep_alive(child), name=f"watch {child.name}"))
+        self._watchers[child.name] = asyncio.create_task(self._keep_alive(child), name=f"watch {child.name}")
 
     async def start(self) -> None:
         """Start every child that is not started yet, in order, and keep them all alive."""
         for child in self.children:
             if child.name not in self.restarts:
                 await self.start_one(child)
-        self._watchers.append(asyncio.create_task(self._keep_logs_small(), name="limit logs"))
+        if self._limiting_logs is None:
+            self._limiting_logs = asyncio.create_task(self._keep_logs_small(), name="limit logs")
 
     async def stop(self) -> None:
         """End every child, each after the one before has ended."""
-        for watcher in self._watchers:
+        if self._limiting_logs is not None:
+            self._limiting_logs.cancel()
+        await self._end(self.children)
+
+    async def remove(self, names: Collection[str]) -> None:
+        """End the children of these names, in the same order, and know them no more."""
+        await self._end([child for child in self.children if child.name in names])
+        self.children = tuple(child for child in self.children if child.name not in names)
+        for name in names:
+            self.restarts.pop(name, None)
+
+    async def _end(self, children: Sequence[Child]) -> None:
+        watchers = [self._watchers.pop(child.name) for child in children if child.name in self._watchers]
+        for watcher in watchers:
             watcher.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
-        self._watchers.clear()
-        waves = [[child for child in self.children if kind_of(child) == kind] for kind in self.stop_order]
-        rest = [[child] for child in reversed(self.children) if kind_of(child) not in self.stop_order]
+        await asyncio.gather(*watchers, return_exceptions=True)
+        waves = [[child for child in children if kind_of(child) == kind] for kind in self.stop_order]
+        rest = [[child] for child in reversed(children) if kind_of(child) not in self.stop_order]
         for wave in (*waves, *rest):
             await asyncio.gather(*(child.stop() for child in wave))
 
@@ -241,8 +257,8 @@ class Supervisor:
 
 
 def kind_of(child: Child) -> str:
-    """Return what a child is a copy of: its name without a number."""
-    return child.name.rstrip("0123456789").rstrip("-")
+    """Return what a child is a copy of: its name without number and market."""
+    return child.name.partition(MARKET_MARK)[0].rstrip("0123456789").rstrip("-")
 
 
 async def gather_all(starting: Iterable[Coroutine[None, None, None]]) -> None:

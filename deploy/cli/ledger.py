@@ -39,7 +39,7 @@ from deploy.cli.output import (
     one_of,
     say,
 )
-from deploy.stack_files import config_directory, read_address
+from deploy.stack_files import config_directory, first_market
 from events.money import amount
 from events.times import format_time_ns
 from services.bus.config import ConfigError, load_config
@@ -55,8 +55,6 @@ from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
 from services.ledger.verify_notices import NoticeReport
 from services.ledger.verify_tree import TreeReport
-
-DEFAULT_MARKET = "main"
 
 ledger_app = typer.Typer(
     help="What happened, and whether all of it is right; read from the archive, page by page.",
@@ -179,8 +177,7 @@ def _print_play(play: PlayAgainstNotices) -> bool:
 @contextmanager
 def open_ledger(data: Path, market: str | None) -> Iterator[LedgerStore]:
     """Open a ledger for reading and turn what may go wrong into a sentence and an exit status."""
-    address = read_address(data)
-    name = market or (address.market if address is not None else DEFAULT_MARKET)
+    name = market or first_market(data)
     try:
         with LedgerStore.open(_url(data), name, data_dir=data, read_only=True) as store:
             yield store

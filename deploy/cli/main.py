@@ -1,4 +1,4 @@
-"""The command line: `groupbuy up | demo | publish | watch | import | ledger | vault | member | notifier | bench`."""
+"""The command line: `up | market | demo | publish | watch | import | ledger | vault | member | notifier | bench`."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from deploy.cli.bench import bench_app
 from deploy.cli.demo import demo
 from deploy.cli.import_records import import_app
 from deploy.cli.ledger import ledger_app
+from deploy.cli.market import market_app
 from deploy.cli.member import member_app
 from deploy.cli.notifier import notifier_app
 from deploy.cli.output import EXIT_INTERRUPTED, EXIT_UNUSABLE, CommandError, say
@@ -51,6 +52,7 @@ app.command()(up)
 app.command()(demo)
 app.command()(publish)
 app.command()(watch)
+app.add_typer(market_app, name="market")
 app.add_typer(import_app, name="import")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(vault_app, name="vault")

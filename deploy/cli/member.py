@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -17,13 +17,11 @@ from deploy.cli.output import (
     print_json,
     say,
 )
-from deploy.stack_files import ensure_market_key, market_exists, read_address
+from deploy.stack_files import ensure_market_key, first_market, market_exists
 from events.link import BadLink, check_link, link_key
 from events.times import NS_PER_S, format_time_ns, parse_time_ns
 from services.ledger.faults import LedgerError
 from services.ledger.leaves import read_market_key
-
-DEFAULT_MARKET: Final = "main"
 
 member_app = typer.Typer(
     help="Members: the links that they share, and forgetting what they wrote.",
@@ -72,8 +70,7 @@ def link_key_command(data: DataOption = DEFAULT_DATA, market: MarketOption = Non
 
 def _key_of(data: Path, market: str | None) -> tuple[str, bytes]:
     """Return (market, key of its links). Raises CommandError when there is no such market in the data directory."""
-    address = read_address(data)
-    name = market or (address.market if address is not None else DEFAULT_MARKET)
+    name = market or first_market(data)
     if not market_exists(data, name):
         raise CommandError(f"there is no market {name} in {data}: start it once with `groupbuy up`, or name --data")
     try:

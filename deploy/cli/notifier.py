@@ -18,7 +18,7 @@ from deploy.cli.output import (
     print_json,
     say,
 )
-from deploy.stack_files import read_address
+from deploy.stack_files import first_market
 from events.times import format_time_ns
 from services.bus.timezones import names
 from services.notifier.addresses import ADDRESS_MAX_CHARS, AddressBook, BadAddress, address_file
@@ -35,7 +35,6 @@ from services.notifier.dispatch.rows import DeadLetter, EndpointState
 from services.notifier.settings import Settings, load_settings, settings_file
 from services.notifier.tokens import VALID_MAX_S, Claims, ensure_token_key, sign_token
 
-DEFAULT_MARKET: Final = "main"
 HOUR_S: Final = 3_600
 
 notifier_app = typer.Typer(
@@ -226,8 +225,7 @@ def address_count(data: DataOption = DEFAULT_DATA, market: MarketOption = None, 
 
 
 def _market(data: Path, market: str | None) -> str:
-    address = read_address(data)
-    return market or (address.market if address is not None else DEFAULT_MARKET)
+    return market or first_market(data)
 
 
 def _settings(data: Path) -> Settings:

@@ -21,7 +21,7 @@ from deploy.cli.output import (
     say,
 )
 from deploy.cli.session import connected
-from deploy.stack_files import Address, running_address
+from deploy.stack_files import running_address, served_market
 from services.bus.client import (
     BadEventError,
     GroupBuyClient,
@@ -49,14 +49,13 @@ def publish(
     when a line is wrong, nothing is sent.
     """
     address = running_address(data)
-    if market not in (None, address.market):
-        raise CommandError(f"the stack over {data} runs the market {address.market}, not {market}")
+    name = served_market(data, address, market)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     try:
         events = check_lines(_read(file), now, publisher)
     except CommandError as error:
         raise CommandError(f"{'standard input' if file == '-' else file}: {error}; nothing was sent") from None
-    asyncio.run(_publish(data, address, events, wait, as_json))
+    asyncio.run(_publish(data, address.nats_url, name, events, wait, as_json))
 
 
 def _read(file: str) -> list[bytes]:
@@ -70,12 +69,14 @@ def _read(file: str) -> list[bytes]:
     return content.split(b"\n")
 
 
-async def _publish(data: Path, address: Address, events: list[CheckedEvent], wait: bool, as_json: bool) -> None:
+async def _publish(
+    data: Path, nats_url: str, market: str, events: list[CheckedEvent], wait: bool, as_json: bool
+) -> None:
     async with AsyncExitStack() as held:
         clients: dict[str, GroupBuyClient] = {}
         for name in sorted({event.publisher for event in events}):
-            connection = await held.enter_async_context(connected(data, address.nats_url, name))
-            clients[name] = GroupBuyClient(connection, address.market, name)
+            connection = await held.enter_async_context(connected(data, nats_url, name))
+            clients[name] = GroupBuyClient(connection, market, name)
         sent = 0
         for batch in batches_of(events):
             try:

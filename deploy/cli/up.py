@@ -5,20 +5,20 @@ import shlex
 import signal
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Final
 
 import typer
 
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, say
 from deploy.first_run import SAMPLE_OFFER, first_configuration, sample_offer, set_up_market
+from deploy.log_host import known_log_host
 from deploy.nodes import NODES
 from deploy.permissions import LEDGER
 from deploy.stack import Stack, StackPlan
-from deploy.stack_files import Address, is_port_free, read_token
-from services.ledger.checkpoint import origin_of
+from deploy.stack_files import DEFAULT_MARKET, Address, is_port_free, read_token
+from deploy.taking_markets import TakenMarkets
 from services.ledger.faults import LedgerError
-from services.ledger.log_key import log_key_file, read_log_key
 from services.ledger.witness.ask import WitnessPlace
 
 PUBLISHER: Final = "local"
@@ -30,7 +30,7 @@ COPIES: Final = 2
 
 def up(
     data: DataOption = DEFAULT_DATA,
-    market: Annotated[str, typer.Option("--market", help="The market to run.")] = "main",
+    market: Annotated[str, typer.Option("--market", help="The market to run.")] = DEFAULT_MARKET,
     nats_port: Annotated[
         int | None, typer.Option("--nats-port", min=1, max=65_535, help="Port of the broker; 4222 when it is free.")
     ] = None,
@@ -62,6 +62,7 @@ def up(
     """Run broker, gateway, matcher, ledger and notifier until Ctrl-C.
 
     A new market is configured and gets a sample offer, so that a first order is accepted. What dies is started again.
+    Markets that `groupbuy market add` has added, before or meanwhile, are served as well.
     """
     if cluster and nats is not None:
         raise CommandError("--cluster runs brokers of its own, and --nats names another's: give one of the two")
@@ -72,7 +73,7 @@ def up(
         http_port=http_port or _usual(HTTP_PORT),
         nats_url=nats,
         may_provision=provision,
-        log_host=log_host or _log_host(data, market),
+        log_host=log_host or known_log_host(data, market) or LOG_HOST,
         witnesses=tuple(map(_witness, witness or ())),
         nodes=NODES if cluster else 1,
         copies=COPIES if cluster else 1,
@@ -89,15 +90,6 @@ def _witness(text: str) -> tuple[str, str]:
         raise CommandError(f"--witness {text[:200]}: {error}; expected URL,VKEY as the witness prints them") from None
 
 
-def _log_host(data: Path, market: str) -> str:
-    """Return the host that this market's log has signed as from its first run on."""
-    file = log_key_file(data, market)
-    try:
-        return read_log_key(file).name.removesuffix(origin_of("", market)) if file.exists() else LOG_HOST
-    except LedgerError as error:
-        raise CommandError(str(error)) from None
-
-
 def _usual(port: int) -> int | None:
     """Return the port that people expect, None when something else has it."""
     return port if is_port_free(port) else None
@@ -111,6 +103,7 @@ async def _run(plan: StackPlan) -> None:
     stack = Stack(plan, say)
     say(f"starting the market {plan.market} over {stack.data}")
     starting = asyncio.create_task(_start(stack))
+    taking: asyncio.Task[None] | None = None
     stopping = asyncio.create_task(asked_to_stop.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,12 +111,18 @@ async def _run(plan: StackPlan) -> None:
             starting.result()
             sys.stdout.write(_welcome(stack))
             sys.stdout.flush()
+            if stack.brokers:
+                taking = asyncio.create_task(TakenMarkets(stack, partial(_set_up, stack), say).run())
         await stopping
         say("stopping; what was accepted is kept")
     finally:
         starting.cancel()
         stopping.cancel()
-        await asyncio.gather(starting, stopping, return_exceptions=True)
+        tasks = [starting, stopping]
+        if taking is not None:
+            taking.cancel()
+            tasks.append(taking)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await stack.stop()
     kind = " --cluster" if plan.nodes > 1 else ""
     say(f"stopped; `groupbuy up{kind} --data {shlex.quote(str(plan.data))}` goes on from here")
@@ -131,9 +130,12 @@ async def _run(plan: StackPlan) -> None:
 
 async def _start(stack: Stack) -> None:
     await stack.start()
-    publishers = [PUBLISHER]
+    await _set_up(stack, stack.market)
+
+
+async def _set_up(stack: Stack, market: str) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    await set_up_market(stack, now, first_configuration(publishers), [sample_offer()])
+    await set_up_market(stack, now, first_configuration([PUBLISHER]), [sample_offer()], market)
 
 
 def _welcome(stack: Stack) -> str:

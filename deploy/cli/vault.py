@@ -24,7 +24,7 @@ from deploy.cli.output import (
     print_json,
     say,
 )
-from deploy.stack_files import read_address, write_private
+from deploy.stack_files import first_market, write_private
 from events.ids import is_name
 from events.times import format_time_ns
 from services.ledger.acts import acts_file, record_act
@@ -140,8 +140,7 @@ def _tell(erasures: list[Erasure], *, as_json: bool) -> None:
 @contextmanager
 def _vault(data: Path, market: str | None) -> Iterator[tuple[Vault, str]]:
     """Open the vault of a market and turn what may go wrong into a sentence and an exit status."""
-    address = read_address(data)
-    name = market or (address.market if address is not None else "main")
+    name = market or first_market(data)
     if not is_name(name):
         raise CommandError(f"{name[:80]!r} cannot be a market: expected 1 to 64 of A-Z a-z 0-9 _ -")
     try:

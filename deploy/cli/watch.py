@@ -11,9 +11,9 @@ import msgspec
 import typer
 
 from deploy.cli.describe import describe, moment
-from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption, print_json, say
+from deploy.cli.output import DEFAULT_DATA, DataOption, JsonOption, MarketOption, print_json, say
 from deploy.permissions import LEDGER
-from deploy.stack_files import Address, running_address
+from deploy.stack_files import running_address, served_market
 from events.decisions import ClockAdvanced
 from events.outcomes import outcome_of
 from events.record import Entry, decode_entry, entry_id
@@ -40,13 +40,10 @@ def watch(
 ) -> None:
     """Show every outcome live, and what deadlines bring about, until Ctrl-C."""
     address = running_address(data)
-    if market not in (None, address.market):
-        raise CommandError(f"the stack over {data} runs the market {address.market}, not {market}")
-    asyncio.run(_watch(data, address, everything, as_json))
+    asyncio.run(_watch(data, address.nats_url, served_market(data, address, market), everything, as_json))
 
 
-async def _watch(data: Path, address: Address, everything: bool, as_json: bool) -> None:
-    market = address.market
+async def _watch(data: Path, nats_url: str, market: str, everything: bool, as_json: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -54,7 +51,7 @@ async def _watch(data: Path, address: Address, everything: bool, as_json: bool) 
     config = ServiceConfig(
         service="watch",
         market=market,
-        nats_url=address.nats_url,
+        nats_url=nats_url,
         user=LEDGER,
         nkey_seed_file=data / "keys" / f"{LEDGER}.nk",
         data_dir=data,

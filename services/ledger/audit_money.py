@@ -8,10 +8,10 @@ from events.market import MarketConfigured, MarketConfiguredEvent
 from events.reasons import Reason
 from events.record import Entry
 from events.registry import AnyEvent
-from events.times import NS_PER_S
+from events.times import NS_PER_S, parse_time_ns
 from services.ledger.audit_accounts import Check, OrderAccount, PaymentAccount, Recount, RefundAccount
 
-_PAYING: Final = (order.OrderPostedEvent, order.OrderJoinedEvent, order.OrderPaidEvent)
+_Paying = order.OrderPostedEvent | order.OrderJoinedEvent | order.OrderPaidEvent
 # Such an event has no right to speak of money, or is only a report that may be repeated.
 _NO_RIGHT: Final = (
     Reason.WRONG_FAMILY,
@@ -27,6 +27,7 @@ class MoneyRecount:
 
     def __init__(self, recount: Recount) -> None:
         self._recount = recount
+        self._market: MarketConfigured | None = None
         self._memory_ns: int | None = None
         """The shortest time for which a settled refund was ever remembered."""
 
@@ -34,8 +35,8 @@ class MoneyRecount:
         """Add an entry."""
         if isinstance(event, MarketConfiguredEvent) and entry.decisions and isinstance(entry.decisions[0], d.MarketSet):
             self._configured(event.data)
-        if isinstance(event, _PAYING) and entry.decisions:
-            self._paying_event(event, entry.decisions[0])
+        if isinstance(event, _Paying) and entry.decisions:
+            self._paying_event(event, entry.decisions[0], entry.at)
         for decision in entry.decisions:
             if isinstance(decision, d.RefundDue):
                 self._refund_due(decision, entry.at)
@@ -43,11 +44,14 @@ class MoneyRecount:
                 self._refund_closed(decision, entry.at)
 
     def _configured(self, market: MarketConfigured) -> None:
-        memory_ns = max(market.order_memory_s, market.replay_window_s + market.future_slack_s) * NS_PER_S
+        self._market, memory_ns = market, _order_memory_ns(market)
         self._memory_ns = memory_ns if self._memory_ns is None else min(memory_ns, self._memory_ns)
 
     def _paying_event(
-        self, event: order.OrderPostedEvent | order.OrderJoinedEvent | order.OrderPaidEvent, first: d.AnyDecision
+        self,
+        event: _Paying,
+        first: d.AnyDecision,
+        at_ns: int,
     ) -> None:
         data = event.data
         paid: order.Payment | order.OrderPaid | None = data if isinstance(data, order.OrderPaid) else data.payment
@@ -56,6 +60,8 @@ class MoneyRecount:
         reason = first.reason if isinstance(first, d.Refused) else None
         refused_report = isinstance(data, order.OrderPaid) and reason in _BEFORE_THE_RULES
         if reason in _NO_RIGHT or refused_report:
+            return
+        if reason is Reason.TOO_OLD and self._is_beyond_memory(event, at_ns):
             return
         account = self._recount.order(data.order)
         if account.payment(paid.payment) is not None:
@@ -68,6 +74,12 @@ class MoneyRecount:
             return
         self._recount.totals.payments += 1
         account.payments.append(PaymentAccount(paid.payment, paid.amount_minor, paid.currency, self._recount.entry))
+
+    def _is_beyond_memory(self, event: _Paying, at_ns: int) -> bool:
+        """Tell whether an event is so old that nobody may know what its money bought (RULES.md section 4)."""
+        market = self._market
+        assert market is not None, "only a configured market judges times"
+        return parse_time_ns(event.time) - market.future_slack_s * NS_PER_S < at_ns - _order_memory_ns(market)
 
     def _refund_due(self, decision: d.RefundDue, at_ns: int) -> None:
         known = self._recount.refunds.get(decision.refund)
@@ -160,3 +172,8 @@ class MoneyRecount:
         if group is None:
             return False
         return group.status == "open" or (not account.told and group.pages_told < group.pages)
+
+
+def _order_memory_ns(market: MarketConfigured) -> int:
+    """Return how long after its end an order is remembered, in ns."""
+    return max(market.order_memory_s, market.replay_window_s + market.future_slack_s) * NS_PER_S

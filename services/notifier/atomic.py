@@ -71,7 +71,7 @@ async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq:
         raise PublishFailed("there is no connection to the broker")
     try:
         asker = await asker_of(client)
-        if len(messages) <= CHAIN_MAX_MESSAGES and not whole:
+        if len(messages) == 1 or (len(messages) <= CHAIN_MAX_MESSAGES and not whole):
             answer, _ = send_chain(asker, client, messages, last_seq)
         else:
             answer = _send_batch(asker, client, messages, last_seq)
@@ -135,6 +135,7 @@ def _message_id(message: Outgoing) -> str:
 
 
 def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> "asyncio.Future[bytes]":
+    assert len(messages) > 1, "the fence stands on the first message, the end on the last"
     wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
     first_line = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
     for at, message in enumerate(messages[:-1], start=1):

@@ -1,9 +1,10 @@
 """From a record to letters: pure. One letter an addressee and record, as long as it fits.
 
-One message for each outcome would cost the broker many times as much as one for all outcomes of a record.
+One message for each outcome would cost the broker many times as much as one for all outcomes of a record. What goes out
+in one batch, which is stored whole or not at all, is gathered once more, over its records.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from services.notifier.channels import Bundle, Letter
 from services.notifier.policy import member_results, publisher_outcomes
 
 LETTER_MAX_BYTES: Final = 512 * 1024
+CLOSING: Final = b"]}"
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -69,6 +71,39 @@ def mail_of(followed: FollowedRecord) -> Mail:
     return sorter.mail()
 
 
+def gathered(letters: Sequence[Letter]) -> list[Letter]:
+    """Return letters that say the same in fewer messages: those to one addressee in one, in order, as long as it fits.
+
+    Letters to one addressee must all be results, or all be outcomes.
+    """
+    to: dict[str, list[Letter]] = {}
+    for letter in letters:
+        to.setdefault(letter.addressee, []).append(letter)
+    return [joined for several in to.values() for joined in _joined(several)]
+
+
+def _joined(letters: list[Letter]) -> list[Letter]:
+    """Join letters to one addressee, in runs that fit into a letter each."""
+    runs: list[list[Letter]] = []
+    size_bytes = 0
+    for letter in letters:
+        size_bytes += len(letter.body)
+        if not runs or size_bytes > LETTER_MAX_BYTES:
+            runs.append([])
+            size_bytes = len(letter.body)
+        runs[-1].append(letter)
+    return [run[0] if len(run) == 1 else _join(run) for run in runs]
+
+
+def _join(letters: list[Letter]) -> Letter:
+    first = letters[0]
+    start = first.body.index(b"[") + 1
+    opening = first.body[:start]
+    assert all(letter.body.startswith(opening) for letter in letters), "results and outcomes do not mix"
+    documents = b",".join([letter.body[start : -len(CLOSING)] for letter in letters])
+    return Letter(first.addressee, b"%b%b%b" % (opening, documents, CLOSING), sum([letter.tells for letter in letters]))
+
+
 def _drop_strange(told: dict[str, list[bytes]]) -> int:
     """Drop what is for names that cannot stand in a subject, which gateway and matcher let none through, and count."""
     strange = [name for name in told if not is_name(name)]
@@ -80,7 +115,7 @@ def _drop_strange(told: dict[str, list[bytes]]) -> int:
 def _letters(opening: bytes, told: dict[str, list[bytes]]) -> Iterator[Letter]:
     for addressee, documents in told.items():
         for page in _pages(documents):
-            yield Letter(addressee, b"%b%b]}" % (opening, b",".join(page)), len(page))
+            yield Letter(addressee, b"%b%b%b" % (opening, b",".join(page), CLOSING), len(page))
 
 
 def _pages(documents: list[bytes]) -> list[list[bytes]]:

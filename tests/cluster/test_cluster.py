@@ -27,9 +27,10 @@ pytestmark = pytest.mark.slow
 
 async def test_nothing_is_lost_and_nothing_done_twice_when_matcher_node_and_way_fail(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        await cluster.until_standing_by()
         await _both_gateways_serve(cluster)
         async with Load(cluster, RATE_PER_S) as load:
+            # Two that lead learn of each other only by something to decide.
+            await cluster.until_standing_by()
             first = await cluster.leader()
             await faults.kill_leader(cluster)
             assert await cluster.leader() != first, "the one that stood by decides now"

@@ -99,6 +99,21 @@ async def test_a_service_that_is_stopped_on_purpose_stays_stopped_until_it_is_st
         await supervisor.stop()
 
 
+async def test_a_service_that_is_removed_is_not_started_again_and_the_others_go_on(tmp_path: Path) -> None:
+    removed, other = _child(tmp_path, "matcher@east"), _child(tmp_path, "matcher")
+    supervisor = Supervisor([removed, other], lambda _: None, ["matcher"])
+    await supervisor.start()
+    try:
+        pid, kept = removed.pid, other.pid
+        await supervisor.remove(["matcher@east"])
+        assert pid is not None and not _alive(pid)
+        assert [child.name for child in supervisor.children] == ["matcher"]
+        assert kept is not None and other.pid == kept and _alive(kept)
+    finally:
+        await supervisor.stop()
+    assert not _alive(kept)
+
+
 async def test_services_end_in_the_order_asked_for_each_after_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

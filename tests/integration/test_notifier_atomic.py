@@ -51,11 +51,14 @@ async def test_messages_are_stored_in_order_with_subject_headers_and_body(
 
 
 @pytest.mark.parametrize("count", SIZES)
-async def test_a_stream_that_has_moved_on_takes_nothing(setting: Setting, client: Client, count: int) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_stream_that_has_moved_on_takes_nothing(
+    setting: Setting, client: Client, count: int, whole: bool
+) -> None:
     await publish_fenced(client, messages(3, "other"), 0)
     for wrong in (0, 2, 4):
         with pytest.raises(FenceLost):
-            await publish_fenced(client, messages(count), wrong)
+            await publish_fenced(client, messages(count), wrong, whole=whole)
     assert len(await setting.stored()) == 3
 
 

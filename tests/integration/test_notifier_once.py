@@ -128,6 +128,18 @@ async def test_a_record_with_three_thousand_results_is_completed_after_a_crash_i
     await setting.assert_each_outcome_once()
 
 
+async def test_what_a_member_hears_of_many_records_is_one_message_when_they_go_out_together(setting: Setting) -> None:
+    for seq in range(1, 40):
+        await setting.write(confirmed(seq), confirmed(seq, 1, member="m-everywhere"))
+    await setting.tell_everything()
+    messages = len(await setting.stored())
+    told = await setting.told()
+    assert len(told) == 2 * 39
+    assert messages < len(told) - 30, "a member of every record is not told as often as there are records"
+    await setting.assert_each_result_once()
+    await setting.assert_each_outcome_once()
+
+
 async def test_half_a_record_is_not_continued_by_a_version_that_makes_other_letters(setting: Setting) -> None:
     await setting.write(*crowd(1, 3_000))
     running = await setting.start()
@@ -190,5 +202,5 @@ async def test_a_broker_that_is_killed_meanwhile_loses_nothing(setting: Setting)
 
 async def _eventually_told(setting: Setting) -> None:
     """A killed broker is an alarm while it is away: look at the streams instead."""
-    while len(await setting.stored(RESULTS)) < 29 * 200 or len(await setting.stored(OUTCOMES)) < 29:
+    while len(await setting.told(RESULTS)) < 29 * 200 or len(await setting.told(OUTCOMES)) < 29 * 200:
         await asyncio.sleep(0.3)

@@ -10,8 +10,8 @@ from events import decisions as d
 from events.reasons import Fault
 from events.record import GENESIS, Entry, decode_record, hash_bytes
 from services.bus.journal import FollowedRecord, JournalBroken
-from services.notifier.channels import Bundle
-from services.notifier.letters import LETTER_MAX_BYTES, Mail, mail_of
+from services.notifier.channels import Bundle, Letter
+from services.notifier.letters import LETTER_MAX_BYTES, Mail, gathered, mail_of
 from tests.journal_writer import record_of
 from tests.notifier_journal import AT_NS, confirmed, expired, knock, refused
 
@@ -120,3 +120,29 @@ def test_an_entry_of_a_later_version_stops_instead_of_being_skipped() -> None:
     )
     with pytest.raises(JournalBroken, match=r"record 7 holds an entry that this version .* upgrade the notifier"):
         mail_of(record)
+
+
+def test_letters_that_go_out_together_are_one_for_each_addressee_in_their_order() -> None:
+    first, second = mail(confirmed(1, 0), confirmed(1, 1)).results, mail(confirmed(1, 1, fills=2)).results
+    together = gathered([*first.letters, *second.letters])
+    assert [letter.addressee for letter in together] == ["m-1-0", "m-1-1"]
+    before, after = dict(told(first)), dict(told(second))
+    assert dict(told(Bundle(8, "", together))) == {
+        "m-1-0": before["m-1-0"] + after["m-1-0"],
+        "m-1-1": before["m-1-1"] + after["m-1-1"],
+    }
+
+
+def test_letters_that_go_out_together_stay_within_the_limit_of_a_letter() -> None:
+    letters = [
+        Letter("m", b'{"results":[%b]}' % json.dumps("x" * (LETTER_MAX_BYTES // 3)).encode(), 1) for _ in range(7)
+    ]
+    together = gathered(letters)
+    assert all(len(letter.body) <= LETTER_MAX_BYTES for letter in together)
+    assert [letter.tells for letter in together] == [2, 2, 2, 1]
+    assert sum(len(json.loads(letter.body)["results"]) for letter in together) == 7
+
+
+def test_results_and_outcomes_are_never_in_one_letter() -> None:
+    with pytest.raises(AssertionError, match="do not mix"):
+        gathered([Letter("m", b'{"results":[1]}', 1), Letter("m", b'{"outcomes":[2]}', 1)])

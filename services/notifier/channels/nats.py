@@ -38,6 +38,7 @@ from services.notifier.channels.holding import Holding, OutputStream, PositionLo
 from services.notifier.channels.items import Item, chunks_of, items_of
 from services.notifier.channels.place import HEADER_PLACE, place_header
 from services.notifier.journal_lookup import JournalLookup
+from services.notifier.letters import gathered
 
 MARKER: Final = "$position"
 """Addressee of a message that tells nobody anything but the position: no name may hold a `$`."""
@@ -314,10 +315,11 @@ class NatsChannel:
         if len(items) <= CHAIN_MAX_MESSAGES:
             messages = [self._outgoing(seq, item) for seq, item in enumerate(items, start=self._last_seq + 1)]
         else:
-            # A batch is stored whole or not at all: its last message speaks for all of it.
-            messages = self._loose([item.letter for item in items[:-1]])
-            messages.append(self._outgoing(self._last_seq + len(items), items[-1]))
-        await self._store(messages, items[-1].reached)
+            # A batch is stored whole or not at all: the last speaks for all of it, and one an addressee will do.
+            letters = gathered([item.letter for item in items])
+            last = items[-1]._replace(letter=letters[-1])
+            messages = [*self._loose(letters[:-1]), self._outgoing(self._last_seq + len(letters), last)]
+        await self._store(messages, items[-1].reached, whole=len(items) > CHAIN_MAX_MESSAGES)
         self.tally.told += sum([item.letter.tells for item in items])
 
     def _outgoing(self, seq: int, item: Item) -> Outgoing:

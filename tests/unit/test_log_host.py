@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from deploy.cli.up import LOG_HOST, _log_host
+from deploy.log_host import known_log_host
 from services.ledger.log_key import ensure_log_key, log_key_file
 
 
 def test_a_log_goes_on_signing_under_the_name_of_its_first_run(tmp_path: Path) -> None:
     ensure_log_key(log_key_file(tmp_path, "main"), "ledger.example.com/groupbuy/main")
-    assert _log_host(tmp_path, "main") == "ledger.example.com"
+    assert known_log_host(tmp_path, "main") == "ledger.example.com"
 
 
-def test_a_new_log_signs_as_this_machine(tmp_path: Path) -> None:
-    assert _log_host(tmp_path, "main") == LOG_HOST
+def test_a_log_that_has_not_signed_yet_takes_the_name_that_it_is_given(tmp_path: Path) -> None:
+    assert known_log_host(tmp_path, "main") is None
