@@ -78,8 +78,8 @@ class Market:
         """Decide a message that arrives a little later than the one before."""
         self._seq += 1
         message = Message(self._seq, T0 + self._seq, publisher, family, body)
-        entries = self._engine.process(message)
-        self._builder.add(entries, message, max(1, len(entries)), 1)
+        entries = self._engine.decide(message)
+        self._builder.add(entries, message, max(1, entries.count), 1)
 
     def record(self) -> BuiltRecord:
         """Return the next record, with everything decided so far."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from events import decisions as d
 from events.decision import Decision
+from events.decode import Unread
 from events.member_decisions import InvitationRefused
 from events.reasons import Reason
 from events.record import entry_id
@@ -44,7 +45,7 @@ def content_digest(raw: bytes) -> bytes:
 
 
 def remember(
-    state: State, known: Identities, key: bytes, raw: bytes, kind: type[Decision], reason: Reason | None
+    state: State, known: Identities, key: bytes, raw: Unread, kind: type[Decision], reason: Reason | None
 ) -> None:
     """Remember the event at `state.position`, the kind of the decision that answered it, and why it was refused."""
     content = _content_hash.copy()

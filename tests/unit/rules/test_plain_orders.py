@@ -110,7 +110,7 @@ def _cost(engine: Engine, seq: int, events: list[bytes]) -> tuple[float, float]:
         for number, body in enumerate(traffic.batches(events, 100), start=1)
     ]
     engine.process(messages[0])  # what is remembered once, the time of the batch, is not counted
-    counted = _counted(lambda: [engine.process(message) for message in messages[1:]])
+    counted = _counted(lambda: [engine.decide(message) for message in messages[1:]])
     events_counted = 100 * (len(messages) - 1)
     return counted["call"] / events_counted, counted["opcode"] / events_counted
 
