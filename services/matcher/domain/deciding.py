@@ -1,5 +1,6 @@
 """From one event to its entry: read, checked, decided, written, remembered, and what was due before and after it."""
 
+from collections import defaultdict
 from typing import Any, Final
 
 import msgspec
@@ -54,7 +55,7 @@ class Deciding:
         }
         self._admitted: plain.Admission | None = None
         """Of the message that is being decided."""
-        self.tally: dict[type[Decision], int] = {}
+        self.tally: defaultdict[type[Decision], int] = defaultdict(int)
         """Decided events by the kind of their outcome, since this engine was made."""
 
     def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
@@ -124,12 +125,18 @@ class Deciding:
         # `isinstance` asks the metaclass of structs, a tenth of a microsecond.
         is_assist = type(event) is AssistGivenEvent
         family = "assist" if is_assist else "order"
-        admitted = self._admitted
-        if admitted is None or admitted.now != now or admitted.publisher != publisher or admitted.family != family:
-            admitted = self._admitted = plain.admission(market, message, publisher, family, now)
+        admitted, source = self._admitted, event.source
+        if (
+            admitted is None
+            or admitted.now != now
+            or admitted.publisher != publisher
+            or admitted.family != family
+            or admitted.source != source
+        ):
+            admitted = self._admitted = plain.admission(market, message, publisher, family, source, now)
         if not admitted.earliest < claimed_at <= admitted.latest:
             return False
-        key = plain.admit(state, tree, market, publisher, event)
+        key = plain.admit(state, tree, market, admitted, event.id)
         if key is None:
             return False
         seq = message.seq
@@ -151,7 +158,7 @@ class Deciding:
             offer, group, terms, payable_minor = place
             kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
-        self.tally[kind] = self.tally.get(kind, 0) + 1
+        self.tally[kind] += 1
         remember(state, tree.identities, key, raw, kind, None)
         self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:
@@ -235,7 +242,7 @@ class Deciding:
         part = part + 1 if last_index == index and last_seq == seq else 0
         state.now = now
         state.position = (seq, index, part)
-        return Turn(state, self.tree, now, event, seq, index, publisher)
+        return Turn(state, self.tree, now, event, None, seq, index, publisher)
 
     def _drain(self, now: int, seq: int, index: int, entries: list[Entry]) -> None:
         """Do everything that is due at `now`, an entry for each bounded piece."""
@@ -273,8 +280,7 @@ class Deciding:
         if kind is d.GroupOpened:
             answer = decisions[1]
             kind = type(answer)
-        tally = self.tally
-        tally[kind] = tally.get(kind, 0) + 1
+        self.tally[kind] += 1
         if key is None or raw is None or kind is d.Duplicate:
             return
         reason = answer.reason if isinstance(answer, REFUSALS) else None

@@ -37,6 +37,13 @@ def identity_key(publisher: str, source: str, event_id: str) -> bytes:
     return key.digest()
 
 
+def begin_key(publisher: str, source: str) -> blake2b:
+    """Return the hash of what the keys of all events of `publisher` and `source` begin with."""
+    begun = _key_hash.copy()
+    begun.update(f"{publisher}\n{source}\n".encode())
+    return begun
+
+
 def content_digest(raw: bytes) -> bytes:
     """Return what tells other bytes under the same id apart."""
     digest = _content_hash.copy()
