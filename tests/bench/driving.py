@@ -133,10 +133,12 @@ async def wait_decided(client: Client, market: str = MARKET) -> None:
     """Wait until everything in the intake is covered by a record."""
     jetstream = client.jetstream()
     target = (await jetstream.stream_info(subjects.intake_stream(market))).state.last_seq
-    until = time.monotonic() + PATIENCE_S
+    until, seen_seq = time.monotonic() + PATIENCE_S, 0
     while time.monotonic() < until:
         state = await journal_state(client, market)
-        if state.last_seq:
+        # A record may have 4 MiB: only one that nothing has followed for a while is fetched, not to disturb the rest.
+        seen_seq, was_seq = state.last_seq, seen_seq
+        if seen_seq and seen_seq == was_seq:
             found = await jetstream.get_msg(subjects.journal_stream(market), seq=state.last_seq)
             record = decode_record(found.data or b"")
             last = decode_entry(record.entries[-1])

@@ -44,13 +44,16 @@ class Engine(Deciding):
             if first_index == 0:
                 self._decide_unreadable(message, 0, message.body, message.publisher, fault, entries)
             return entries
-        # On the gateway's own subject each event says who published it.
-        is_mixed = message.family == MIXED
-        publishers: list[str | None] = [None if is_mixed else intern(message.publisher)] * len(raws)
-        if is_mixed:
-            for index, raw in enumerate(raws):
-                publishers[index], raws[index] = gate.unwrap(message, bytes(raw))
-        whole = None if is_mixed else message.body
+        publishers: list[str | None] = [None]
+        whole: bytes | None = message.body
+        # On the gateway's own subject each event says who published it; nobody else can say it there.
+        if message.family != MIXED:
+            publishers = [intern(message.publisher)] * len(raws)
+        elif message.publisher == GATEWAY:
+            publishers, raws = gate.unwrap(raws)
+            whole = None
+        else:
+            publishers *= len(raws)
         decoded = decode_batch(raws, whole) if len(raws) > 1 else [None]
         self._admitted = None
         for index in range(first_index, len(raws)):
