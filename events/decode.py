@@ -174,17 +174,18 @@ def _names_plainly(event: AnyEvent) -> bool:
     """Tell of an order or assist that nothing but the characters of its ids has to be looked at."""
     if event.publisher is not UNSET or event.subject is not UNSET or event.dataschema is not UNSET:
         return False
-    if type(event) is AssistGivenEvent:
+    if type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent:
+        data = event.data
+        payment, member = data.payment, data.member
+        if data.via is not None:
+            return False
+        if payment is not None and (payment.paid_at is not None or payment.currency not in _CURRENCIES_SEEN):
+            return False
+    elif type(event) is AssistGivenEvent:
         via = event.data.via
         if via is not None and ("." in via or (len(via) >= NUMBER_MIN_CHARS and names_a_person(via))):
             return False
         member = event.data.member
-    elif type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent:
-        payment, member = event.data.payment, event.data.member
-        if event.data.via is not None:
-            return False
-        if payment is not None and (payment.paid_at is not None or payment.currency not in _CURRENCIES_SEEN):
-            return False
     else:
         raise AssertionError("of other types nothing is asked here")
     return "." not in member and (len(member) < NUMBER_MIN_CHARS or not names_a_person(member))
