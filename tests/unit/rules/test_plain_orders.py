@@ -15,6 +15,7 @@ import pytest
 
 from events.decode import decode_batch, decode_event
 from events.order import OrderTerms
+from events.record import join_entries, split_entries
 from events.times import format_time_ns
 from services.matcher.domain import plain, seating
 from services.matcher.domain.engine import Engine
@@ -57,6 +58,15 @@ def _decided(messages: list[RawMessage]) -> tuple[list[bytes], bytes]:
     for seq, message in enumerate(messages, start=1):
         entries += engine.process(Message(seq, *message))
     return entries, engine.snapshot()
+
+
+def test_entries_that_are_encoded_together_are_the_same_bytes() -> None:
+    alone, together = Engine("main", FACTS, ZONES), Engine("main", FACTS, ZONES)
+    for seq, message in enumerate(_random_messages(11, "event", TASTES[0]), start=1):
+        entries = together.decide(Message(seq, *message))
+        assert join_entries(alone.process(Message(seq, *message))) == entries
+        assert len(split_entries(entries)) == entries.count
+    assert alone.snapshot() == together.snapshot()
 
 
 def _is_always_unusual(_: State, __: OrderTerms) -> bool:
