@@ -45,8 +45,12 @@ def parse_time_ns(text: str) -> int:
 
 def format_time_ns(at_ns: int) -> str:
     """Return `at_ns` as RFC 3339 in UTC with microseconds."""
-    moment = _EPOCH + timedelta(microseconds=at_ns // 1_000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return format_time(_EPOCH + timedelta(microseconds=at_ns // 1_000))
+
+
+def format_time(moment: datetime) -> str:
+    """Return a moment with an offset as RFC 3339 in UTC with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _parse_any(text: str) -> int:

@@ -146,6 +146,7 @@ class Totals(msgspec.Struct):
     payments_refunded: int = 0
     refunds: int = 0
     refunds_settled: int = 0
+    refunds_told_again: int = 0
     plays: int = 0
     assists_counted: int = 0
 
@@ -158,6 +159,7 @@ class RefundAccount(msgspec.Struct):
     amount_minor: int
     entry: str
     settled: bool = False
+    settled_at_ns: int = 0
 
 
 def resolve_offer(explicit: OfferTerms, defaults: OfferTerms) -> OfferAccount:

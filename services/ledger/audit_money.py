@@ -4,12 +4,14 @@ from typing import Final
 
 from events import decisions as d
 from events import order
+from events.market import MarketConfigured, MarketConfiguredEvent
 from events.reasons import Reason
 from events.record import Entry
 from events.registry import AnyEvent
+from events.times import NS_PER_S, parse_time_ns
 from services.ledger.audit_accounts import Check, OrderAccount, PaymentAccount, Recount, RefundAccount
 
-_PAYING: Final = (order.OrderPostedEvent, order.OrderJoinedEvent, order.OrderPaidEvent)
+_Paying = order.OrderPostedEvent | order.OrderJoinedEvent | order.OrderPaidEvent
 # Such an event has no right to speak of money, or is only a report that may be repeated.
 _NO_RIGHT: Final = (
     Reason.WRONG_FAMILY,
@@ -25,19 +27,31 @@ class MoneyRecount:
 
     def __init__(self, recount: Recount) -> None:
         self._recount = recount
+        self._market: MarketConfigured | None = None
+        self._memory_ns: int | None = None
+        """The shortest time for which a settled refund was ever remembered."""
 
     def entry(self, entry: Entry, event: AnyEvent | None) -> None:
         """Add an entry."""
-        if isinstance(event, _PAYING) and entry.decisions:
-            self._paying_event(event, entry.decisions[0])
+        if isinstance(event, MarketConfiguredEvent) and entry.decisions and isinstance(entry.decisions[0], d.MarketSet):
+            self._configured(event.data)
+        if isinstance(event, _Paying) and entry.decisions:
+            self._paying_event(event, entry.decisions[0], entry.at)
         for decision in entry.decisions:
             if isinstance(decision, d.RefundDue):
-                self._refund_due(decision)
+                self._refund_due(decision, entry.at)
             elif isinstance(decision, d.RefundClosed):
-                self._refund_closed(decision)
+                self._refund_closed(decision, entry.at)
+
+    def _configured(self, market: MarketConfigured) -> None:
+        self._market, memory_ns = market, _order_memory_ns(market)
+        self._memory_ns = memory_ns if self._memory_ns is None else min(memory_ns, self._memory_ns)
 
     def _paying_event(
-        self, event: order.OrderPostedEvent | order.OrderJoinedEvent | order.OrderPaidEvent, first: d.AnyDecision
+        self,
+        event: _Paying,
+        first: d.AnyDecision,
+        at_ns: int,
     ) -> None:
         data = event.data
         paid: order.Payment | order.OrderPaid | None = data if isinstance(data, order.OrderPaid) else data.payment
@@ -46,6 +60,8 @@ class MoneyRecount:
         reason = first.reason if isinstance(first, d.Refused) else None
         refused_report = isinstance(data, order.OrderPaid) and reason in _BEFORE_THE_RULES
         if reason in _NO_RIGHT or refused_report:
+            return
+        if reason is Reason.TOO_OLD and self._is_beyond_memory(event, at_ns):
             return
         account = self._recount.order(data.order)
         if account.payment(paid.payment) is not None:
@@ -59,11 +75,22 @@ class MoneyRecount:
         self._recount.totals.payments += 1
         account.payments.append(PaymentAccount(paid.payment, paid.amount_minor, paid.currency, self._recount.entry))
 
-    def _refund_due(self, decision: d.RefundDue) -> None:
+    def _is_beyond_memory(self, event: _Paying, at_ns: int) -> bool:
+        """Tell whether an event is so old that nobody may know what its money bought (RULES.md section 4)."""
+        market = self._market
+        assert market is not None, "only a configured market judges times"
+        return parse_time_ns(event.time) - market.future_slack_s * NS_PER_S < at_ns - _order_memory_ns(market)
+
+    def _refund_due(self, decision: d.RefundDue, at_ns: int) -> None:
+        known = self._recount.refunds.get(decision.refund)
+        if known is not None and self._may_be_forgotten(known, at_ns):
+            # The rules promise one name for one debt, and no memory without end: who pays back once for each name
+            # pays nothing twice.
+            self._recount.totals.refunds_told_again += 1
+            return
         self._recount.totals.refunds += 1
         self._recount.look(Check.DOUBLE_REFUNDS)
         self._recount.look(Check.REFUND_AMOUNTS)
-        known = self._recount.refunds.get(decision.refund)
         if known is not None:
             self._recount.fail(Check.DOUBLE_REFUNDS, f"refund {decision.refund} was due before, in entry {known.entry}")
         self._recount.refunds.put(
@@ -92,12 +119,15 @@ class MoneyRecount:
                 f"{paid.refunded_minor} {decision.currency}",
             )
 
-    def _refund_closed(self, decision: d.RefundClosed) -> None:
+    def _may_be_forgotten(self, known: RefundAccount, at_ns: int) -> bool:
+        return known.settled and self._memory_ns is not None and at_ns - known.settled_at_ns > self._memory_ns
+
+    def _refund_closed(self, decision: d.RefundClosed, at_ns: int) -> None:
         known = self._recount.refunds.get(decision.refund)
         if known is None:
             self._recount.fail(Check.OUT_OF_PLACE, f"refund {decision.refund} is answered, but was never due")
             return
-        if known.settled and decision.status == "settled":
+        if known.settled and decision.status == "settled" and not self._may_be_forgotten(known, at_ns):
             self._recount.fail(Check.DOUBLE_REFUNDS, f"refund {decision.refund} is settled a second time")
         if decision.amount_minor > known.amount_minor:
             self._recount.fail(
@@ -105,7 +135,7 @@ class MoneyRecount:
                 f"refund {decision.refund} is closed with {decision.amount_minor}, due were {known.amount_minor}",
             )
         if decision.status == "settled" and not known.settled:
-            known.settled = True
+            known.settled, known.settled_at_ns = True, at_ns
             self._recount.totals.refunds_settled += 1
 
     # The end: what became of each payment
@@ -142,3 +172,8 @@ class MoneyRecount:
         if group is None:
             return False
         return group.status == "open" or (not account.told and group.pages_told < group.pages)
+
+
+def _order_memory_ns(market: MarketConfigured) -> int:
+    """Return how long after its end an order is remembered, in ns."""
+    return max(market.order_memory_s, market.replay_window_s + market.future_slack_s) * NS_PER_S

@@ -214,7 +214,7 @@ class Matcher:
     async def _work(self, shift: Shift) -> None:
         ticker = Ticker(self._broker, self._market)
         while not self._ending:
-            if self._reader.was_reconnected:
+            if self._reader.was_reconnected():
                 await shift.flush()
                 await self._reader.check(self.standing)
             await shift.start_commit()

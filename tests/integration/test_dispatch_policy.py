@@ -387,3 +387,30 @@ async def test_a_slow_provider_is_not_sent_more_than_it_takes(setting: Setting) 
             clock.advance(1)
             await running.is_done(waiting=8 - 2 * seconds)
     assert len(peer.posted) == 10
+
+
+async def test_a_clock_that_is_set_back_holds_up_no_slow_provider(setting: Setting) -> None:
+    clock = HandClock(AT_NS)
+    async with WebhookPeer().up() as peer, dispatching(setting, [webhook_line(peer, per_s=1.0)], clock) as running:
+        clock.advance(HOUR_S)
+        await running.has_taken_in(await setting.write(refund(1)))
+        await running.is_done()
+        clock.advance(-HOUR_S)
+        await running.has_taken_in(await setting.write(refund(2)))
+        clock.advance(1)
+        await running.is_done()
+    assert len(peer.posted) == 2
+
+
+async def test_a_clock_that_is_set_back_lengthens_no_pause(setting: Setting) -> None:
+    clock = HandClock(AT_NS)
+    async with WebhookPeer().up() as peer, dispatching(setting, [webhook_line(peer)], clock) as running:
+        clock.advance(HOUR_S)
+        (worker,) = running.dispatcher.workers
+        worker.condition.pause(100)
+        assert worker.condition.paused_until_ns(clock.now_ns()) == clock.now_ns() + 100 * 10**9
+        clock.advance(-HOUR_S)
+        assert worker.condition.paused_until_ns(clock.now_ns()) is None
+        await running.has_taken_in(await setting.write(refund(1)))
+        await running.is_done()
+    assert len(peer.posted) == 1

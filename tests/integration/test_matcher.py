@@ -18,6 +18,8 @@ from services.bus.connect import connect_broker
 from services.matcher.commit import FenceLostError, journal_end
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts
+from services.matcher.intake import IntakeReader
+from services.matcher.log import Standing
 from services.matcher.zones import pinned_zones
 from tests.builders import JsonEvent, joined, market, offer, posted
 from tests.conftest import MARKET
@@ -259,6 +261,30 @@ async def test_a_record_committed_while_the_journal_was_read_is_never_taken_for_
             await journal_end(broker, MARKET, 1, records[1].prev)
         assert await journal_end(broker, MARKET, len(records), "f" * 64) == (len(records), "f" * 64)
     finally:
+        await broker.stop()
+
+
+async def test_nothing_is_read_over_a_new_connection_before_the_intake_is_compared(
+    fresh_broker: EmbeddedBroker, log: MarketLog
+) -> None:
+    last = await configured(log)
+    broker = await connect_broker(_config(fresh_broker))
+    reader = IntakeReader(broker, MARKET, "matcher")
+    try:
+        await reader.check(Standing())
+        await reader.open(last)
+        assert [message.seq for message in await reader.take(5)] == [last]
+        undecided = await log.publish(SHOP, orders(1))
+        fresh_broker.kill()
+        await fresh_broker.start()
+        while not (broker.client.stats["reconnects"] and broker.client.is_connected):
+            await asyncio.sleep(0.01)
+        assert reader.was_reconnected() and await reader.take(0.2) == []
+        await reader.check(Standing())
+        assert not reader.was_reconnected()
+        assert [message.seq for message in await reader.take(5)] == [undecided]
+    finally:
+        await reader.close()
         await broker.stop()
 
 

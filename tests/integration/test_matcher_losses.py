@@ -48,8 +48,8 @@ async def cut_journal(log: MarketLog, kept: int, identity: str | None = None) ->
         await writer.publish(subjects.journal(MARKET), message.data or b"", headers=dict(message.headers or {}))
 
 
-async def lose_from_intake(log: MarketLog, lost: list[int]) -> None:
-    """Make the intake anew without some of its messages, the others at their places."""
+async def make_intake_anew(log: MarketLog) -> None:
+    """Make the intake anew with the same messages at their places, stored at another time; they may be deleted now."""
     provisioner = (await log.client("provisioner")).jetstream()
     config = (await provisioner.stream_info(INTAKE)).config
     held = await log.messages()
@@ -57,8 +57,6 @@ async def lose_from_intake(log: MarketLog, lost: list[int]) -> None:
     await provisioner.add_stream(config.evolve(deny_delete=False))
     for message in held:
         assert await log.publish_body(message.publisher, message.family, message.body) == message.seq
-    for seq in lost:
-        await provisioner.delete_msg(INTAKE, seq)
 
 
 async def decide_some(log: MarketLog, matcher: MatcherProcess, orders: int = 4) -> int:
@@ -97,11 +95,25 @@ async def test_without_its_folder_a_matcher_goes_on_from_what_there_is(log: Mark
 
 
 async def test_what_the_broker_lost_undecided_is_never_passed_over(log: MarketLog, matcher: MatcherProcess) -> None:
+    await make_intake_anew(log)
     await decide_some(log, matcher)
     undecided = [await log.publish(SHOP, posted(lead="if_needed")) for _ in range(5)]
-    await lose_from_intake(log, undecided[2:4])
+    provisioner = (await log.client("provisioner")).jetstream()
+    for seq in undecided[2:4]:
+        await provisioner.delete_msg(INTAKE, seq)
     await matcher.start()
     sentence = await matcher.unhealthy_because("missing")
     assert f"messages {undecided[2]} to {undecided[3]} of {INTAKE} are missing" in sentence
     entries = await log.decided_until(undecided[1])
     assert max(entry.seq for entry in entries) == undecided[1]
+
+
+async def test_the_same_bytes_at_the_same_place_are_not_the_message_that_was_decided_before_a_loss(
+    log: MarketLog, matcher: MatcherProcess
+) -> None:
+    await decide_some(log, matcher)
+    decided = await log.entries()
+    await make_intake_anew(log)
+    await matcher.start()
+    assert "is not the one that was decided" in await matcher.unhealthy_because("rolled back")
+    assert await log.entries() == decided

@@ -251,7 +251,8 @@ class NaiveMarket:
             self._check_time_and_room(given)
             decided = self._rules(given)
         except Refusal as refusal:
-            decided = [self._refused(given, refusal), *self._refunds_beside(given)]
+            nobody_knows = refusal.reason == "too_old" and self._may_be_forgotten(given)
+            decided = [self._refused(given, refusal), *([] if nobody_knows else self._refunds_beside(given))]
         self._remember(given, decided)
         return decided
 
@@ -283,6 +284,12 @@ class NaiveMarket:
             return []
         about = {"publisher": given.publisher, "member": given.event.data.member}
         return [world.owe(order_id, payment, "order_refused", about)]
+
+    def _may_be_forgotten(self, given: Input) -> bool:
+        """Tell whether an order may have been decided so long ago that it is not remembered."""
+        config = self.world.config
+        memory = max(config.order_memory_s, config.replay_window_s + config.future_slack_s) * NS_PER_S
+        return given.time_ns - config.future_slack_s * NS_PER_S < self.world.now - memory
 
     def _remember(self, given: Input, decided: list[Fields]) -> None:
         answer = next((d for d in decided if d["kind"] != "group.opened"), decided[0])

@@ -304,6 +304,30 @@ def test_a_refund_that_is_due_twice_is_found(tmp_path: Path) -> None:
     assert report.checks[Check.REFUND_AMOUNTS].faults == 1
 
 
+@pytest.mark.parametrize("waited_s", [30 * 24 * HOUR_S, 30 * 24 * HOUR_S + 1])
+def test_a_settled_refund_may_be_told_again_under_its_name_only_once_it_may_be_forgotten(
+    tmp_path: Path, waited_s: int
+) -> None:
+    journal = an_expired_group().input(refund_closed("a"), event=b.refund_settled("r-a")).wait(waited_s)
+    report = audited(tmp_path, journal.due(refund_due("a")).input(TICK, publisher="matcher"))
+    is_late = waited_s > 30 * 24 * HOUR_S
+    assert report.checks[Check.DOUBLE_REFUNDS].faults == (0 if is_late else 1)
+    assert report.totals.refunds_told_again == (1 if is_late else 0)
+    assert report.clean == is_late
+
+
+@pytest.mark.parametrize("late_s", [30 * 24 * HOUR_S - 300, 30 * 24 * HOUR_S - 299])
+def test_money_of_an_order_told_too_late_is_owed_back_as_long_as_the_order_would_be_known(
+    tmp_path: Path, late_s: int
+) -> None:
+    journal = open_market()
+    told = b.encode(b.posted("a", "of-a", payment=paid_with("a")), journal.at_ns)
+    journal = journal.wait(late_s).input(d.Refused(reason=Reason.TOO_OLD), event=told)
+    report = audited(tmp_path, journal)
+    assert report.clean == (late_s > 30 * 24 * HOUR_S - 300)
+    assert report.checks[Check.PAYMENTS].faults == (0 if report.clean else 1)
+
+
 def test_a_second_refund_under_another_name_is_found(tmp_path: Path) -> None:
     report = audited(tmp_path, an_expired_group().due(refund_due("a", "r-again")).input(TICK, publisher="matcher"))
     assert report.checks[Check.REFUND_AMOUNTS].examples[0].entry == "5.0.0"

@@ -192,7 +192,7 @@ class Deciding:
         except Refusal as refusal:
             assert not turn.decisions, "a rule refuses before it decides"
             turn.emit(d.Refused(reason=refusal.reason, detail=refusal.detail))
-            gate.owe_back_early(turn, event, refusal.reason)
+            gate.owe_back_early(turn, configured, event, claimed_at, refusal.reason)
         self._finish_event(turn, raw, key, entries)
         self._drain(now, message.seq, index, entries)
 

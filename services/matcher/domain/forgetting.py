@@ -32,9 +32,7 @@ class Forgetting:
         if now <= self.nothing_until or self._state.market is None:
             return
         market = self._state.market
-        identity_ns = identity_memory_ns(market)
-        # A repeated event with other bytes would else meet a forgotten order, and owe back what was honoured.
-        order_ns = max(market.order_memory_s * NS_PER_S, identity_ns)
+        identity_ns, order_ns = identity_memory_ns(market), order_memory_ns(market)
         _forget_identities(self._tree, now - identity_ns)
         _forget_orders(self._state, now - order_ns)
         _forget_groups(self._state, now - order_ns)
@@ -47,6 +45,18 @@ class Forgetting:
 def identity_memory_ns(market: MarketConfigured) -> int:
     """Return how long an identity is remembered, in ns: as long as its event could be sent again."""
     return (market.replay_window_s + market.future_slack_s) * NS_PER_S
+
+
+def order_memory_ns(market: MarketConfigured) -> int:
+    """Return how long after its end an order is remembered, in ns."""
+    # A repeated event with other bytes would else meet a forgotten order, and owe back what was honoured.
+    return max(market.order_memory_s * NS_PER_S, identity_memory_ns(market))
+
+
+def may_be_forgotten(market: MarketConfigured, claimed_at: int, now: int) -> bool:
+    """Tell whether an order told of at `claimed_at` (ns) may have been decided and forgotten by `now` (ns)."""
+    # Whenever it was accepted, that was no earlier.
+    return claimed_at - market.future_slack_s * NS_PER_S < now - order_memory_ns(market)
 
 
 def _next_ends(state: State, tree: Index, order_ns: int, identity_ns: int) -> list[int]:

@@ -13,6 +13,7 @@ from events.registry import FAMILY_OF, AnyEvent
 from events.subjects import GATEWAY, MATCHER, MIXED, OPERATOR
 from events.times import NS_PER_S
 from services.matcher.domain import seating
+from services.matcher.domain.forgetting import may_be_forgotten
 from services.matcher.domain.identities import identity_key, recall
 from services.matcher.domain.message import Message
 from services.matcher.domain.state import State
@@ -108,7 +109,14 @@ def check_time(turn: Turn, configured: MarketConfigured, event: AnyEvent, claime
         raise Refusal(Reason.CAPACITY)
 
 
-def owe_back_early(turn: Turn, event: AnyEvent, reason: Reason) -> None:
+def owe_back_early(
+    turn: Turn, configured: MarketConfigured | None, event: AnyEvent, claimed_at: int, reason: Reason
+) -> None:
     """Owe back what an order carries that was refused before its own rule saw it."""
-    if reason in _OWED_BACK and isinstance(event, order.OrderPostedEvent | order.OrderJoinedEvent):
-        seating.owe_back(turn, event.data)
+    if reason not in _OWED_BACK or not isinstance(event, order.OrderPostedEvent | order.OrderJoinedEvent):
+        return
+    assert configured is not None, "a right to speak needs a configuration"
+    if reason is Reason.TOO_OLD and may_be_forgotten(configured, claimed_at, turn.now):
+        # Nobody knows any more what this payment bought: to owe it back could give away what was honoured.
+        return
+    seating.owe_back(turn, event.data)

@@ -11,6 +11,7 @@ from services.matcher.domain import closing, seating
 from services.matcher.domain import state as s
 from services.matcher.domain.members import limits
 from services.matcher.domain.money import refund_order
+from services.matcher.domain.seat_decisions import Goods, confirmed, held
 from services.matcher.domain.state import Group, Order, State
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
@@ -140,7 +141,11 @@ def change(turn: Turn, event: OrderChangedEvent) -> None:
         payable_minor = terms.payable_minor(quantity, leads=order.leads)
         if turn.state.members.watching:
             limits.check_spending(turn, order.member, payable_minor - order.payable_minor, terms.currency)
-    _restate(turn, order, group, terms, sku, quantity, payable_minor)
+    goods = Goods(sku, quantity)
+    if order.status == s.HELD:
+        turn.emit(held(order, group, terms, payable_minor, order.hold_until, goods))
+    else:
+        turn.emit(confirmed(order, group, terms, payable_minor, order.payment, goods))
 
 
 def _check_change(state: State, order: Order, group: Group, terms: Terms, sku: str | None, quantity: int) -> None:
@@ -160,41 +165,6 @@ def _check_change(state: State, order: Order, group: Group, terms: Terms, sku: s
             raise Refusal(Reason.OUT_OF_STOCK)
     if more > 0:
         seating.check_limits(offer, terms, order.member, more)
-
-
-def _restate(
-    turn: Turn, order: Order, group: Group, terms: Terms, sku: str | None, quantity: int, payable_minor: int
-) -> None:
-    if order.status == s.HELD:
-        turn.emit(
-            d.SeatHeld(
-                group=group.group,
-                order=order.order,
-                member=order.member,
-                offer=group.offer,
-                quantity=quantity,
-                sku=sku,
-                payable_minor=payable_minor,
-                currency=terms.currency,
-                hold_until=order.hold_until,
-                publisher=order.publisher,
-            )
-        )
-        return
-    turn.emit(
-        d.SeatConfirmed(
-            group=group.group,
-            order=order.order,
-            member=order.member,
-            offer=group.offer,
-            quantity=quantity,
-            sku=sku,
-            payable_minor=payable_minor,
-            currency=terms.currency,
-            payment=order.payment,
-            publisher=order.publisher,
-        )
-    )
 
 
 def dissolve_by_service(turn: Turn, event: GroupDissolvedEvent) -> None:

@@ -9,6 +9,7 @@ from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
+from services.matcher.domain.seat_decisions import confirmed
 from services.matcher.domain.state import Group, Offer, Order
 from services.matcher.domain.terms import Refusal, Terms
 from services.matcher.domain.turn import Turn
@@ -53,20 +54,7 @@ def _wrong(data: OrderPaid, order: Order, terms: Terms) -> str | None:
 
 
 def _confirm(turn: Turn, order: Order, group: Group, terms: Terms, payment: str) -> None:
-    turn.emit(
-        d.SeatConfirmed(
-            group=group.group,
-            order=order.order,
-            member=order.member,
-            offer=group.offer,
-            quantity=order.quantity,
-            sku=order.sku,
-            payable_minor=order.payable_minor,
-            currency=terms.currency,
-            payment=payment,
-            publisher=order.publisher,
-        )
-    )
+    turn.emit(confirmed(order, group, terms, order.payable_minor, payment))
     seating.fill_if_complete(turn, group, terms)
 
 
@@ -98,20 +86,7 @@ def _rejoin(turn: Turn, data: OrderPaid, order: Order, old: Group) -> None:
         return
     if group is None:
         group = seating.open_group(turn, offer, order.order, order.member, old.pool)
-    turn.emit(
-        d.SeatConfirmed(
-            group=group.group,
-            order=order.order,
-            member=order.member,
-            offer=group.offer,
-            quantity=order.quantity,
-            sku=order.sku,
-            payable_minor=payable_minor,
-            currency=terms.currency,
-            payment=data.payment,
-            publisher=order.publisher,
-        )
-    )
+    turn.emit(confirmed(order, group, terms, payable_minor, data.payment))
     seating.fill_if_complete(turn, group, terms)
 
 

@@ -42,7 +42,8 @@ class Condition:
         self._said = said
         self._pause_s = 0.0
         self.state = EndpointState(channel=channel)
-        self.paused_until_ns = 0
+        self._paused_at_ns = 0
+        self._paused_until_ns = 0
         self.pauses = 0
         self.trouble: str | None = None
 
@@ -61,8 +62,15 @@ class Condition:
         """Have nothing sent for a while, at least as long as the other side asks."""
         self._pause_s = min(PAUSE_MAX_S, max(PAUSE_MIN_S, 2 * self._pause_s))
         pause_s = max(self._pause_s, after_s or 0.0)
-        self.paused_until_ns = max(self.paused_until_ns, self._clock.now_ns() + int(pause_s * NS_PER_S))
+        now_ns = self._clock.now_ns()
+        longer_ns = self.paused_until_ns(now_ns) or 0
+        self._paused_at_ns, self._paused_until_ns = now_ns, max(longer_ns, now_ns + int(pause_s * NS_PER_S))
         self.pauses += 1
+
+    def paused_until_ns(self, now_ns: int) -> int | None:
+        """Return until when nothing is to be sent, None when something may be."""
+        # A clock that was set back by an hour must not make an hour of it.
+        return self._paused_until_ns if self._paused_at_ns <= now_ns < self._paused_until_ns else None
 
     async def works(self) -> None:
         """Note that a message was taken."""

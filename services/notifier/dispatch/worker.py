@@ -162,7 +162,7 @@ class ChannelWorker:
 
     def _room(self, sending: int, now_ns: int) -> int:
         """Return how many messages may be begun now."""
-        if now_ns < self.condition.paused_until_ns:
+        if self.condition.paused_until_ns(now_ns) is not None:
             return 0
         if self.condition.is_on_trial:
             # After a pause one message tries whether the channel works again.
@@ -171,17 +171,17 @@ class ChannelWorker:
             # Ahead of what can be sent at once, so that nothing waits for the disk.
             return CLAIMED_AHEAD * self.courier.concurrency - sending
         room = self.courier.concurrency - sending
-        self._slots = min(
-            max(1.0, self._pace.per_s), self._slots + (now_ns - self._slots_at_ns) / NS_PER_S * self._pace.per_s
-        )
+        # The clock may have been set back meanwhile.
+        passed_s = max(0, now_ns - self._slots_at_ns) / NS_PER_S
+        self._slots = min(max(1.0, self._pace.per_s), self._slots + passed_s * self._pace.per_s)
         self._slots_at_ns = now_ns
         return min(room, int(self._slots))
 
     def _next_look_ns(self, claim: Claim, now_ns: int) -> int:
         # Operators send again from another process: so the outbox is looked at even if nobody here has changed it.
         moments = [now_ns + int(POLL_S * NS_PER_S)]
-        if self.condition.paused_until_ns > now_ns:
-            return self.condition.paused_until_ns
+        if (paused_until_ns := self.condition.paused_until_ns(now_ns)) is not None:
+            return paused_until_ns
         if claim.next_due_ns is not None:
             moments.append(claim.next_due_ns)
         if self._pace.per_s is not None and self._slots < 1:
@@ -195,7 +195,8 @@ class ChannelWorker:
         while not self._ending and self._ready and len(self._tasks) < self.courier.concurrency:
             parcel, claimed_at_ns = self._ready.popleft()
             now_ns = self._clock.now_ns()
-            if now_ns - claimed_at_ns > STALE_S * NS_PER_S or now_ns < self.condition.paused_until_ns:
+            is_stale = now_ns - claimed_at_ns > STALE_S * NS_PER_S
+            if is_stale or self.condition.paused_until_ns(now_ns) is not None:
                 # Whether it may be sent is asked anew.
                 self._returned.append(parcel)
                 self._woken.set()

@@ -10,7 +10,9 @@ from services.ledger.notices import archived_through
 from services.ledger.store import LedgerStore
 from services.notifier.dispatch.routing import waiting_rows
 from services.notifier.policy.known import KnownMarket
-from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
+from services.notifier.policy.purposes import Notice, Purpose
+from services.notifier.policy.reading import USEFUL_FOR_S, Source, lost_notice, notices_of
+from tests.simulation.checks.draws import lost_draws
 from tests.simulation.checks.history import KEY, MARKET, History, must, stream
 from tests.simulation.streams import Stored, parse_head
 
@@ -45,13 +47,17 @@ def _due(history: History) -> dict[str, str]:
     assert sending is not None, "the caller has looked"
     routes = [line.route for line in sending._lines]
     known, found = KnownMarket(), dict[str, str]()
+
+    def expect(notices: list[Notice]) -> None:
+        for row in waiting_rows(notices, routes, history.world.has_address, 0):
+            found[row.id] = f"{row.notice.kind} for {row.notice.member} by {row.channel} ({row.notice.decision})"
+
     for message, record in zip(history.messages, history.decoded, strict=True):
         for entry in record:
             source = Source(entry, message.seq, USEFUL_FOR_S)
-            notices = list(notices_of(source, known))
-            for row in waiting_rows(notices, routes, history.world.has_address, 0):
-                found[row.id] = f"{row.notice.kind} for {row.notice.member} by {row.channel} ({row.notice.decision})"
+            expect(list(notices_of(source, known)))
             known.learn(entry)
+    expect([lost_notice(lost.draw, lost.member, USEFUL_FOR_S[Purpose.RESULT]) for lost in lost_draws(history)])
     return found
 
 

@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from events import play_decisions as p
 from events import subjects
-from events.outcomes import CLOSING, news_of, outcome_of, results_of
-from events.record import Entry, entry_id
+from events.outcomes import news_of, outcome_of, results_of
+from tests.simulation.checks.draws import lost_draws
 from tests.simulation.checks.history import MARKET, History, must, stream
 from tests.simulation.checks.inputs import key
 from tests.simulation.streams import Stream
@@ -26,48 +25,29 @@ def everybody_is_told_once(history: History) -> None:
             outcomes.setdefault(subjects.outcome(MARKET, publisher), []).append(key(document))
         for member, document in results_of(entry):
             results.setdefault(subjects.result(MARKET, member), []).append(key(document))
-    for member, document in _lost_draws(history.entries):
+    for member, document in _not_won(history):
         results.setdefault(subjects.result(MARKET, member), []).append(key(document))
     _same(_told(stream(history.world, subjects.outcomes_stream(MARKET)), "outcomes"), outcomes)
     _same(_told(stream(history.world, subjects.results_stream(MARKET)), "results"), results)
 
 
-def _lost_draws(entries: Sequence[Entry]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _not_won(history: History) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what each member is told who held tickets in a draw and was not drawn."""
-    tickets: dict[str, dict[int | str, tuple[str, int]]] = {}
-    closings: dict[str, dict[str, Any]] = {}
-    drawn: dict[str, set[str]] = {}
-    seats: list[str] = []
-    for entry in entries:
-        for decision in entry.decisions:
-            if isinstance(decision, CLOSING):
-                seats = [seat.member for seat in decision.seats]
-            elif isinstance(decision, p.PlayTicketed):
-                lines = tickets.setdefault(decision.play, {})
-                if decision.position is not None and decision.member is not None:
-                    lines[decision.position] = (decision.member, decision.tickets)
-                for place, member in enumerate(seats if decision.position is None else ()):
-                    lines[f"{entry_id(entry.seq, entry.index, entry.part)}/{place}"] = (member, decision.tickets)
-            elif isinstance(decision, p.PlayCorrected):
-                tickets.get(decision.play, {}).pop(decision.position, None)
-            elif isinstance(decision, p.PlayClosed) and decision.winners:
-                closings[decision.play] = {
-                    "kind": "play.lost",
-                    "entry": entry_id(entry.seq, entry.index, entry.part),
-                    "at": entry.at,
-                    "play": decision.play,
-                    "form": decision.form,
-                    "won": False,
-                    "draws": decision.winners,
-                }
-            elif isinstance(decision, p.PlayWon) and decision.draw is not None and decision.member is not None:
-                drawn.setdefault(decision.play, set()).add(decision.member)
-    for play, closing in closings.items():
-        held: Counter[str] = Counter()
-        for member, count in tickets.get(play, {}).values():
-            held[member] += count
-        for member in sorted(set(held) - drawn.get(play, set())):
-            yield member, {**closing, "member": member, "tickets": held[member]}
+    for lost in lost_draws(history):
+        yield (
+            lost.member,
+            {
+                "kind": "play.lost",
+                "entry": lost.draw.decision.partition("/")[0],
+                "at": lost.draw.at_ns,
+                "play": lost.draw.play,
+                "form": lost.form,
+                "won": False,
+                "draws": lost.draw.draws,
+                "member": lost.member,
+                "tickets": lost.tickets,
+            },
+        )
 
 
 def _told(output: Stream, field: str) -> dict[str, list[bytes]]:

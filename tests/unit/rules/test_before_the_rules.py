@@ -9,6 +9,7 @@ from tests.builders import (
     blocked,
     encode,
     event,
+    joined,
     market,
     offer,
     paid,
@@ -228,6 +229,22 @@ def test_an_order_refused_before_its_rules_is_refunded(manner: str) -> None:
     assert (refund["cause"], refund["order"], refund["member"]) == ("order_refused", "o2", "m2")
     story.when(posted("o2", "m2", payment=payment(payment="p2"), id=name, **fields)).then("refused")
     assert len(story.due_refunds()) == 1
+
+
+def test_money_of_an_order_that_may_be_forgotten_is_not_owed_back_when_it_is_told_again() -> None:
+    """What was honoured and is forgotten stays honoured, whatever arrives of it afterwards."""
+    early = "2026-01-01T00:00:00Z"
+    honoured = posted("o1", "m1", payment=payment(payment="p1"), time=early, via="m3")
+    story = given(market(replay_window_s=60, future_slack_s=10, order_memory_s=100), offer(size=2))
+    story.when({**honoured, "id": "first"}).when(joined("o2", "m2", payment=payment(payment="p2"))).then(
+        "seat.confirmed", "group.filled"
+    )
+    story.when(posted("o3", payment=payment(), time=early), at=90).then_refused(Reason.TOO_OLD, "refund.due")
+    story.when(posted("o4", payment=payment(), time=early), at=90, at_ns=1).then_refused(Reason.TOO_OLD)
+    for late in range(101, 105):
+        story.when(ticked(), at=late)
+    assert "o1" not in story.engine.state.orders
+    story.when(honoured, at=110).then_refused(Reason.TOO_OLD)
 
 
 def test_who_has_no_right_to_speak_moves_no_money() -> None:

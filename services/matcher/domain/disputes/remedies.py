@@ -16,9 +16,10 @@ from services.matcher.domain.disputes.book import Dispute
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
 from services.matcher.domain.plays.reviewing import plan_review
+from services.matcher.domain.seat_decisions import confirmed, held
 from services.matcher.domain.standing.telling import plan_reinstatement
 from services.matcher.domain.state import Group, Order
-from services.matcher.domain.terms import Refusal, Terms
+from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
 
 BringAbout = Callable[[], None]
@@ -86,41 +87,12 @@ def _seat(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> B
         if terms.is_paid:
             # Money that was taken before has been owed back: the seat is held for it to be paid anew.
             hold_until = min(turn.now + terms.hold_s * NS_PER_S, group.deadline)
-            turn.emit(_held(order, group, terms, payable_minor, hold_until))
+            turn.emit(held(order, group, terms, payable_minor, hold_until))
             return
-        turn.emit(_confirmed(order, group, terms, payable_minor))
+        turn.emit(confirmed(order, group, terms, payable_minor, None))
         seating.fill_if_complete(turn, group, terms)
 
     return sit_again
-
-
-def _held(order: Order, group: Group, terms: Terms, payable_minor: int, hold_until: int) -> d.SeatHeld:
-    return d.SeatHeld(
-        group=group.group,
-        order=order.order,
-        member=order.member,
-        offer=group.offer,
-        quantity=order.quantity,
-        sku=order.sku,
-        payable_minor=payable_minor,
-        currency=terms.currency,
-        hold_until=hold_until,
-        publisher=order.publisher,
-    )
-
-
-def _confirmed(order: Order, group: Group, terms: Terms, payable_minor: int) -> d.SeatConfirmed:
-    return d.SeatConfirmed(
-        group=group.group,
-        order=order.order,
-        member=order.member,
-        offer=group.offer,
-        quantity=order.quantity,
-        sku=order.sku,
-        payable_minor=payable_minor,
-        currency=terms.currency,
-        publisher=order.publisher,
-    )
 
 
 def _claimants_order(turn: Turn, dispute: Dispute, remedy: Remedy) -> Order:
