@@ -4,6 +4,7 @@ One bad event spoils only itself. Here is the quick path that nearly every event
 one is looked at in `events.scrutiny`.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -31,6 +32,7 @@ __all__ = [
     "decode_event",
     "finish_decoding",
     "split_message",
+    "split_unread",
 ]
 
 _SOURCES_REMEMBERED: Final = 4096
@@ -38,6 +40,8 @@ _CURRENCIES_SEEN: Final[set[str]] = set()
 """Only codes of three capital letters, so that it cannot grow without end."""
 _GOOD_SOURCE: Final = (True, False)
 _QUICKLY_READ: Final = frozenset({OrderPostedEvent, OrderJoinedEvent, AssistGivenEvent})
+Unread = bytes | msgspec.Raw
+"""An event's own bytes, cut out of a batch or still in it."""
 Decoded = tuple[AnyEvent, int]
 """(event, claimed time in ns or NOT_LOOKED_AT)."""
 NOT_LOOKED_AT: Final = -1
@@ -48,6 +52,7 @@ _WITH_A_FREE_TEXT: Final = frozenset({MarketConfiguredEvent, MemberPreferredEven
 """Always looked at closely: a name of a time zone may be anything until the rules look it up."""
 _batch_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _event_decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
+_events_decoder: Final[msgspec.json.Decoder[list[AnyEvent]]] = msgspec.json.Decoder(list[AnyEvent])
 _encode_into: Final = msgspec.json.Encoder().encode_into
 _encoded: Final = bytearray()
 """Where an event is encoded again, only to compare lengths; one buffer for all costs a third less than new bytes."""
@@ -58,15 +63,20 @@ def split_message(body: bytes) -> list[bytes]:
 
     Raises Unreadable when the message as a whole cannot be taken apart or passes a limit of batches.
     """
+    return list(map(bytes, split_unread(body)))
+
+
+def split_unread(body: bytes) -> list[Unread]:
+    """Return the same without a copy of each: 0.2 µs an event less for what needs none. Raises as `split_message`."""
     body = body.strip(b" \t\r\n")
     if body[:1] != b"[":
         return [body]
     if len(body) > BATCH_MAX_BYTES:
         raise Unreadable(Fault.BATCH_TOO_LARGE, f"{len(body)} bytes")
     try:
-        elements = list(map(bytes, _batch_decoder.decode(body)))
+        elements: list[Unread] = list(_batch_decoder.decode(body))
     except RecursionError:
-        elements = _split_deep(body)
+        elements = list(_split_deep(body))
     except msgspec.DecodeError as error:
         check_utf8(body)
         raise Unreadable(Fault.NOT_JSON, str(error)) from None
@@ -112,31 +122,34 @@ def decode_event(raw: bytes) -> tuple[AnyEvent, int]:
     return event, _look_at(raw, event, has_length_of_its_own=len(_encoded) != len(raw))
 
 
-def decode_batch(raws: list[bytes]) -> list[Decoded | None]:
+def decode_batch(raws: Sequence[Unread], batch: bytes | None = None) -> list[Decoded | None]:
     """Return for each event what `decode_event` returns; None where that has to be asked.
 
     What it asks of a plain order or assist is asked of all events together, in a few calls for a hundred.
-    As soon as anything is unusual about the bytes of one, nothing is said of any.
+    As soon as anything is unusual about the bytes of one, nothing is said of any. `batch` is where they were cut out,
+    if they were.
     """
     nothing: list[Decoded | None] = [None] * len(raws)
-    joined = b",".join(raws)
-    if not joined.isascii() or _BACKSLASH in joined or max(map(len, raws)) > EVENT_MAX_BYTES:
+    body = b"[%b]" % b",".join(raws) if batch is None else batch
+    if not body.isascii() or _BACKSLASH in body:
         return nothing
     try:
-        events = list(map(_event_decoder.decode, raws))
+        events = _events_decoder.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return nothing
-    if not _WITH_A_FREE_TEXT.isdisjoint(map(type, events)):
         return nothing
     _encode_into(events, _encoded)
     # As in `decode_event`: no event is encoded at a greater length, so equal sums mean equal lengths.
-    if len(_encoded) != len(joined) + len("[]"):
+    if len(_encoded) != len(body):
+        # There may be space between them.
+        return nothing if batch is None else decode_batch(raws)
+    if not _WITH_A_FREE_TEXT.isdisjoint(map(type, events)):
         return nothing
     decoded, lines, source, time, at_ns = nothing, [""], "", "", 0
     for place, event in enumerate(events):
         if type(event) not in _QUICKLY_READ:
             # Its lengths are equal: a publisher of other types, payments above all, need not have them read twice.
-            decoded[place] = event, NOT_LOOKED_AT
+            if len(bytes(raws[place])) <= EVENT_MAX_BYTES:
+                decoded[place] = event, NOT_LOOKED_AT
             continue
         if event.source != source:
             if _look_at_source(event.source) != _GOOD_SOURCE:
@@ -148,6 +161,7 @@ def decode_batch(raws: list[bytes]) -> list[Decoded | None]:
             except ValueError:
                 continue
             time = event.time
+        # Every field of a plain one has a limit, and there is nothing else: it cannot be too large.
         if _names_plainly(event):
             lines.append(f"{event.id}\n{event.data.ids()}")
             decoded[place] = event, at_ns
@@ -160,17 +174,18 @@ def _names_plainly(event: AnyEvent) -> bool:
     """Tell of an order or assist that nothing but the characters of its ids has to be looked at."""
     if event.publisher is not UNSET or event.subject is not UNSET or event.dataschema is not UNSET:
         return False
-    if type(event) is AssistGivenEvent:
+    if type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent:
+        data = event.data
+        payment, member = data.payment, data.member
+        if data.via is not None:
+            return False
+        if payment is not None and (payment.paid_at is not None or payment.currency not in _CURRENCIES_SEEN):
+            return False
+    elif type(event) is AssistGivenEvent:
         via = event.data.via
         if via is not None and ("." in via or (len(via) >= NUMBER_MIN_CHARS and names_a_person(via))):
             return False
         member = event.data.member
-    elif type(event) is OrderPostedEvent or type(event) is OrderJoinedEvent:
-        payment, member = event.data.payment, event.data.member
-        if event.data.via is not None:
-            return False
-        if payment is not None and (payment.paid_at is not None or payment.currency not in _CURRENCIES_SEEN):
-            return False
     else:
         raise AssertionError("of other types nothing is asked here")
     return "." not in member and (len(member) < NUMBER_MIN_CHARS or not names_a_person(member))

@@ -41,9 +41,11 @@ class OrderTerms(Data, kw_only=True):
 
     def ids(self) -> str:
         """Return every identifier in the payload, one a line."""
-        payment, text = self.payment, f"{self.order}\n{self.member}\n{self.offer}"
-        if payment is not None:
-            text = f"{text}\n{payment.payment}"
+        payment = self.payment
+        if payment is None:
+            text = f"{self.order}\n{self.member}\n{self.offer}"
+        else:  # in one go: most orders pay
+            text = f"{self.order}\n{self.member}\n{self.offer}\n{payment.payment}"
         if self.sku is not None:
             text = f"{text}\n{self.sku}"
         if self.pool is not None:

@@ -51,6 +51,13 @@ class EntryBytes(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     decisions: list[msgspec.Raw]
 
 
+class Entries(msgspec.Struct, frozen=True, gc=False):
+    """Consecutive entries as they stand in a record: `count` of them, a comma between each two."""
+
+    count: int
+    body: bytes
+
+
 class Through(msgspec.Struct, kw_only=True, gc=False):
     """The last intake message that a record covers, and how far.
 
@@ -80,9 +87,29 @@ _encoder: Final = msgspec.json.Encoder()
 _entry_decoder: Final = msgspec.json.Decoder(Entry)
 _entry_bytes_decoder: Final = msgspec.json.Decoder(EntryBytes)
 _record_decoder: Final = msgspec.json.Decoder(Record)
+_raws_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_encoded: Final = bytearray()
+"""Where entries are encoded together; one buffer for all, that has grown once."""
 
 encode_entry: Final = _encoder.encode
 """Return the bytes of an Entry; what is written is these bytes and no others."""
+
+
+def encode_entries(entries: list[Entry]) -> Entries:
+    """Return the same bytes for many entries, in half of the time that they take one by one."""
+    _encoder.encode_into(entries, _encoded)
+    with memoryview(_encoded) as encoded:
+        return Entries(len(entries), bytes(encoded[1:-1]))
+
+
+def join_entries(entries: list[bytes]) -> Entries:
+    """Return entries that are encoded already as they stand in a record."""
+    return Entries(len(entries), b",".join(entries))
+
+
+def split_entries(entries: Entries) -> list[bytes]:
+    """Return the bytes of each entry."""
+    return list(map(bytes, _raws_decoder.decode(b"[%b]" % entries.body)))
 
 
 class BadRecord(ValueError):

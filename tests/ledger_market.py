@@ -44,7 +44,7 @@ def records_of(messages: Sequence[tuple[int, str, str, bytes]], per_record: int 
     engine, builder, records = Engine(MARKET, FACTS, ZONES), RecordBuilder(MARKET, INTAKE, GENESIS), list[BuiltRecord]()
     for seq, (at_ns, publisher, family, body) in enumerate(messages, start=1):
         message = Message(seq, at_ns, publisher, family, body)
-        builder.add(engine.process(message), message, _events_in(body), 1)
+        builder.add(engine.decide(message), message, _events_in(body), 1)
         if seq % per_record == 0 or seq == len(messages):
             while not builder.is_empty:
                 ready = builder.cut()

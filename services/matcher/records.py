@@ -6,7 +6,16 @@ from typing import Final
 import msgspec
 
 from events.limits import RECORD_MAX_BYTES
-from events.record import RECORD_FORMAT, Record, Through, encode_record, hash_bytes
+from events.record import (
+    RECORD_FORMAT,
+    Entries,
+    Record,
+    Through,
+    encode_record,
+    hash_bytes,
+    join_entries,
+    split_entries,
+)
 from services.matcher.domain.message import Message
 
 _FRAME_BYTES: Final = 1_024
@@ -25,14 +34,17 @@ class ReadyRecord(msgspec.Struct, frozen=True):
 class _Part(msgspec.Struct):
     """The entries that one message caused, as far as they are in no record yet."""
 
-    entries: list[bytes]
-    size_bytes: int
-    """Of the entries, each with a comma."""
+    entries: Entries
     message: Message | None
     events: int
     rule: int
     through: Through | None = None
     """Where the message is gone: what the record before said of it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the entries, each with a comma."""
+        return len(self.entries.body) + 1
 
 
 class RecordBuilder:
@@ -46,17 +58,16 @@ class RecordBuilder:
         self._parts: deque[_Part] = deque()
         self.size_bytes = 0
 
-    def add(self, entries: list[bytes], message: Message, events: int, rule: int) -> None:
+    def add(self, entries: Entries, message: Message, events: int, rule: int) -> None:
         """Add the entries that `message`, which holds `events` events, caused under rule version `rule`."""
-        if entries:
-            part = _Part(entries, _size_bytes(entries), message, events, rule)
-            self._parts.append(part)
-            self.size_bytes += part.size_bytes
+        self._add(_Part(entries, message, events, rule))
 
-    def add_due(self, entries: list[bytes], through: Through, rule: int) -> None:
+    def add_due(self, entries: Entries, through: Through, rule: int) -> None:
         """Add what a message left due that `through` describes and that is there no more."""
-        if entries:
-            part = _Part(entries, _size_bytes(entries), None, through.events, rule, through)
+        self._add(_Part(entries, None, through.events, rule, through))
+
+    def _add(self, part: _Part) -> None:
+        if part.entries.count:
             self._parts.append(part)
             self.size_bytes += part.size_bytes
 
@@ -70,28 +81,29 @@ class RecordBuilder:
         assert self._parts, "there is something to commit"
         room_bytes = RECORD_MAX_BYTES - _FRAME_BYTES
         first = last = self._parts[0]
-        taken: list[bytes] = []
+        taken: list[Entries] = []
         left_bytes = room_bytes
         while self._parts and self._parts[0].rule == first.rule:
             part = self._parts[0]
             if part.size_bytes <= left_bytes:
-                taken += part.entries
+                taken.append(part.entries)
                 left_bytes -= part.size_bytes
                 last = self._parts.popleft()
                 continue
-            fitting = _fitting(part.entries, left_bytes)
+            # The only entries that are taken apart: those of the one message in whose middle a record ends.
+            entries = split_entries(part.entries)
+            fitting = _fitting(entries, left_bytes)
             if fitting:
-                taken += part.entries[:fitting]
-                fitting_bytes = _size_bytes(part.entries[:fitting])
-                left_bytes -= fitting_bytes
-                part.entries, part.size_bytes = part.entries[fitting:], part.size_bytes - fitting_bytes
+                taken.append(join_entries(entries[:fitting]))
+                left_bytes -= len(taken[-1].body) + 1
+                part.entries = join_entries(entries[fitting:])
                 last = part
             break
         assert taken, "an entry is smaller than a record"
         self.size_bytes -= room_bytes - left_bytes
         return self._ready(taken, last, first.rule)
 
-    def _ready(self, taken: list[bytes], last: _Part, rule: int) -> ReadyRecord:
+    def _ready(self, taken: list[Entries], last: _Part, rule: int) -> ReadyRecord:
         message, through = last.message, last.through
         if through is None:
             assert message is not None, "a message or what is known of it"
@@ -103,16 +115,13 @@ class RecordBuilder:
             intake=self.intake,
             rule=rule,
             through=through,
-            entries=list(map(msgspec.Raw, taken)),
+            # Several entries with their commas take the place of one: the bytes are the same.
+            entries=[msgspec.Raw(entries.body) for entries in taken],
         )
         body = encode_record(record)
         assert len(body) <= RECORD_MAX_BYTES, f"record of {len(body)} bytes"
         self._prev = hash_bytes(body)
-        return ReadyRecord(body, self._prev, through, len(taken))
-
-
-def _size_bytes(entries: list[bytes]) -> int:
-    return sum(map(len, entries)) + len(entries)
+        return ReadyRecord(body, self._prev, through, sum(entries.count for entries in taken))
 
 
 def _fitting(entries: list[bytes], room_bytes: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from events.limits import RECORD_MAX_BYTES
-from events.record import GENESIS, Through
+from events.record import GENESIS, Through, join_entries
 from services.matcher.commit import JournalWriter
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
@@ -73,14 +73,14 @@ class Shift:
         message = await reader.message(through.seq, through.at)
         if first_index < through.events:
             entries += self.engine.process(message, first_index)
-        self._builder.add(entries, message, through.events, self._rule())
+        self._builder.add(join_entries(entries), message, through.events, self._rule())
 
     async def _go_on_from_another(self, entries: list[bytes], through: Through) -> None:
         """Commit what the last message left due, and name the new intake from the next record on.
 
         The message itself is lost, and with it the events in it that were not decided.
         """
-        self._builder.add_due(entries, through, self._rule())
+        self._builder.add_due(join_entries(entries), through, self._rule())
         await self.flush()
         self._builder.intake = self._intake
 
@@ -88,7 +88,7 @@ class Shift:
         """Decide messages, in order."""
         for message in messages:
             rule = self._rule()
-            entries = self.engine.process(message)
+            entries = self.engine.decide(message)
             self._builder.add(entries, message, self.engine.state.position[1] + 1, rule)
 
     def _rule(self) -> int:

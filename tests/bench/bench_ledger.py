@@ -163,7 +163,7 @@ def decided(entries: int) -> Iterator[BuiltRecord]:
     begun_ns, number = time.time_ns(), 0
     for seq, (publisher, family, body) in enumerate(told, start=1):
         message = Message(seq, begun_ns + 1_000 * seq, publisher, family, body)
-        builder.add(engine.process(message), message, 1, 1)
+        builder.add(engine.decide(message), message, 1, 1)
         while builder.size_bytes > RECORD_BYTES or (seq == len(told) and not builder.is_empty):
             number, ready = number + 1, builder.cut()
             yield BuiltRecord(number, message.at, ready.hash, ready.body)

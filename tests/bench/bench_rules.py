@@ -67,7 +67,7 @@ class Market:
     def decide(self, publisher: str, family: str, body: bytes) -> None:
         """Decide one intake message that arrives now."""
         self.seq += 1
-        self.engine.process(Message(self.seq, time.time_ns(), publisher, family, body))
+        self.engine.decide(Message(self.seq, time.time_ns(), publisher, family, body))
 
     def decide_orders(self, bodies: list[bytes]) -> float:
         """Decide orders; return the processor seconds."""

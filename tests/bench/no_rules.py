@@ -11,17 +11,17 @@ import msgspec
 from events.decisions import SeatConfirmed
 from events.decode import decode_event, split_message
 from events.order import OrderPostedEvent
-from events.record import Entry, encode_entry
+from events.record import Entries, Entry, encode_entries
 from services.bus.service import run_service
 from services.matcher.app import matcher
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
 
 
-def process(engine: Engine, message: Message, first_index: int = 0) -> list[bytes]:
+def decide(engine: Engine, message: Message) -> Entries:
     """Write an entry for each event of `message`, as if each order had a seat."""
-    entries = []
-    for index, raw in enumerate(split_message(message.body)[first_index:], first_index):
+    entries: list[Entry] = []
+    for index, raw in enumerate(split_message(message.body)):
         event, _ = decode_event(raw)
         assert isinstance(event, OrderPostedEvent), "the backlog holds orders alone"
         engine.state.position = (message.seq, index, 0)
@@ -39,21 +39,19 @@ def process(engine: Engine, message: Message, first_index: int = 0) -> list[byte
             publisher=message.publisher,
         )
         entries.append(
-            encode_entry(
-                Entry(
-                    seq=message.seq,
-                    index=index,
-                    part=0,
-                    at=message.at,
-                    publisher=message.publisher,
-                    event=msgspec.Raw(raw),
-                    decisions=[decision],
-                )
+            Entry(
+                seq=message.seq,
+                index=index,
+                part=0,
+                at=message.at,
+                publisher=message.publisher,
+                event=msgspec.Raw(raw),
+                decisions=[decision],
             )
         )
-    return entries
+    return encode_entries(entries)
 
 
 if __name__ == "__main__":
-    Engine.process = process  # type: ignore[method-assign]
+    Engine.decide = decide  # type: ignore[method-assign]
     sys.exit(run_service(sys.argv[1:], matcher))

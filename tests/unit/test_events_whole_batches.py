@@ -8,6 +8,9 @@ import msgspec
 import pytest
 
 from events.decode import NamesAPerson, Unreadable, decode_batch, decode_event, finish_decoding
+from events.limits import EVENT_MAX_BYTES
+from events.order import OrderPaidEvent
+from events.reasons import Fault
 from tests.bench import traffic
 from tests.builders import T0
 from tests.contract.example_events import ADDED, BARE, FULL, GROWN
@@ -59,7 +62,10 @@ def _alone(raw: bytes) -> tuple[Any, ...]:
 
 def _together(raws: list[bytes]) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
-    for raw, decoded in zip(raws, decode_batch(raws), strict=True):
+    whole = decode_batch(raws)
+    for comma in (b",", b" ,\n"):
+        assert decode_batch(raws, b"[" + comma.join(raws) + b"]") == whole, "wherever they were cut out"
+    for raw, decoded in zip(raws, whole, strict=True):
         try:
             found.append(("read", *finish_decoding(raw, decoded)))
         except Unreadable as fault:
@@ -100,3 +106,12 @@ def test_all_types_in_one_batch_are_read_as_alone() -> None:
 def test_what_is_no_json_is_read_as_alone() -> None:
     raws = [b"{", *_orders_and_assists()[:2], b'{"a":1}', b'"\\u0000"']
     assert _together(raws) == list(map(_alone, raws))
+
+
+def test_an_event_too_large_among_others_is_too_large_as_it_is_alone() -> None:
+    paid = msgspec.json.encode(next(event for event in FULL if isinstance(event, OrderPaidEvent)))
+    for raw in (paid, traffic.orders(1, at=AT)[0], traffic.assists(1, 1)[0]):
+        large = _changed(raw, {"source": "/" * EVENT_MAX_BYTES})
+        assert _alone(large)[1] is Fault.EVENT_TOO_LARGE
+        raws = [large, *_orders_and_assists()]
+        assert _together(raws) == list(map(_alone, raws))

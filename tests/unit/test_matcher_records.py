@@ -1,7 +1,7 @@
 """Cutting entries into records."""
 
 from events.limits import RECORD_MAX_BYTES
-from events.record import GENESIS, decode_record, hash_bytes
+from events.record import GENESIS, decode_record, hash_bytes, join_entries
 from services.matcher.domain.message import Message
 from services.matcher.records import RecordBuilder
 
@@ -22,7 +22,7 @@ def builder() -> RecordBuilder:
 def test_a_record_covers_everything_that_is_pending_and_names_the_last_message() -> None:
     made = builder()
     for seq in (7, 8, 9):
-        made.add([entry(seq, 0)], message(seq), 1, 1)
+        made.add(join_entries([entry(seq, 0)]), message(seq), 1, 1)
     ready = made.cut()
     record = decode_record(ready.body)
     assert (record.through.seq, record.through.at, record.through.events) == (9, 1_009, 1)
@@ -33,9 +33,9 @@ def test_a_record_covers_everything_that_is_pending_and_names_the_last_message()
 
 def test_each_record_names_the_hash_of_the_one_before() -> None:
     made = builder()
-    made.add([entry(1, 0)], message(1), 1, 1)
+    made.add(join_entries([entry(1, 0)]), message(1), 1, 1)
     first = made.cut()
-    made.add([entry(2, 0)], message(2), 1, 1)
+    made.add(join_entries([entry(2, 0)]), message(2), 1, 1)
     second = made.cut()
     assert decode_record(first.body).prev == GENESIS
     assert decode_record(second.body).prev == hash_bytes(first.body) == first.hash
@@ -44,8 +44,8 @@ def test_each_record_names_the_hash_of_the_one_before() -> None:
 def test_a_batch_too_large_for_one_record_is_split_and_no_entry_is_lost() -> None:
     made = builder()
     entries = [entry(1, index, 30_000) for index in range(400)]
-    made.add(entries, message(1), 400, 1)
-    made.add([entry(2, 0)], message(2), 1, 1)
+    made.add(join_entries(entries), message(1), 400, 1)
+    made.add(join_entries([entry(2, 0)]), message(2), 1, 1)
     records = []
     while not made.is_empty:
         ready = made.cut()
@@ -59,9 +59,9 @@ def test_a_batch_too_large_for_one_record_is_split_and_no_entry_is_lost() -> Non
 
 def test_a_record_holds_entries_of_one_rule_version_only() -> None:
     made = builder()
-    made.add([entry(1, 0)], message(1), 1, 1)
-    made.add([entry(2, 0)], message(2), 1, 2)
-    made.add([entry(3, 0)], message(3), 1, 2)
+    made.add(join_entries([entry(1, 0)]), message(1), 1, 1)
+    made.add(join_entries([entry(2, 0)]), message(2), 1, 2)
+    made.add(join_entries([entry(3, 0)]), message(3), 1, 2)
     first, second = decode_record(made.cut().body), decode_record(made.cut().body)
     assert (first.rule, len(first.entries), first.through.seq) == (1, 1, 1)
     assert (second.rule, len(second.entries), second.through.seq) == (2, 2, 3)
@@ -69,5 +69,5 @@ def test_a_record_holds_entries_of_one_rule_version_only() -> None:
 
 def test_a_message_that_caused_no_entry_makes_no_record() -> None:
     made = builder()
-    made.add([], message(1), 1, 1)
+    made.add(join_entries([]), message(1), 1, 1)
     assert made.is_empty

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from events.record import GENESIS, Record, Through, decode_entry, decode_record
+from events.record import GENESIS, Record, Through, decode_entry, decode_record, join_entries
 from services.ledger.audit import audit
 from services.ledger.audit_accounts import Check
 from services.ledger.replay_check import replay_check
@@ -73,7 +73,7 @@ async def go_on_after(told: list[Message], kept_entries: int) -> Journal:
         count += len(kept)
         if not kept:
             break
-        builder.add(kept, each, engine.state.position[1] + 1, 1)
+        builder.add(join_entries(kept), each, engine.state.position[1] + 1, 1)
         ready = builder.cut()
         seq = await journal.append(ready.body, ready.hash)
         standing = Standing(seq=seq, hash=ready.hash, intake=OLD, through=ready.through)

@@ -1,5 +1,6 @@
 """From one event to its entry: read, checked, decided, written, remembered, and what was due before and after it."""
 
+from collections import defaultdict
 from typing import Any, Final
 
 import msgspec
@@ -8,14 +9,14 @@ from events import decisions as d
 from events import invitation
 from events.assist import AssistGivenEvent
 from events.decision import Decision
-from events.decode import Decoded, NamesAPerson, Unreadable, finish_decoding
+from events.decode import Decoded, NamesAPerson, Unread, Unreadable, finish_decoding
 from events.envelope import Event
 from events.leaf import keyed_hash
 from events.link import link_key
 from events.market import MarketConfiguredEvent
 from events.order import OrderJoinedEvent, OrderPostedEvent
 from events.reasons import Reason
-from events.record import Entry, encode_entry
+from events.record import Entry
 from events.registry import AnyEvent
 from services.matcher.domain import configuring, due, gate, plain, seating
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
@@ -54,7 +55,7 @@ class Deciding:
         }
         self._admitted: plain.Admission | None = None
         """Of the message that is being decided."""
-        self.tally: dict[type[Decision], int] = {}
+        self.tally: defaultdict[type[Decision], int] = defaultdict(int)
         """Decided events by the kind of their outcome, since this engine was made."""
 
     def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
@@ -72,7 +73,7 @@ class Deciding:
         raw: bytes,
         wrapped_for: str | None,
         decoded: Decoded | None,
-        entries: list[bytes],
+        entries: list[Entry],
     ) -> None:
         """Decide an event by its own bytes, which the gateway had wrapped for `wrapped_for` or not at all (None)."""
         try:
@@ -95,7 +96,7 @@ class Deciding:
         publisher: str,
         event: AnyEvent,
         claimed_at: int,
-        entries: list[bytes],
+        entries: list[Entry],
     ) -> None:
         if type(event) not in MAY_BE_PLAIN or not self._decide_plainly(
             message, index, raw, publisher, event, claimed_at, entries
@@ -106,11 +107,11 @@ class Deciding:
         self,
         message: Message,
         index: int,
-        raw: bytes,
+        raw: Unread,
         publisher: str,
         event: Any,  # one of MAY_BE_PLAIN: to cast it would be a call
         claimed_at: int,
-        entries: list[bytes],
+        entries: list[Entry],
     ) -> bool:
         """Decide an order or assist about which nothing is unusual; of any other return False: nothing has changed."""
         state, tree, market = self.state, self.tree, self.state.market
@@ -124,12 +125,18 @@ class Deciding:
         # `isinstance` asks the metaclass of structs, a tenth of a microsecond.
         is_assist = type(event) is AssistGivenEvent
         family = "assist" if is_assist else "order"
-        admitted = self._admitted
-        if admitted is None or admitted.now != now or admitted.publisher != publisher or admitted.family != family:
-            admitted = self._admitted = plain.admission(market, message, publisher, family, now)
+        admitted, source = self._admitted, event.source
+        if (
+            admitted is None
+            or admitted.now != now
+            or admitted.publisher != publisher
+            or admitted.family != family
+            or admitted.source != source
+        ):
+            admitted = self._admitted = plain.admission(market, message, publisher, family, source, now)
         if not admitted.earliest < claimed_at <= admitted.latest:
             return False
-        key = plain.admit(state, tree, market, publisher, event)
+        key = plain.admit(state, tree, market, admitted, event.id)
         if key is None:
             return False
         seq = message.seq
@@ -151,7 +158,7 @@ class Deciding:
             offer, group, terms, payable_minor = place
             kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
-        self.tally[kind] = self.tally.get(kind, 0) + 1
+        self.tally[kind] += 1
         remember(state, tree.identities, key, raw, kind, None)
         self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:
@@ -166,7 +173,7 @@ class Deciding:
         publisher: str,
         event: AnyEvent,
         claimed_at: int,
-        entries: list[bytes],
+        entries: list[Entry],
     ) -> None:
         """Decide any event, by the rules one after the other."""
         self._admitted = None  # it may be the market's configuration
@@ -190,7 +197,7 @@ class Deciding:
         self._drain(now, message.seq, index, entries)
 
     def _decide_unreadable(
-        self, message: Message, index: int, raw: bytes, publisher: str, fault: Unreadable, entries: list[bytes]
+        self, message: Message, index: int, raw: bytes, publisher: str, fault: Unreadable, entries: list[Entry]
     ) -> None:
         now = gate.accepted_time(self.state.market, self.state.now, message, 0)
         self._drain(now, message.seq, index, entries)
@@ -206,7 +213,7 @@ class Deciding:
         self._finish_event(turn, None, None, entries)
 
     def _decide_personal(
-        self, message: Message, index: int, raw: bytes, publisher: str, person: NamesAPerson, entries: list[bytes]
+        self, message: Message, index: int, raw: bytes, publisher: str, person: NamesAPerson, entries: list[Entry]
     ) -> None:
         """Refuse an event that names a person, keeping its length and keyed hash only."""
         now = gate.accepted_time(self.state.market, self.state.now, message, 0)
@@ -235,9 +242,9 @@ class Deciding:
         part = part + 1 if last_index == index and last_seq == seq else 0
         state.now = now
         state.position = (seq, index, part)
-        return Turn(state, self.tree, now, event, seq, index, publisher)
+        return Turn(state, self.tree, now, event, None, seq, index, publisher)
 
-    def _drain(self, now: int, seq: int, index: int, entries: list[bytes]) -> None:
+    def _drain(self, now: int, seq: int, index: int, entries: list[Entry]) -> None:
         """Do everything that is due at `now`, an entry for each bounded piece."""
         while due.is_due(self.state, self.tree, now):
             before = (self.state.now, self.state.position)
@@ -248,19 +255,17 @@ class Deciding:
                 return
             self._write(turn, None, None, entries)
 
-    def _finish_event(self, turn: Turn, raw: bytes | None, key: bytes | None, entries: list[bytes]) -> None:
+    def _finish_event(self, turn: Turn, raw: bytes | None, key: bytes | None, entries: list[Entry]) -> None:
         """Write the entry of an event and remember it under `key`; `raw` is None where its bytes are not kept."""
         self._note_event(turn.decisions, raw, key)
         self._write(turn, turn.publisher, raw, entries)
 
-    def _write(self, turn: Turn, publisher: str | None, raw: bytes | None, entries: list[bytes]) -> None:
+    def _write(self, turn: Turn, publisher: str | None, raw: Unread | None, entries: list[Entry]) -> None:
         seq, index, part = self.state.position
-        event = None if raw is None else msgspec.Raw(raw)
+        event = None if raw is None else raw if type(raw) is msgspec.Raw else msgspec.Raw(raw)
         decisions, now = turn.decisions, turn.now
         entries.append(
-            encode_entry(
-                Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)
-            )
+            Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)
         )
         if now > self._forgetting.nothing_until or type(turn.event) is MarketConfiguredEvent:
             self._close_entry(turn.event, now)
@@ -275,8 +280,7 @@ class Deciding:
         if kind is d.GroupOpened:
             answer = decisions[1]
             kind = type(answer)
-        tally = self.tally
-        tally[kind] = tally.get(kind, 0) + 1
+        self.tally[kind] += 1
         if key is None or raw is None or kind is d.Duplicate:
             return
         reason = answer.reason if isinstance(answer, REFUSALS) else None

@@ -9,9 +9,9 @@ from sys import intern
 import msgspec
 
 from events import clock
-from events.decode import NOT_LOOKED_AT, Unreadable, decode_archived, decode_batch, split_message
+from events.decode import NOT_LOOKED_AT, Unreadable, decode_archived, decode_batch, split_unread
 from events.reasons import Fault
-from events.record import Entry, EntryBytes, decode_entry
+from events.record import Entries, Entry, EntryBytes, decode_entry, encode_entries, encode_entry
 from events.registry import FAMILIES
 from events.subjects import GATEWAY, MIXED
 from services.matcher.domain import due, evolve, gate
@@ -28,41 +28,52 @@ class Engine(Deciding):
 
     def process(self, message: Message, first_index: int = 0) -> list[bytes]:
         """Decide `message` from its event `first_index` on; return the bytes of the entries, in order."""
-        entries: list[bytes] = []
+        return _encoded(self._decide(message, first_index))
+
+    def decide(self, message: Message) -> Entries:
+        """Decide `message`; return its entries as they stand in a record, encoded all at once."""
+        return encode_entries(self._decide(message, 0))
+
+    def _decide(self, message: Message, first_index: int) -> list[Entry]:
+        entries: list[Entry] = []
         try:
             if message.family != MIXED and message.family not in FAMILIES:
                 raise Unreadable(Fault.BAD_SUBJECT)
-            raws = split_message(message.body)
+            raws = split_unread(message.body)
         except Unreadable as fault:
             if first_index == 0:
                 self._decide_unreadable(message, 0, message.body, message.publisher, fault, entries)
             return entries
-        # On the gateway's own subject each event says who published it.
-        is_mixed = message.family == MIXED
-        publishers: list[str | None] = [None if is_mixed else intern(message.publisher)] * len(raws)
-        if is_mixed:
-            for index, raw in enumerate(raws):
-                publishers[index], raws[index] = gate.unwrap(message, raw)
-        decoded = decode_batch(raws) if len(raws) > 1 else [None]
+        publishers: list[str | None] = [None]
+        whole: bytes | None = message.body
+        # On the gateway's own subject each event says who published it; nobody else can say it there.
+        if message.family != MIXED:
+            publishers = [intern(message.publisher)] * len(raws)
+        elif message.publisher == GATEWAY:
+            publishers, raws = gate.unwrap(raws)
+            whole = None
+        else:
+            publishers *= len(raws)
+        decoded = decode_batch(raws, whole) if len(raws) > 1 else [None]
         self._admitted = None
         for index in range(first_index, len(raws)):
             known, publisher = decoded[index], publishers[index]
             if known is None or known[1] == NOT_LOOKED_AT or publisher is None:
-                self._decide_own(message, index, raws[index], publisher, known, entries)
+                self._decide_own(message, index, bytes(raws[index]), publisher, known, entries)
                 continue
             # `_decide_readable`, a call less for nearly every event.
             event, claimed_at = known
             if type(event) not in MAY_BE_PLAIN or not self._decide_plainly(
                 message, index, raws[index], publisher, event, claimed_at, entries
             ):
-                self._decide_event(message, index, raws[index], publisher, event, claimed_at, entries)
+                self._decide_event(message, index, bytes(raws[index]), publisher, event, claimed_at, entries)
         return entries
 
     def finish(self) -> list[bytes]:
         """Do what the last event left due at its own moment; after a restart this comes before new input."""
-        entries: list[bytes] = []
+        entries: list[Entry] = []
         self._drain(self.state.now, self.state.position[0], self.state.position[1], entries)
-        return entries
+        return _encoded(entries)
 
     def evolve(self, raw: bytes | msgspec.Raw) -> Entry:
         """Apply an entry that was decided before; return it."""
@@ -92,29 +103,29 @@ class Engine(Deciding):
         publisher = intern(entry.publisher)
         # As the gateway sends it, once unwrapped: that may send every family for everybody.
         sender, family = (publisher, "") if is_astray else (GATEWAY, MIXED)
-        entries: list[bytes] = []
+        entries: list[Entry] = []
         message = Message(entry.seq, entry.at, sender, family, b"")
         self._decide_own(message, entry.index, bytes(entry.event), publisher, None, entries)
-        return entries
+        return _encoded(entries)
 
     def retake(self, entry: Entry) -> list[bytes]:
         """Do what was due before an input that is not kept, and take its outcome as archived; return the entries."""
         assert entry.event is None and entry.publisher is not None, "what is kept is decided again"
         message = Message(entry.seq, entry.at, entry.publisher, "", b"")
         now = gate.accepted_time(self.state.market, self.state.now, message, 0)
-        entries: list[bytes] = []
+        entries: list[Entry] = []
         self._drain(now, entry.seq, entry.index, entries)
         turn = self._turn(now, entry.seq, entry.index, entry.publisher, None)
         for decision in entry.decisions:
             turn.emit(decision)
         self._finish_event(turn, None, None, entries)
-        return entries
+        return _encoded(entries)
 
     def redo_due(self, now: int, seq: int, index: int) -> list[bytes]:
         """Do again what was due at `now` (ns) before an input whose own entry is not archived; return the entries."""
-        entries: list[bytes] = []
+        entries: list[Entry] = []
         self._drain(now, seq, index, entries)
-        return entries
+        return _encoded(entries)
 
     def next_due_ns(self) -> int | None:
         """Return when the next deadline is due, in ns of the market's clock; None when there is none."""
@@ -128,3 +139,7 @@ class Engine(Deciding):
     def restore(cls, market: str, facts: Facts, snapshot: bytes, zones: Zones = UTC_ONLY) -> "Engine":
         """Return an engine with the state of a snapshot. Raises ValueError when it is not one."""
         return cls(market, facts, zones, msgspec.msgpack.decode(snapshot, type=State))
+
+
+def _encoded(entries: list[Entry]) -> list[bytes]:
+    return list(map(encode_entry, entries))

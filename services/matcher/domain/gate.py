@@ -1,10 +1,12 @@
 """Before the rules (RULES.md section 1): who may speak, what was said before, and when."""
 
 import re
+from collections.abc import Sequence
 from sys import intern
 from typing import Final
 
 from events import clock, market, order
+from events.decode import Unread
 from events.market import MarketConfigured
 from events.reasons import Reason
 from events.registry import FAMILY_OF, AnyEvent
@@ -39,18 +41,23 @@ def accepted_time(configured: MarketConfigured | None, last: int, message: Messa
     return max(last, at)
 
 
-def unwrap(message: Message, raw: bytes) -> tuple[str | None, bytes]:
-    """Return (publisher, own bytes) of an event as the gateway wraps it; (None, `raw`) of any other.
+def unwrap(raws: Sequence[Unread]) -> tuple[list[str | None], list[Unread]]:
+    """Return the publishers and own bytes of events that came by the gateway; (None, `raw`) for one it did not wrap.
 
     The gateway puts the attribute `publisher` before an event's own bytes. Taken off, the same event is the same
-    whichever way it came in, and its limits are its own.
+    whichever way it came in, and its limits are its own. A publisher's events come many at a time: what begins like
+    the one before is not searched, which is half a microsecond less for each.
     """
-    if message.family != MIXED or message.publisher != GATEWAY:
-        return None, raw
-    wrapped = _WRAPPED(raw)
-    if wrapped is None:
-        return None, raw
-    return intern(wrapped[1].decode("ascii")), b"{" + raw[wrapped.end() :]
+    publishers: list[str | None] = []
+    owns: list[Unread] = []
+    head, publisher = b"", None
+    for raw in map(bytes, raws):
+        if not head or not raw.startswith(head):
+            wrapped = _WRAPPED(raw)
+            head, publisher = (b"", None) if wrapped is None else (wrapped[0], intern(wrapped[1].decode("ascii")))
+        publishers.append(publisher)
+        owns.append(b"{" + raw[len(head) :] if head else raw)
+    return publishers, owns
 
 
 def publisher_of(message: Message, event: AnyEvent) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from events import decisions as d
 from events.decision import Decision
+from events.decode import Unread
 from events.member_decisions import InvitationRefused
 from events.reasons import Reason
 from events.record import entry_id
@@ -36,6 +37,13 @@ def identity_key(publisher: str, source: str, event_id: str) -> bytes:
     return key.digest()
 
 
+def begin_key(publisher: str, source: str) -> blake2b:
+    """Return the hash of what the keys of all events of `publisher` and `source` begin with."""
+    begun = _key_hash.copy()
+    begun.update(f"{publisher}\n{source}\n".encode())
+    return begun
+
+
 def content_digest(raw: bytes) -> bytes:
     """Return what tells other bytes under the same id apart."""
     digest = _content_hash.copy()
@@ -44,7 +52,7 @@ def content_digest(raw: bytes) -> bytes:
 
 
 def remember(
-    state: State, known: Identities, key: bytes, raw: bytes, kind: type[Decision], reason: Reason | None
+    state: State, known: Identities, key: bytes, raw: Unread, kind: type[Decision], reason: Reason | None
 ) -> None:
     """Remember the event at `state.position`, the kind of the decision that answered it, and why it was refused."""
     content = _content_hash.copy()

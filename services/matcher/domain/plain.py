@@ -7,17 +7,17 @@ beginning: they alone refuse, and they alone say why. What is decided, and what 
 """
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
-from events.assist import AssistGivenEvent
 from events.market import MarketConfigured
-from events.order import OrderJoined, OrderJoinedEvent, OrderPosted, OrderPostedEvent, OrderTerms
+from events.order import OrderJoined, OrderPosted, OrderTerms
 from events.subjects import GATEWAY, MIXED
 from events.times import NS_PER_S
 from services.matcher.domain import state as s
-from services.matcher.domain.identities import identity_key
+from services.matcher.domain.identities import begin_key
 from services.matcher.domain.index import Index, keeps_apart, sits_in
 from services.matcher.domain.matching import choose
 from services.matcher.domain.message import Message
@@ -36,37 +36,38 @@ Place = tuple[Offer, Group | None, Terms, int]
 
 
 class Admission(msgspec.Struct, frozen=True, gc=False):
-    """What all events of one family have in common that a publisher sends in one message, at one accepted time `now`.
+    """What all events of one family and source have in common that a publisher sends in one message, accepted at `now`.
 
     Their own times have to lie after `earliest` and not after `latest` (ns); nothing does where they may not be sent.
-    Asked once for a message instead of for each of its events, that is 0.2 µs less for each.
+    `key` is how the keys of their identities begin. Asked once for a message instead of for each of its events, that is
+    0.3 µs less for each.
     """
 
     publisher: str
     family: str
+    source: str
     now: int
     earliest: int
     latest: int
+    key: blake2b
 
 
-def admission(market: MarketConfigured, message: Message, publisher: str, family: str, now: int) -> Admission:
+def admission(
+    market: MarketConfigured, message: Message, publisher: str, family: str, source: str, now: int
+) -> Admission:
     """Return what `publisher` may send in `message` at `now`."""
+    earliest, latest, key = 0, 0, begin_key(publisher, source)
     is_astray = message.family != family and not (message.family == MIXED and message.publisher == GATEWAY)
-    if is_astray or family not in market.publishers.get(publisher, ()):
-        return Admission(publisher, family, now, 0, 0)
-    earliest, latest = now - market.replay_window_s * NS_PER_S, now + market.future_slack_s * NS_PER_S
-    return Admission(publisher, family, now, earliest, latest)
+    if not is_astray and family in market.publishers.get(publisher, ()):
+        earliest, latest = now - market.replay_window_s * NS_PER_S, now + market.future_slack_s * NS_PER_S
+    return Admission(publisher, family, source, now, earliest, latest, key)
 
 
-def admit(
-    state: State,
-    tree: Index,
-    market: MarketConfigured,
-    publisher: str,
-    event: OrderPostedEvent | OrderJoinedEvent | AssistGivenEvent,
-) -> bytes | None:
+def admit(state: State, tree: Index, market: MarketConfigured, admitted: Admission, event_id: str) -> bytes | None:
     """Return the key of an event that is new and finds room; else None."""
-    key = identity_key(publisher, event.source, event.id)
+    begun = admitted.key.copy()
+    begun.update(event_id.encode())
+    key = begun.digest()
     rows = state.identities
     if (
         tree.identities.get(key) is not None

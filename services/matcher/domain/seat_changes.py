@@ -18,7 +18,7 @@ from services.matcher.domain.state import Group, Order, State
 def seat_held(moment: Moment, decision: d.SeatHeld) -> None:
     """Seat an order that has yet to pay, a new one or one that came back, or restate one that changed."""
     state, tree = moment.state, moment.tree
-    known = state.orders.get(decision.order)
+    known = None if moment.place is not None else state.orders.get(decision.order)
     if known is not None and known.status == s.HELD:
         _restate(moment, known, decision)
         return
@@ -39,7 +39,7 @@ def seat_confirmed(moment: Moment, decision: d.SeatConfirmed) -> None:
     state, tree = moment.state, moment.tree
     if state.standing.seats.unpaid:
         state.standing.seats.unpaid.pop(decision.member, None)
-    order = state.orders.get(decision.order)
+    order = None if moment.place is not None else state.orders.get(decision.order)
     if order is None or order.status not in (s.HELD, s.CONFIRMED):
         seated = _seat(moment, decision, order, s.CONFIRMED, decision.payment)
         if state.members.watching:
@@ -69,9 +69,13 @@ def _seat(
     state, tree = moment.state, moment.tree
     # A lost order has the terms that it asked for under the same names.
     asked: OrderTerms = moment.event.data if lost is None else lost  # type: ignore[union-attr, assignment]
-    group = state.groups[decision.group]
-    offer = state.offers[group.offer]
-    terms = offer.editions[group.edition].terms
+    place = moment.place
+    if place is None:
+        group = state.groups[decision.group]
+        offer = state.offers[group.offer]
+        terms = offer.editions[group.edition].terms
+    else:
+        offer, group, terms = place
     order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
     strangers, merge, payable_minor = asked.strangers, asked.merge, decision.payable_minor
     if payable_minor == terms.group_minor:

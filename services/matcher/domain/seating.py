@@ -87,8 +87,10 @@ def sit_down(
     if group is None:
         group = open_group(turn, offer, data.order, data.member, data.pool)
     payment = data.payment
+    turn.place = offer, group, terms
     if payment is None and terms.hold_s > 0:
         _hold(turn, group, terms, data, payable_minor)
+        turn.place = None
         return d.SeatHeld
     turn.emit(
         d.SeatConfirmed(
@@ -104,6 +106,7 @@ def sit_down(
             publisher=turn.publisher,
         )
     )
+    turn.place = None
     if group.confirmed >= terms.max_size:
         closing.fill(turn, group, "target")
     return d.SeatConfirmed

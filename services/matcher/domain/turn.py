@@ -15,9 +15,9 @@ from services.matcher.domain.moment import Moment
 class Turn(Moment, gc=False):
     """A moment with the decisions made so far for one entry, for `event` or for timer work."""
 
-    seq: int
-    index: int
-    publisher: str
+    seq: int = 0
+    index: int = 0
+    publisher: str = ""
     decisions: list[d.AnyDecision] = msgspec.field(default_factory=list)
     seats_named: int = 0
 

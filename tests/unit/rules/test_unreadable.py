@@ -122,6 +122,17 @@ def test_an_event_of_the_largest_size_may_come_through_the_gateway() -> None:
     assert entry.event is not None and bytes(entry.event) == raw, "the event is kept as its publisher sent it"
 
 
+def test_each_event_that_the_gateway_gathered_has_its_own_publisher() -> None:
+    engine = Engine("main", FACTS, ZONES)
+    raws = [encode(posted(f"o{place}", id=f"e{place}"), T0) for place in range(5)]
+    shops = [SHOP, SHOP, "shop-b", f"{SHOP}-2", SHOP]
+    wrapped = [with_publisher(raw, shop) for raw, shop in zip(raws, shops, strict=True)]
+    body = b"[" + b",".join([*wrapped, raws[0]]) + b"]"
+    entries = [decode_entry(raw) for raw in engine.process(Message(1, T0, "gateway", "mixed", body))]
+    assert [entry.publisher for entry in entries] == [*shops, "gateway"]
+    assert [bytes(entry.event or b"") for entry in entries] == [*raws, raws[0]]
+
+
 def test_what_cannot_be_read_in_a_message_of_the_gateway_keeps_its_publisher() -> None:
     engine = Engine("main", FACTS, ZONES)
     entry = decode_entry(engine.process(Message(1, T0, "gateway", "mixed", with_publisher(b'{"id":7}', SHOP)))[0])
