@@ -287,7 +287,7 @@ class NaiveMarket:
 
     def _may_be_forgotten(self, given: Input) -> bool:
         """Tell whether an order may have been decided so long ago that it is not remembered."""
-        config = self.world.config
+        config = self.world.config or given.event.data
         memory = max(config.order_memory_s, config.replay_window_s + config.future_slack_s) * NS_PER_S
         return given.time_ns - config.future_slack_s * NS_PER_S < self.world.now - memory
 
