@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from services.bus.sqlite_errors import SQLITE_ERRORS, told_by_sqlite
 from services.ledger.acts import acts_file
 from services.ledger.faults import LedgerError
 from services.ledger.store import LedgerStore, ledger_file
@@ -53,9 +54,11 @@ def back_up(data_dir: Path, market: str, out: Path, progress: Callable[[int, int
         _copy_database(source, target, progress)
         acts = _copy_acts(acts_file(data_dir, market), acts_file(out, market))
         return _read(out, market, target, acts)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *SQLITE_ERRORS) as error:
         shutil.rmtree(out, ignore_errors=True)
-        raise LedgerError(f"the ledger of {market} was not copied: {error}; nothing is left at {out}") from None
+        raise LedgerError(
+            f"the ledger of {market} was not copied: {told_by_sqlite(error)}; nothing is left at {out}"
+        ) from None
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise

@@ -1,6 +1,5 @@
 """The ledger in a SQLite file: write-ahead log, every commit synced, positions that are never used twice."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,6 +18,7 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import Environment
 
+from services.bus.sqlite_errors import SQLITE_ERRORS, told_by_sqlite
 from services.ledger.recorders import (
     DELETE_RUN,
     DELETE_TILE,
@@ -117,8 +117,8 @@ def _told_as_database_error() -> Iterator[None]:
     """Turn what the library lets through (at BEGIN and when connecting) into its own kind of error."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise DatabaseError(str(error)) from error
+    except SQLITE_ERRORS as error:
+        raise DatabaseError(told_by_sqlite(error)) from error
 
 
 class _Pool(SQLiteConnectionPool):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from events.ids import is_name
+from services.bus.sqlite_errors import SQLITE_ERRORS, told_by_sqlite
 from services.notifier.dispatch.database import DIRECTORY_MODE, FILE_MODE, LOCK_TIMEOUT_S, OutboxError
 
 ADDRESS_MAX_CHARS: Final = 254
@@ -59,8 +60,8 @@ class AddressBook:
                 "CREATE TABLE IF NOT EXISTS addresses "
                 "(member TEXT, kind TEXT, address TEXT NOT NULL, PRIMARY KEY (member, kind)) WITHOUT ROWID"
             )
-        except (sqlite3.Error, OSError) as error:
-            raise OutboxError(f"the address book {file} cannot be opened: {error}") from None
+        except (OSError, *SQLITE_ERRORS) as error:
+            raise OutboxError(f"the address book {file} cannot be opened: {told_by_sqlite(error)}") from None
 
     def get(self, member: str, kind: str) -> str | None:
         """Return a member's address, None when none is known."""

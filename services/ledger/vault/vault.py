@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.ids import is_name
+from services.bus.sqlite_errors import SQLITE_ERRORS, told_by_sqlite
 from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFound
 
 CONTENT_MAX_BYTES: Final = 32 * 1024 * 1024
@@ -92,8 +93,8 @@ class Vault:
             for pragma in ("secure_delete = ON", "journal_mode = DELETE", "synchronous = FULL"):
                 self._database.execute(f"PRAGMA {pragma}")
             self._database.executescript(_CREATE)
-        except (OSError, sqlite3.Error) as error:
-            raise LedgerError(f"the vault {path} cannot be opened: {error}") from None
+        except (OSError, *SQLITE_ERRORS) as error:
+            raise LedgerError(f"the vault {path} cannot be opened: {told_by_sqlite(error)}") from None
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from services.bus.sqlite_errors import SQLITE_ERRORS, told_by_sqlite
+
 FORMAT: Final = "1"
 LOCK_TIMEOUT_S: Final = 10.0
 FILE_MODE: Final = 0o600
@@ -69,8 +71,8 @@ class Database:
                     "INSERT OR IGNORE INTO meta VALUES (?, ?)",
                     (("format", FORMAT), ("store", secrets.token_hex(STORE_ID_BYTES))),
                 )
-        except (sqlite3.Error, OSError) as error:
-            raise OutboxError(f"the outbox {file} cannot be opened: {error}") from None
+        except (OSError, *SQLITE_ERRORS) as error:
+            raise OutboxError(f"the outbox {file} cannot be opened: {told_by_sqlite(error)}") from None
         if self.meta("format") != FORMAT:
             raise OutboxError(f"the outbox {file} has format {self.meta('format')}, this program knows only {FORMAT}")
 

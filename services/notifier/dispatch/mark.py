@@ -8,6 +8,7 @@ from typing import Final, Self
 import msgspec
 
 from services.bus.journal_chain import JournalPosition
+from services.bus.sqlite_errors import SQLITE_ERRORS
 from services.notifier.dispatch.database import outbox_file
 
 _PARTS: Final = ("", "-wal", "-shm")
@@ -31,7 +32,7 @@ class OutboxMark(msgspec.Struct, frozen=True):
             with contextlib.closing(sqlite3.connect(file)) as connection:
                 noted = dict(connection.execute("SELECT name, value FROM meta"))
                 (waiting,) = connection.execute("SELECT count(*) FROM notices").fetchone()
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             return None
         pairs = ((noted.get(f"{of}seq"), noted.get(f"{of}hash")) for of in ("", "told_"))
         return cls(file, tuple(JournalPosition(int(seq), own) for seq, own in pairs if seq and own), waiting)
