@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 import nats.errors
+from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
@@ -112,17 +113,18 @@ class NoticeFollower:
         )
         subject = subjects.notices(self._archiver.market)
         reader = await self._broker.jetstream.pull_subscribe(subject, stream=self._stream, config=config)
+        taken, is_whole = 0, True
         try:
-            while not self._ending:
+            while is_whole and not self._ending:
                 messages = await reader.fetch(FETCH_MESSAGES, timeout=FETCH_TIMEOUT_S)
-                arrived = [Arrived(message.metadata.sequence.stream, message.data) for message in messages]
-                fresh = [each for each in arrived if each.seq > known]
-                if fresh:
-                    done = await self._archiver.in_store(partial(_archive, identity, fresh))
-                    if done is None:
-                        return
-                    known = fresh[-1].seq
-                    self.archived, self.strays = self.archived + done[0], self.strays + done[1]
+                whole = _in_turn(messages, taken)
+                # What the broker sent into a connection that broke is lost on the way, not gone: it is read anew.
+                is_whole, taken = len(whole) == len(messages), taken + len(whole)
+                if not whole:
+                    continue
+                if not await self._take(identity, known, whole):
+                    return
+                known = whole[-1].seq
         except TimeoutError:
             # Nothing for a while, or a consumer that is gone: whichever it is, the stream will tell.
             return
@@ -131,6 +133,27 @@ class NoticeFollower:
                 await reader.unsubscribe()
             except nats.errors.Error:
                 _log.debug("the reader of notices was gone already")
+
+    async def _take(self, identity: str, known: int, arrived: list[Arrived]) -> bool:
+        """Archive what follows on `known`; tell whether the archive is still open."""
+        # The broker counts what it delivers: what it has passed over it has no more.
+        self.missing += arrived[-1].seq - known - len(arrived)
+        done = await self._archiver.in_store(partial(_archive, identity, arrived))
+        if done is None:
+            return False
+        self.archived, self.strays = self.archived + done[0], self.strays + done[1]
+        return True
+
+
+def _in_turn(messages: list[Msg], taken: int) -> list[Arrived]:
+    """Return the messages before the first that the broker did not deliver right after the one before it."""
+    places = [message.metadata.sequence for message in messages]
+    return [
+        Arrived(place.stream, message.data)
+        for number, (place, message) in enumerate(zip(places, messages, strict=True), taken + 1)
+        # These numbers rise: after one that is missing none is equal any more.
+        if place.consumer == number
+    ]
 
 
 def _archive(identity: str, arrived: list[Arrived], store: LedgerStore) -> tuple[int, int]:

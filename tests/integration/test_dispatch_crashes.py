@@ -7,12 +7,16 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import msgspec
 import pytest
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 from deploy.broker import EmbeddedBroker, free_port
+from deploy.identity import load_identity
 from services.bus.config import ServiceConfig
 from services.bus.connect import connect_broker
 from services.ledger.app import build as build_ledger
@@ -187,36 +191,62 @@ async def test_without_a_configuration_members_are_invited_on_their_own_subjects
     assert (message.subject.rpartition(".")[2], notice["kind"]) == ("ann", "invitation.invited")
 
 
-async def test_the_ledger_archives_every_fact_once_across_its_own_restarts(
-    setting: Setting, tmp_path: Path, connect: Connect
-) -> None:
-    from deploy.identity import load_identity
-
-    (tmp_path / "market.key").write_text("ab" * 32)
-    config = ServiceConfig(
+def ledger_config(setting: Setting, folder: Path) -> ServiceConfig:
+    (folder / "market.key").write_text("ab" * 32)
+    return ServiceConfig(
         service="ledger",
         market=MARKET,
         nats_url=setting.broker.url,
         user="ledger",
         nkey_seed_file=load_identity(setting.data, "ledger").seed_file,
-        market_key_file=tmp_path / "market.key",
-        data_dir=tmp_path / "ledger-data",
+        market_key_file=folder / "market.key",
+        data_dir=folder / "ledger-data",
     )
+
+
+async def archived_by_a_ledger(config: ServiceConfig, count: int) -> list[str]:
+    """Run a ledger until so many notices to ann are archived; return what it says of them."""
+    service = await connect_broker(config)
+    await service.start()
+    told: list[str] = []
+    async with build_ledger()(config, service) as archiver:
+        for _ in range(2_000):
+            found = await archiver.in_store(lambda store: list(notices_of_member(store, "ann")))
+            told = [notice.sentence for notice in found or []]
+            if len(told) == count:
+                break
+            await asyncio.sleep(0.01)
+    await service.stop()
+    assert len(told) == count, told
+    return told
+
+
+async def test_the_ledger_archives_every_fact_once_across_its_own_restarts(setting: Setting, tmp_path: Path) -> None:
+    config = ledger_config(setting, tmp_path)
     async with WebhookPeer().up() as peer, dispatching(setting, [webhook_line(peer)]) as running:
         for first in (1, 11):
             seq = await setting.write(*(refund(first + at, "ann") for at in range(10)))
             await running.has_taken_in(seq)
             await running.is_done()
-            service = await connect_broker(config)
-            await service.start()
-            async with build_ledger()(config, service) as archiver:
-                told: list[str] = []
-                for _ in range(2_000):
-                    found = await archiver.in_store(lambda store: list(notices_of_member(store, "ann")))
-                    told = [notice.sentence for notice in found or []]
-                    if len(told) == first + 9:
-                        break
-                    await asyncio.sleep(0.01)
-                assert len(told) == first + 9, told
-            await service.stop()
+            told = await archived_by_a_ledger(config, first + 9)
     assert all("was delivered" in sentence for sentence in told)
+
+
+async def test_facts_that_were_lost_on_their_way_to_the_ledger_are_archived_all_the_same(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, lost = JetStreamContext.PullSubscription.fetch, []
+
+    async def fetch_over_a_bad_way(reader: JetStreamContext.PullSubscription, *args: Any, **rest: Any) -> list[Msg]:
+        messages = await fetch(reader, *args, **rest)
+        if not lost and len(messages) > 3:
+            lost.extend(messages[1:3])
+            del messages[1:3]
+        return messages
+
+    monkeypatch.setattr(JetStreamContext.PullSubscription, "fetch", fetch_over_a_bad_way)
+    async with WebhookPeer().up() as peer, dispatching(setting, [webhook_line(peer)]) as running:
+        await running.has_taken_in(await setting.write(*(refund(1 + at, "ann") for at in range(10))))
+        await running.is_done()
+        await archived_by_a_ledger(ledger_config(setting, tmp_path), 10)
+    assert len(lost) == 2
