@@ -37,7 +37,7 @@ def lost_draws(history: History) -> Iterator[LostDraw]:
                     if decision.position is not None and decision.member is not None:
                         lines[decision.position] = (decision.member, decision.tickets)
                     for seat, member in enumerate(seats if decision.position is None else ()):
-                        lines[f"{name}/{seat}"] = (member, decision.tickets)
+                        lines[f"{name}/{place}/{seat}"] = (member, decision.tickets)
                 elif isinstance(decision, p.PlayCorrected):
                     tickets.get(decision.play, {}).pop(decision.position, None)
                 elif isinstance(decision, p.PlayClosed) and decision.winners:
