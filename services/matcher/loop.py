@@ -187,8 +187,8 @@ class Matcher:
 
     async def _lead(self, recovered: Recovered) -> None:
         """Decide and commit. Raises FenceLostError when another matcher has committed."""
-        self._intake = await self._reader.check(self.standing)
-        last_seq, last_hash = await journal_end(self._broker, self._market, self.standing.seq, self.standing.hash)
+        self._intake = await self._compare()
+        last_seq, last_hash = await self._journal_end()
         writer = JournalWriter(self._broker, self._market, last_seq, last_hash)
         shift = Shift(
             self._market,
@@ -216,7 +216,7 @@ class Matcher:
         while not self._ending:
             if self._reader.was_reconnected():
                 await shift.flush()
-                await self._reader.check(self.standing)
+                await self._compare()
             await shift.start_commit()
             # With a commit under way only what is here already is taken, and then the commit waited for.
             wait_s = min(IDLE_WAIT_S, ticker.wait_s(shift.engine)) if shift.is_idle else 0.0
@@ -235,6 +235,18 @@ class Matcher:
                 if not messages:
                     await ticker.tick_if_due(shift.engine)
         await shift.flush()
+
+    async def _compare(self) -> str:
+        """Compare the intake with what was decided from it; return its identity. Raises LogBroken or FenceLostError."""
+        try:
+            return await self._reader.check(self.standing)
+        except LogBroken:
+            # Unless another has decided since, and what is gone was trimmed: then it is this matcher that is behind.
+            await self._journal_end()
+            raise
+
+    async def _journal_end(self) -> tuple[int, str | None]:
+        return await journal_end(self._broker, self._market, self.standing.seq, self.standing.hash)
 
     def _rest(self, shift: Shift) -> None:
         """Do what can be done only while everything decided is committed."""

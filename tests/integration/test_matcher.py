@@ -20,6 +20,8 @@ from services.matcher.domain.engine import Engine
 from services.matcher.domain.facts import Facts
 from services.matcher.intake import IntakeReader
 from services.matcher.log import Standing
+from services.matcher.loop import Matcher
+from services.matcher.snapshots import SnapshotStore
 from services.matcher.zones import pinned_zones
 from tests.builders import JsonEvent, joined, market, offer, posted
 from tests.conftest import MARKET
@@ -285,6 +287,36 @@ async def test_nothing_is_read_over_a_new_connection_before_the_intake_is_compar
         assert [message.seq for message in await reader.take(5)] == [undecided]
     finally:
         await reader.close()
+        await broker.stop()
+
+
+async def test_a_matcher_that_is_behind_does_not_take_for_lost_what_was_decided_and_trimmed_meanwhile(
+    fresh_broker: EmbeddedBroker, log: MarketLog, matcher: MatcherProcess, tmp_path: Path
+) -> None:
+    await configured(log)
+    await matcher.start()
+    for _ in range(4):
+        await log.decided_until(await log.publish(SHOP, orders(1)))
+    await matcher.stop()
+    records = await log.records()
+    await (
+        (await log.client("ledger"))
+        .jetstream()
+        .purge_stream(subjects.intake_stream(MARKET), seq=records[-2].through.seq)
+    )
+    broker = await connect_broker(_config(fresh_broker))
+    behind = Matcher(broker, MARKET, "matcher", Facts(market_key=KEY), pinned_zones(), SnapshotStore(tmp_path, MARKET))
+    try:
+        for seq, expected in ((len(records) - 3, FenceLostError), (len(records), None)):
+            record = records[seq - 1]
+            hashed = records[seq].prev if seq < len(records) else hash_bytes(encode_record(record))
+            behind.standing = Standing(seq=seq, hash=hashed, intake=record.intake, through=record.through)
+            if expected is None:
+                assert await behind._compare() == record.intake
+            else:
+                with pytest.raises(expected, match="grown past"):
+                    await behind._compare()
+    finally:
         await broker.stop()
 
 
