@@ -52,16 +52,20 @@ async def kill_node(cluster: Cluster, number: int | None = None) -> float:
     return await _next_record_s(cluster, strike)
 
 
-async def until_replicated(cluster: Cluster) -> None:
-    """Wait until all nodes hold all streams again: so that the next fault meets one that is whole."""
-    for name in (subjects.intake_stream, subjects.journal_stream):
-        stream = name(cluster.stack.market)
-        until_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until_s:
-            await cluster.last_seq(stream)
-            if await cluster.is_replicated(stream):
-                break
-            await asyncio.sleep(0.2)
+async def until_replicated(cluster: Cluster) -> bool:
+    """Wait until all nodes hold all streams again, so that the next fault meets one that is whole; tell whether."""
+    streams = [name(cluster.stack.market) for name in (subjects.intake_stream, subjects.journal_stream)]
+    return all([await _is_replicated_in_time(cluster, stream) for stream in streams])
+
+
+async def _is_replicated_in_time(cluster: Cluster, stream: str) -> bool:
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        await cluster.last_seq(stream)
+        if await cluster.is_replicated(stream):
+            return True
+        await asyncio.sleep(0.2)
+    return False
 
 
 async def stop_leader(cluster: Cluster, for_s: float) -> float:
