@@ -71,7 +71,9 @@ async def _all(given: argparse.Namespace, results: list[Result], *, mounts: bool
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, main_task.cancel)
     until_s = time.monotonic() + 60 * given.minutes if given.minutes is not None else None
-    rounds = given.rounds or (None if until_s is not None else 2)
+    rounds = given.rounds
+    if rounds is None and until_s is None:
+        rounds = 2
     seed = given.seed
     while (rounds is None or len(results) < rounds) and (until_s is None or time.monotonic() < until_s):
         setting = _setting(given, seed, mounts=mounts)
