@@ -16,6 +16,8 @@ from typing import Any, Final
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.errors import ServiceUnavailableError
 
 from deploy.permissions import MATCHER, OPERATOR, PROVISIONER
 from deploy.provision import StreamLimits
@@ -38,6 +40,7 @@ full before the peak begins, and what grows in it is a queue."""
 CALIBRATION_S: Final = 75
 """Longer than the market remembers: then its state has the size that it keeps."""
 IN_FLIGHT: Final = 16
+FULL_PAUSE_S: Final = 0.2
 TIMES_SUSTAINED: Final = 2
 LOOK_S: Final = 1.0
 WAITING_MAX: Final = 4_096
@@ -115,7 +118,10 @@ def _messages() -> Iterator[bytes]:
 
 
 async def _sustained_per_s(stack: Stack, publisher: Client, messages: Iterator[bytes]) -> float:
-    """Return how many events a second are decided while publishers wait for the broker, and everything follows."""
+    """Return how many events a second are decided while publishers wait for the broker, and everything follows.
+
+    A full intake holds them back as well: they come again until it takes what they have.
+    """
     subject = subjects.intake(MARKET, traffic.PUBLISHER, "order")
     jetstream = publisher.jetstream()
     begun_s, sent = time.perf_counter(), 0
@@ -123,12 +129,21 @@ async def _sustained_per_s(stack: Stack, publisher: Client, messages: Iterator[b
     async def one() -> None:
         nonlocal sent
         while time.perf_counter() - begun_s < CALIBRATION_S:
-            await jetstream.publish(subject, next(messages), timeout=30)
+            await _publish_until_taken(jetstream, subject, next(messages))
             sent += 1
 
     await asyncio.gather(*(one() for _ in range(IN_FLIGHT)))
     await wait_level(stack)
     return sent * BATCH / (time.perf_counter() - begun_s)
+
+
+async def _publish_until_taken(jetstream: JetStreamContext, subject: str, message: bytes) -> None:
+    while True:
+        try:
+            await jetstream.publish(subject, message, timeout=30)
+            return
+        except ServiceUnavailableError:
+            await asyncio.sleep(FULL_PAUSE_S)
 
 
 async def _push(publisher: Client, messages: Iterator[bytes], per_s: float, seconds: int) -> Counter[str]:
