@@ -307,15 +307,15 @@ async def test_a_matcher_that_is_behind_does_not_take_for_lost_what_was_decided_
     broker = await connect_broker(_config(fresh_broker))
     behind = Matcher(broker, MARKET, "matcher", Facts(market_key=KEY), pinned_zones(), SnapshotStore(tmp_path, MARKET))
     try:
-        for seq, expected in ((len(records) - 3, FenceLostError), (len(records), None)):
-            record = records[seq - 1]
-            hashed = records[seq].prev if seq < len(records) else hash_bytes(encode_record(record))
-            behind.standing = Standing(seq=seq, hash=hashed, intake=record.intake, through=record.through)
-            if expected is None:
-                assert await behind._compare() == record.intake
-            else:
-                with pytest.raises(expected, match="grown past"):
-                    await behind._compare()
+        last = records[-1]
+        for seq, record in enumerate(records[:-3], start=1):
+            behind.standing = Standing(seq=seq, hash=records[seq].prev, intake=record.intake, through=record.through)
+            with pytest.raises(FenceLostError, match="grown past"):
+                await behind._compare()
+        behind.standing = Standing(
+            seq=len(records), hash=hash_bytes(encode_record(last)), intake=last.intake, through=last.through
+        )
+        assert await behind._compare() == last.intake
     finally:
         await broker.stop()
 

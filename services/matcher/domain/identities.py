@@ -32,8 +32,8 @@ FORGETTABLE: Final = frozenset(
 
 def identity_key(publisher: str, source: str, event_id: str) -> bytes:
     """Return the 16-byte key of (publisher, source, id); none of the three can hold a line feed."""
-    key = _key_hash.copy()
-    key.update(f"{publisher}\n{source}\n{event_id}".encode())
+    key = begin_key(publisher, source)
+    key.update(event_id.encode())
     return key.digest()
 
 

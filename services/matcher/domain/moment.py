@@ -7,8 +7,6 @@ from services.matcher.domain.index import Index
 from services.matcher.domain.state import Group, Offer, State
 from services.matcher.domain.terms import Terms
 
-Place = tuple[Offer, Group, Terms]
-
 
 class Moment(msgspec.Struct, gc=False):
     """A state, and the moment at which it changes: accepted time in ns, and the event, if it is not timer work.
@@ -23,4 +21,4 @@ class Moment(msgspec.Struct, gc=False):
     tree: Index
     now: int
     event: AnyEvent | None
-    place: Place | None = None
+    place: tuple[Offer, Group, Terms] | None = None
