@@ -20,7 +20,7 @@ from deploy.foreign_broker import check_foreign_broker
 from deploy.identity import ensure_identities
 from deploy.nodes import check_kind, make_nodes
 from deploy.permissions import GATEWAY, LEDGER, MATCHER, NOTIFIER, PROVISIONER, check_market
-from deploy.plan import MODULES, SERVICES, StackPlan
+from deploy.plan import StackPlan
 from deploy.provision import NotReadyError, provision
 from deploy.reach import close_quietly, connect_as
 from deploy.stack_files import (
@@ -36,7 +36,7 @@ from deploy.supervisor import BrokerChild, Say, Supervisor, gather_all
 from deploy.wiring import HEALTH_POLL_S, HEALTHY_TIMEOUT_S, Wired, choose_port, wait_until_healthy, wire
 from events import subjects
 
-__all__ = ["MODULES", "SERVICES", "Stack", "StackPlan"]
+__all__ = ["Stack", "StackPlan"]
 
 STOP_ORDER: Final = (GATEWAY, MATCHER, NOTIFIER, LEDGER, "broker", "node")
 """First nothing new comes in, then what is there is decided, sent and archived, and the broker goes last."""

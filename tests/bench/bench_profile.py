@@ -9,7 +9,7 @@ from typing import Any, Final
 from unittest import mock
 
 from deploy.cli.output import say
-from deploy.stack import MODULES
+from deploy.plan import MODULES
 from deploy.supervisor import ServiceChild
 from tests.bench import traffic
 from tests.bench.bench_rules import Market

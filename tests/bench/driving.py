@@ -17,7 +17,8 @@ from msgspec import Raw
 from nats.aio.client import Client
 
 from deploy.permissions import LEDGER, MATCHER, NOTIFIER, PROVISIONER
-from deploy.stack import SERVICES, Stack, StackPlan
+from deploy.plan import SERVICES, StackPlan
+from deploy.stack import Stack
 from deploy.stack_files import ensure_market_key
 from deploy.supervisor import ServiceChild
 from events import subjects

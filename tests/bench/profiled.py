@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.stack import MODULES
+from deploy.plan import MODULES
 from services.bus.config import load_config
 
 ROOT: Final = Path(__file__).resolve().parents[2]

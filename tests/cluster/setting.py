@@ -20,8 +20,9 @@ from nats.js.errors import NotFoundError
 
 from deploy.first_run import first_configuration, set_up_market
 from deploy.permissions import LEDGER, MATCHER, PROVISIONER
+from deploy.plan import SERVICES, StackPlan
 from deploy.reach import http_get
-from deploy.stack import SERVICES, Stack, StackPlan
+from deploy.stack import Stack
 from events import subjects
 from events.offer import OfferPublished
 from events.record import Record, decode_entry, decode_record, entry_id, hash_bytes

@@ -12,9 +12,10 @@ import pytest
 from deploy.cli.archive import archive, archived_entries, wait_until_archived
 from deploy.first_run import first_configuration, sample_offer, set_up_market
 from deploy.permissions import LEDGER, PROVISIONER
+from deploy.plan import SERVICES, StackPlan
 from deploy.reach import http_get
 from deploy.restore import Act, Restoration, Restored
-from deploy.stack import SERVICES, Stack, StackPlan
+from deploy.stack import Stack
 from deploy.stack_files import StackError, free_service_port
 from events import subjects
 from events.market_decisions import MarketRestored

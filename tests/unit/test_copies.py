@@ -4,7 +4,7 @@ from pathlib import Path
 
 from deploy.copies import copies_of, data_of, is_copy
 from deploy.permissions import LEDGER, MATCHER, NOTIFIER
-from deploy.stack import SERVICES
+from deploy.plan import SERVICES
 
 
 def test_of_several_ledgers_one_signs_and_of_several_notifiers_one_dispatches() -> None:
