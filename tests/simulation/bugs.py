@@ -65,8 +65,8 @@ BUGS: Final = (
     Bug(
         "tell_events_apart_by_their_id_alone",
         "services/matcher/domain/identities.py",
-        'f"{publisher}\\n{source}\\n{event_id}"',
-        'f"{event_id}"',
+        'f"{publisher}\\n{source}\\n"',
+        '""',
     ),
     Bug(
         "resume_by_sequence_alone",
