@@ -19,6 +19,7 @@ from events.market import MarketConfiguredEvent
 from events.member import MemberPreferredEvent
 from events.nesting import split_array
 from events.order import OrderJoinedEvent, OrderPostedEvent
+from events.raw import Unread
 from events.reasons import Fault
 from events.registry import AnyEvent
 from events.scrutiny import check_utf8, explain, find_bad_id, find_value, look_closely
@@ -40,8 +41,6 @@ _CURRENCIES_SEEN: Final[set[str]] = set()
 """Only codes of three capital letters, so that it cannot grow without end."""
 _GOOD_SOURCE: Final = (True, False)
 _QUICKLY_READ: Final = frozenset({OrderPostedEvent, OrderJoinedEvent, AssistGivenEvent})
-Unread = bytes | msgspec.Raw
-"""An event's own bytes, cut out of a batch or still in it."""
 Decoded = tuple[AnyEvent, int]
 """(event, claimed time in ns or NOT_LOOKED_AT)."""
 NOT_LOOKED_AT: Final = -1
@@ -261,7 +260,7 @@ def _look_at(raw: bytes, event: AnyEvent, *, has_length_of_its_own: bool) -> int
     return at_ns
 
 
-def decode_archived(raw: bytes) -> AnyEvent:
+def decode_archived(raw: Unread) -> AnyEvent:
     """Return an event that was accepted before and is read again from a record."""
     return _event_decoder.decode(raw)
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from events.decisions import AnyDecision
+from events.raw import Unread
 from events.undecodable import UNDECODABLE
 
 if TYPE_CHECKING:
-    _OptionalRaw = msgspec.Raw | None
+    _OptionalRaw = Unread | None
 else:
     # Of a union of Raw and None, msgspec accepts null alone and refuses every event.
     _OptionalRaw = msgspec.Raw
@@ -134,7 +135,7 @@ def decode_record(body: bytes) -> Record:
     return record
 
 
-def decode_entry(raw: bytes | msgspec.Raw) -> Entry:
+def decode_entry(raw: Unread) -> Entry:
     """Return the entry in `raw`. Raises BadRecord when there is none."""
     try:
         return _entry_decoder.decode(raw)
@@ -142,7 +143,7 @@ def decode_entry(raw: bytes | msgspec.Raw) -> Entry:
         raise BadRecord(f"not an entry: {error}") from None
 
 
-def decode_entry_bytes(raw: bytes | msgspec.Raw) -> EntryBytes:
+def decode_entry_bytes(raw: Unread) -> EntryBytes:
     """Return the entry in `raw` with its decisions as bytes. Raises BadRecord when there is none."""
     try:
         return _entry_bytes_decoder.decode(raw)

@@ -47,6 +47,6 @@ def shown(found: FoundEntry) -> ShownEntry:
         publisher=entry.publisher,
         cause=source_in_words(found, event),
         outcome=[decision_in_words(decision) for decision in entry.decisions],
-        event=parts.event,
+        event=None if parts.event is None else msgspec.Raw(parts.event),
         decisions=parts.decisions,
     )

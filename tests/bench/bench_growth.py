@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.matcher.domain.engine import Engine
-from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Identities, IdentityRows
+from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Identities
+from services.matcher.domain.identity_rows import IdentityRows
 from services.matcher.domain.message import Message
 from tests.bench import traffic
 from tests.bench.bench_rules import FACTS, MILLION, Market, bytes_per_group, in_a_process, orders_us, resident_bytes
@@ -102,7 +103,7 @@ def _replayed(groups: int) -> tuple[Market, float]:
             message = Message(market.seq, time.time_ns(), traffic.PUBLISHER, "order", body)
             entries += maker.engine.process(message)
         # It is a cycle, which would stay while the collector is off.
-        maker.engine.__dict__.clear()
+        maker.engine._rules.clear()
         begun_s = time.process_time()
         for entry in entries:
             market.engine.evolve(entry)

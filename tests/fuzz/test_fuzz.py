@@ -13,6 +13,7 @@ from tests.fuzz import rules
 from tests.fuzz.files import fuzz_files, targets
 from tests.fuzz.rules import Found, FuzzedMarket, all_markets, fuzz, play_market
 from tests.fuzz.service import fuzz_service
+from tests.ways import interpreted_only
 
 CORPUS = Path(__file__).parent / "corpus"
 """What was found once, in a folder for each thing that is read; the rules' are bodies of intake messages."""
@@ -92,6 +93,7 @@ def test_a_running_stack_outlives_a_storm_of_what_nearly_are_events() -> None:
     assert tally["entries"] > tally["published"]
 
 
+@interpreted_only
 def test_a_rule_that_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise KeyError("planted")
@@ -101,6 +103,7 @@ def test_a_rule_that_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         play_market(3, all_markets())
 
 
+@interpreted_only
 def test_a_refusal_that_changes_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = gate.check_right
 

@@ -34,9 +34,9 @@ def changed(bug: Bug) -> str:
 
 
 def plant(bug: Bug, folder: Path) -> None:
-    """Copy the project into `folder` with the bug in it. Raises ValueError where it does not apply."""
+    """Copy the project's sources into `folder` with the bug in them. Raises ValueError where it does not apply."""
     for name in COPIED:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     (folder / bug.path).write_text(changed(bug), encoding="utf-8")
 
 

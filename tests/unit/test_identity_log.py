@@ -5,7 +5,8 @@ import random
 import msgspec
 import pytest
 
-from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Identities, IdentityRows
+from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Identities
+from services.matcher.domain.identity_rows import IdentityRows
 
 FEW_SLOTS = 4
 CONTENT = bytes(CONTENT_BYTES)

@@ -22,6 +22,7 @@ from tests.histories import histories, read_history, rule_version_of
 from tests.ledger_market import Story, decided_records
 from tests.ledger_records import MARKET, BuiltRecord, open_store
 from tests.model.both import FACTS, ZONES
+from tests.ways import interpreted_only
 
 
 def checked(
@@ -209,6 +210,7 @@ def test_a_made_up_input_that_is_not_kept_is_found(tmp_path: Path) -> None:
     assert "malformed or refused unseen" in report.difference.sentence
 
 
+@interpreted_only
 def test_a_history_on_which_the_rules_break_down_is_a_finding_and_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from tests.builders import (
 from tests.ledger_market import Story
 from tests.ledger_records import open_store
 from tests.model.both import FACTS, ZONES
+from tests.ways import interpreted_only
 
 
 def archived(folder: Path, story: Story) -> LedgerStore:
@@ -229,6 +230,7 @@ def test_only_an_event_that_is_kept_can_be_left_out(tmp_path: Path) -> None:
             asked(store, "77.0.0")
 
 
+@interpreted_only
 def test_a_history_that_cannot_be_applied_is_a_finding_and_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

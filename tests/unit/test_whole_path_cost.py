@@ -23,6 +23,7 @@ from services.notifier.letters import Mail, mail_of
 from tests.bench import traffic
 from tests.builders import T0
 from tests.ledger_records import BuiltRecord
+from tests.ways import interpreted_only
 
 MARKET = "main"
 KEY = bytes(range(32))
@@ -119,6 +120,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cost]:
     return found
 
 
+@interpreted_only
 @pytest.mark.parametrize("service", ["decide", "archive", "tell"])
 def test_an_order_costs_each_service_a_bounded_number_of_calls_and_steps(service: str, costs: dict[str, Cost]) -> None:
     calls, steps = costs[service]

@@ -5,6 +5,7 @@ from typing import Literal
 from events import decisions as d
 from events.fair import draw_seats
 from events.refund import refund_id
+from services.matcher.domain import prices
 from services.matcher.domain import state as s
 from services.matcher.domain.money import refund_order
 from services.matcher.domain.pages import page_seats, pages_of
@@ -72,9 +73,9 @@ def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
 
 def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
     terms = s.terms_of(turn.state, group)
-    unit_minor = leader_minor = terms.final_unit_minor(size, leads=False)
+    unit_minor = leader_minor = prices.final_unit_minor(terms, size, leads=False)
     if terms.leader_minor is not None:
-        leader_minor = terms.final_unit_minor(size, leads=True)
+        leader_minor = prices.final_unit_minor(terms, size, leads=True)
     seed = None if terms.winners is None else turn.tree.plays.group_seed(group.group)
     drawn = None if seed is None or terms.winners is None else draw_seats(seed, group.seats, terms.winners)
     seats: list[d.SeatRef] = []

@@ -9,12 +9,13 @@ from events import decisions as d
 from events import invitation
 from events.assist import AssistGivenEvent
 from events.decision import Decision
-from events.decode import Decoded, NamesAPerson, Unread, Unreadable, finish_decoding
+from events.decode import Decoded, NamesAPerson, Unreadable, finish_decoding
 from events.envelope import Event
 from events.leaf import keyed_hash
 from events.link import link_key
 from events.market import MarketConfiguredEvent
 from events.order import OrderJoinedEvent, OrderPostedEvent
+from events.raw import Unread
 from events.reasons import Reason
 from events.record import Entry
 from events.registry import AnyEvent
@@ -242,7 +243,7 @@ class Deciding:
         part = part + 1 if last_index == index and last_seq == seq else 0
         state.now = now
         state.position = (seq, index, part)
-        return Turn(state, self.tree, now, event, None, seq, index, publisher)
+        return Turn(state, self.tree, now, event, seq, index, publisher)
 
     def _drain(self, now: int, seq: int, index: int, entries: list[Entry]) -> None:
         """Do everything that is due at `now`, an entry for each bounded piece."""
@@ -262,7 +263,11 @@ class Deciding:
 
     def _write(self, turn: Turn, publisher: str | None, raw: Unread | None, entries: list[Entry]) -> None:
         seq, index, part = self.state.position
-        event = None if raw is None else raw if type(raw) is msgspec.Raw else msgspec.Raw(raw)
+        event: msgspec.Raw | None = None
+        if isinstance(raw, msgspec.Raw):
+            event = raw
+        elif raw is not None:
+            event = msgspec.Raw(raw)
         decisions, now = turn.decisions, turn.now
         entries.append(
             Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)

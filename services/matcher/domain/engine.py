@@ -10,6 +10,7 @@ import msgspec
 
 from events import clock
 from events.decode import NOT_LOOKED_AT, Unreadable, decode_archived, decode_batch, split_unread
+from events.raw import Unread
 from events.reasons import Fault
 from events.record import Entries, Entry, EntryBytes, decode_entry, encode_entries, encode_entry
 from events.registry import FAMILIES
@@ -75,7 +76,7 @@ class Engine(Deciding):
         self._drain(self.state.now, self.state.position[0], self.state.position[1], entries)
         return _encoded(entries)
 
-    def evolve(self, raw: bytes | msgspec.Raw) -> Entry:
+    def evolve(self, raw: Unread) -> Entry:
         """Apply an entry that was decided before; return it."""
         entry = decode_entry(raw)
         raw_event = None if entry.event is None else bytes(entry.event)

@@ -6,8 +6,8 @@ from sys import intern
 from typing import Final
 
 from events import clock, market, order
-from events.decode import Unread
 from events.market import MarketConfigured
+from events.raw import Unread
 from events.reasons import Reason
 from events.registry import FAMILY_OF, AnyEvent
 from events.subjects import GATEWAY, MATCHER, MIXED, OPERATOR

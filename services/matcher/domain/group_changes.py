@@ -1,7 +1,7 @@
 """What decisions about whole groups change."""
 
 import heapq
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +26,10 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     offer = state.offers[decision.offer]
     # Numbers only have to rise: that of a group is its entry's, so that its first order can share the integer.
     state.counter = max(state.counter + 1, s.pack_entry(*state.position))
-    deadline, last = decision.deadline, tree.last_opened
-    # Groups that open in one instant share one integer: a million of them would take 48 MB.
+    # Groups that open in one instant share one integer: a million of them would take 48 MB. Untyped, since compiled
+    # code would make a new one of it.
+    last: Any = tree.last_opened
+    deadline: Any = decision.deadline
     if last is not None and last.deadline == deadline:
         deadline = last.deadline
     tree.last_opened = group = Group(
@@ -43,7 +45,7 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     offer.editions[group.edition].groups += 1
     offer.open_groups += 1
     heapq.heappush(tree.deadlines, group)
-    tree.due_by(group.deadline)
+    tree.due_by(decision.deadline)
 
 
 def group_merged(moment: Moment, decision: d.GroupMerged) -> None:
@@ -53,12 +55,12 @@ def group_merged(moment: Moment, decision: d.GroupMerged) -> None:
     offer = state.offers[donor.offer]
     for order_id in donor.seats:
         state.orders[order_id].group = into.group
-    into.seats += donor.seats
+    into.reseat(into.seats + donor.seats)
     into.taken += donor.taken
     into.confirmed += donor.confirmed
     into.reserved += donor.reserved
     into.unmerging += donor.unmerging
-    donor.seats = ()
+    donor.reseat(())
     donor.taken = donor.confirmed = donor.reserved = donor.unmerging = 0
     _close(state, tree, donor, offer, s.MERGED, now)
     tree.members.pop(into.group, None)

@@ -5,8 +5,8 @@ from typing import Final
 
 from events import decisions as d
 from events.decision import Decision
-from events.decode import Unread
 from events.member_decisions import InvitationRefused
+from events.raw import Unread
 from events.reasons import Reason
 from events.record import entry_id
 from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Answer, Identities

@@ -9,7 +9,7 @@ whole key of 16 bytes, so nothing is taken for anything else.
 import struct
 from typing import Final
 
-import msgspec
+from services.matcher.domain.identity_rows import IdentityRows
 
 KEY_BYTES: Final = 16
 CONTENT_BYTES: Final = 7
@@ -29,16 +29,6 @@ _number: Final = _NUMBER.unpack_from
 
 Answer = tuple[bytes, int, int, int, int, int, int]
 """(digest of the event's bytes, accepted time in ns, seq, index, part, code of the decision, code of the reason)."""
-
-
-class IdentityRows(msgspec.Struct, gc=False):
-    """The rows, as a snapshot holds them: numbered from 1 on, those from `first` to before `end` are there."""
-
-    chunks: list[bytearray] = []
-    first: int = 1
-    end: int = 1
-    slots: int = 1 << 21
-    """A power of two. The first ones take memory only where they are used: they are pages of zeros."""
 
 
 class Identities:

@@ -7,7 +7,7 @@ from events.group import GroupCompletedEvent, GroupDissolvedEvent
 from events.limits import GROUP_MAX_SEATS
 from events.order import OrderCancelledEvent, OrderChangedEvent, OrderReleasedEvent, OrderWithdrawnEvent
 from events.reasons import Reason
-from services.matcher.domain import closing, seating
+from services.matcher.domain import closing, prices, seating
 from services.matcher.domain import state as s
 from services.matcher.domain.members import limits
 from services.matcher.domain.money import refund_order
@@ -138,7 +138,7 @@ def change(turn: Turn, event: OrderChangedEvent) -> None:
     _check_change(turn.state, order, group, terms, sku, quantity)
     payable_minor = order.payable_minor
     if quantity != order.quantity:
-        payable_minor = terms.payable_minor(quantity, leads=order.leads)
+        payable_minor = prices.payable_minor(terms, quantity, leads=order.leads)
         if turn.state.members.watching:
             limits.check_spending(turn, order.member, payable_minor - order.payable_minor, terms.currency)
     goods = Goods(sku, quantity)

@@ -4,7 +4,7 @@ from events import decisions as d
 from events.order import OrderPaid, OrderPaidEvent
 from events.reasons import Reason
 from events.refund import RefundFailedEvent, RefundSettledEvent, refund_id
-from services.matcher.domain import leaving, matching, seating
+from services.matcher.domain import leaving, matching, prices, seating
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
@@ -76,7 +76,7 @@ def _rejoin(turn: Turn, data: OrderPaid, order: Order, old: Group) -> None:
             raise Refusal(Reason.OFFER_WITHDRAWN)
         terms = offer.terms if group is None else s.terms_of(turn.state, group)
         seating.check_limits(offer, terms, order.member, terms.weight(order.quantity))
-        payable_minor = terms.payable_minor(order.quantity, leads=group is None)
+        payable_minor = prices.payable_minor(terms, order.quantity, leads=group is None)
         if not terms.is_paid or (data.amount_minor, data.currency) != (payable_minor, terms.currency):
             raise Refusal(Reason.WRONG_AMOUNT)
         if turn.state.members.watching:

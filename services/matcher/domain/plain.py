@@ -10,12 +10,11 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
-import msgspec
-
 from events.market import MarketConfigured
 from events.order import OrderJoined, OrderPosted, OrderTerms
 from events.subjects import GATEWAY, MIXED
 from events.times import NS_PER_S
+from services.matcher.domain import prices
 from services.matcher.domain import state as s
 from services.matcher.domain.identities import begin_key
 from services.matcher.domain.index import Index, keeps_apart, sits_in
@@ -35,7 +34,7 @@ Place = tuple[Offer, Group | None, Terms, int]
 """Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor)."""
 
 
-class Admission(msgspec.Struct, frozen=True, gc=False):
+class Admission:
     """What all events of one family and source have in common that a publisher sends in one message, accepted at `now`.
 
     Their own times have to lie after `earliest` and not after `latest` (ns); nothing does where they may not be sent.
@@ -43,13 +42,18 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
     0.3 µs less for each.
     """
 
-    publisher: str
-    family: str
-    source: str
-    now: int
-    earliest: int
-    latest: int
-    key: blake2b
+    __slots__ = ("earliest", "family", "key", "latest", "now", "publisher", "source")
+
+    def __init__(
+        self, publisher: str, family: str, source: str, now: int, earliest: int, latest: int, key: blake2b
+    ) -> None:
+        self.publisher = publisher
+        self.family = family
+        self.source = source
+        self.now = now
+        self.earliest = earliest
+        self.latest = latest
+        self.key = key
 
 
 def admission(
@@ -96,7 +100,7 @@ def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoi
         group = choose(state, tree, offer, data.pool, member, quantity)
     if group is not None and group.edition != offer.edition:
         terms = offer.editions[group.edition].terms
-    payable_minor = terms.payable_minor(quantity, leads=group is None)
+    payable_minor = prices.payable_minor(terms, quantity, leads=group is None)
     payment, weights = data.payment, offer.weights
     if payment is not None and (
         payment.amount_minor != payable_minor

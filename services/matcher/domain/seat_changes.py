@@ -2,6 +2,7 @@
 
 import heapq
 from sys import intern
+from typing import Any
 
 from events import decisions as d
 from events.order import OrderChangedEvent, OrderTerms
@@ -77,9 +78,13 @@ def _seat(
     else:
         offer, group, terms = place
     order_id, member, quantity, sku = asked.order, asked.member, asked.quantity, asked.sku
-    strangers, merge, payable_minor = asked.strangers, asked.merge, decision.payable_minor
+    strangers, merge = asked.strangers, asked.merge
+    # Untyped, so that compiled code too hands on the very integers that are there: a new one takes 32 bytes.
+    terms_as_they_are: Any = terms
+    group_as_it_is: Any = group
+    payable_minor: Any = decision.payable_minor
     if payable_minor == terms.group_minor:
-        payable_minor = terms.group_minor  # the very same integer, also where it is read from a journal: 32 bytes
+        payable_minor = terms_as_they_are.group_minor
     leads = group.leader == order_id
     if leads:
         order_id = group.leader  # where both are read anew, from a journal, one text is enough: 64 bytes
@@ -94,7 +99,7 @@ def _seat(
             publisher=intern(decision.publisher),
             group=group.group,
             status=status,
-            entry=group.no if group.no == entry else entry,
+            entry=group_as_it_is.no if group.no == entry else entry,
             # `marks_of`, a call less
             marks=quantity << 4 | (status == s.CONFIRMED) << 3 | leads << 2 | merge << 1 | strangers,
             sku=sku,
@@ -204,7 +209,7 @@ def seat_released(moment: Moment, decision: d.SeatReleased) -> None:
 
 def _stand_up(state: State, order: Order, group: Group) -> None:
     weight = s.terms_of(state, group).weight(order.quantity)
-    group.seats = tuple(o for o in group.seats if o != order.order)
+    group.reseat(tuple(o for o in group.seats if o != order.order))
     group.taken -= weight
     if order.status == s.CONFIRMED:
         group.confirmed -= weight

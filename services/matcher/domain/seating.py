@@ -7,7 +7,7 @@ from events.reasons import Reason
 from events.record import entry_id
 from events.refund import refund_id
 from events.times import NS_PER_S
-from services.matcher.domain import closing, matching
+from services.matcher.domain import closing, matching, prices
 from services.matcher.domain import state as s
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
@@ -71,7 +71,7 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
         raise Refusal(Reason.OFFER_WITHDRAWN if offer.withdrawn else Reason.NO_OPEN_GROUP)
     terms = offer.terms if group is None else s.terms_of(state, group)
     check_limits(offer, terms, data.member, terms.weight(data.quantity))
-    payable_minor = terms.payable_minor(data.quantity, leads=group is None)
+    payable_minor = prices.payable_minor(terms, data.quantity, leads=group is None)
     if state.members.watching:
         limits.check_order(turn, data.member, payable_minor, terms.currency)
     _check_payment(turn, terms, data.order, data.payment, payable_minor)

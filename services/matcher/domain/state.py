@@ -14,7 +14,7 @@ from events.market import MarketConfigured
 from events.offer import OfferTerms
 from services.matcher.domain.disputes.book import Disputes
 from services.matcher.domain.fifo import Fifo
-from services.matcher.domain.identity_log import IdentityRows
+from services.matcher.domain.identity_rows import IdentityRows
 from services.matcher.domain.members.memory import Members
 from services.matcher.domain.plays.state import Plays
 from services.matcher.domain.standing.state import Standing
@@ -157,8 +157,8 @@ class Group(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, order=Tr
             return sitting
         return () if sitting is None else (sitting,)
 
-    @seats.setter
-    def seats(self, seats: tuple[str, ...]) -> None:
+    def reseat(self, seats: tuple[str, ...]) -> None:
+        """Let exactly these orders sit here, in this order."""
         self.sitting = seats if len(seats) > 1 else seats[0] if seats else None
 
 

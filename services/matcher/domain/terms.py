@@ -68,34 +68,6 @@ class Terms(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         """Return what an order of `quantity` takes up in a group."""
         return quantity if self.count == "units" else 1
 
-    def unit_price_minor(self, size: int) -> int:
-        """Return the price of one unit in a group that reached `size`."""
-        price = self.group_minor
-        for tier in self.tiers:
-            if tier.size <= size:
-                price = tier.price_minor
-        return price
-
-    def payable_minor(self, quantity: int, *, leads: bool) -> int:
-        """Return what a seat costs when it is taken: the price at the smallest size that can fill."""
-        if self.hold_s == 0:
-            return 0
-        if leads and self.leader_minor is not None:
-            unit = self.leader_minor
-        elif not self.tiers:
-            unit = self.group_minor
-        else:
-            unit = self.unit_price_minor(min(self.size, self.fill_if_at_least or self.size))
-        # The very same integer for every order of one: a million of them would take 32 MB.
-        return unit if quantity == 1 else unit * quantity
-
-    def final_unit_minor(self, size: int, *, leads: bool) -> int:
-        """Return what one unit costs in a group that filled at `size`."""
-        if self.hold_s == 0:
-            return 0
-        unit = self.unit_price_minor(size)
-        return min(unit, self.leader_minor) if leads and self.leader_minor is not None else unit
-
 
 class Refusal(Exception):
     """What a rule answers when it does not let an event through."""

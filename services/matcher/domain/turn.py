@@ -5,21 +5,33 @@ A rule never touches the state itself. It reads, refuses by raising `Refusal` be
 decisions leads to the same state by construction.
 """
 
-import msgspec
-
 from events import decisions as d
+from events.registry import AnyEvent
 from services.matcher.domain.evolve import change_of
+from services.matcher.domain.index import Index
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.state import State
 
 
-class Turn(Moment, gc=False):
+class Turn(Moment):
     """A moment with the decisions made so far for one entry, for `event` or for timer work."""
 
-    seq: int = 0
-    index: int = 0
-    publisher: str = ""
-    decisions: list[d.AnyDecision] = msgspec.field(default_factory=list)
-    seats_named: int = 0
+    __slots__ = ("decisions", "index", "publisher", "seats_named", "seq")
+
+    def __init__(
+        self, state: State, tree: Index, now: int, event: AnyEvent | None, seq: int, index: int, publisher: str
+    ) -> None:
+        """Begin an entry at (`seq`, `index`) without decisions."""
+        self.state = state  # as a moment does, a call less
+        self.tree = tree
+        self.now = now
+        self.event = event
+        self.place = None
+        self.seq = seq
+        self.index = index
+        self.publisher = publisher
+        self.decisions: list[d.AnyDecision] = []
+        self.seats_named = 0
 
     def emit(self, decision: d.AnyDecision) -> None:
         """Decide: apply `decision` to the state and keep it for the entry."""

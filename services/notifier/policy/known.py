@@ -12,6 +12,7 @@ from events import decisions as d
 from events.decode import decode_archived
 from events.market import MarketConfiguredEvent
 from events.offer import OfferChangedEvent, OfferPublishedEvent, OfferTerms, PriceTier
+from events.raw import Unread
 from events.record import Entry
 from services.matcher.domain.terms import overlay
 
@@ -109,7 +110,7 @@ class KnownMarket:
     def _closed(self, group: str) -> list[Change]:
         return [Change(_GROUP, group, None)] if self.groups.pop(group, None) is not None else []
 
-    def _configured(self, raw: msgspec.Raw) -> list[Change]:
+    def _configured(self, raw: Unread) -> list[Change]:
         event = decode_archived(raw)
         if isinstance(event, MarketConfiguredEvent):
             self.zone, self._defaults = event.data.timezone, event.data.offer_defaults

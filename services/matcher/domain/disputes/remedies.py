@@ -10,7 +10,7 @@ from events.member_standing import MemberReinstated
 from events.reasons import Reason
 from events.refund import of_resolution, refund_id
 from events.times import NS_PER_S
-from services.matcher.domain import seating
+from services.matcher.domain import prices, seating
 from services.matcher.domain import state as s
 from services.matcher.domain.disputes.book import Dispute
 from services.matcher.domain.index import keeps_apart, sits_in
@@ -79,7 +79,7 @@ def _seat(turn: Turn, dispute: Dispute, remedy: Remedy, _: DisputeResolved) -> B
     offer = turn.state.offers[group.offer]
     seating.check_variant(offer, order.sku, order.quantity)
     seating.check_limits(offer, terms, order.member, terms.weight(order.quantity))
-    payable_minor = terms.payable_minor(order.quantity, leads=group.leader == order.order)
+    payable_minor = prices.payable_minor(terms, order.quantity, leads=group.leader == order.order)
     if turn.state.members.watching:
         limits.check_spending(turn, order.member, payable_minor, terms.currency)
 
