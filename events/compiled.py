@@ -43,6 +43,8 @@ def _choose() -> Way:
         built = json.loads(BUILT.read_bytes())
         suffix, sources = str(built["suffix"]), dict(built["sources"])
     except FileNotFoundError:
+        if any(ROOT.glob(f"*__mypyc{EXTENSION_SUFFIXES[0]}")):
+            _refuse(f"{BUILT.name} is not there, which says what they were made from")
         return "interpreted"
     except (OSError, ValueError, TypeError, LookupError):
         _refuse(f"{BUILT.name} cannot be read")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from events.compiled import way
 from events.decision import Decision
 from services.bus.health import Metrics
 
@@ -31,6 +32,7 @@ class MatcherMetrics:
         self.rehearsed = self.metrics.gauge(
             "rehearsed_entries", "Entries of other matchers that were decided here again with the same result."
         )
+        self.metrics.gauge("rules_compiled", "1 while the rules run compiled, 0 interpreted.").set(way() == "compiled")
         self.open_groups = self.metrics.gauge("open_groups", "Groups that are open now.")
         self._counted: dict[str, int] = {}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.broker import BrokerError, find_binary
+from events.compiled import way
 
 FLUSHES: Final = 200
 FLUSH_BYTES: Final = 4_096
@@ -26,6 +27,7 @@ def machine_facts(directory: Path) -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "rules": way(),
         "broker": _version([_broker(), "--version"]),
         "redis": _version(["redis-server", "--version"]),
         "fsync_p50_us": round(statistics.median(flushes_us)),
