@@ -9,7 +9,7 @@ from events.dispute import Remedy
 from events.envelope import Event
 from events.money import amount
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
-from events.reasons import sentence
+from events.reason_sentences import sentence
 from events.record import Entry
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
