@@ -21,7 +21,11 @@ from services.ledger.words import remedy_in_words
 
 def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
     """Add the commands to `app`; `opened` opens a ledger and tells what may go wrong."""
+    _add_disputes(app, opened)
+    _add_incident(app, opened)
 
+
+def _add_disputes(app: typer.Typer, opened: OpenLedger) -> None:
     @app.command("disputes")
     def disputes_command(
         overdue: Annotated[bool, typer.Option("--overdue", help="Only those of which a deadline has passed.")] = False,
@@ -45,6 +49,8 @@ def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
             _print_dispute(state)
         _print(f"{len(found)} disputes{' are overdue' if overdue else ' are alike' if like else ' wait'}.")
 
+
+def _add_incident(app: typer.Typer, opened: OpenLedger) -> None:
     @app.command("incident")
     def incident_command(
         begin: Annotated[str, typer.Option("--from", metavar="TIME", help="When it began (RFC 3339), included.")],
@@ -70,8 +76,7 @@ def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
         With --out the remedies are written as events for `groupbuy publish`: seats lost by the clock are restored
         where the group is still open, and with --refund-minor filled orders are refunded.
         """
-        if out is not None and (actor is None or not are_ids(actor) or "\n" in actor):
-            raise CommandError("--out needs --actor NAME, 1 to 64 of A-Z a-z 0-9 . _ -: somebody answers for them")
+        answers = None if out is None else _who_answers(actor)
         question = IncidentQuestion(
             from_ns=_time("--from", begin), to_ns=_time("--to", end), offer=offer, refund_minor=refund_minor
         )
@@ -81,10 +86,16 @@ def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
             _print(msgspec.json.encode(report).decode())
         else:
             _print_report(report)
-        if out is not None and actor is not None:
-            events = list(remedies(report, question, actor, approve=approve))
+        if out is not None and answers is not None:
+            events = list(remedies(report, question, answers, approve=approve))
             _write(out, "".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in events))
             say(f"{out}: {len(events)} events; read them, then `groupbuy publish {out}`")
+
+
+def _who_answers(actor: str | None) -> str:
+    if actor is None or not are_ids(actor) or "\n" in actor:
+        raise CommandError("--out needs --actor NAME, 1 to 64 of A-Z a-z 0-9 . _ -: somebody answers for them")
+    return actor
 
 
 def _time(option: str, text: str) -> int:
