@@ -40,6 +40,7 @@ from deploy.cli.output import (
     say,
 )
 from deploy.stack_files import config_directory, first_market
+from events.counted import counted
 from events.money import amount
 from events.times import format_time_ns
 from services.bus.config import ConfigError, load_config
@@ -52,7 +53,7 @@ from services.ledger.reconcile import PlayAgainstNotices, reconcile
 from services.ledger.refunds import RefundState, refunds
 from services.ledger.show import ShownEntry, show
 from services.ledger.store import LedgerStore
-from services.ledger.verify import verify
+from services.ledger.verify import VerifyReport, verify
 from services.ledger.verify_notices import NoticeReport
 from services.ledger.verify_tree import TreeReport
 
@@ -81,13 +82,14 @@ def verify_command(
     if as_json:
         _print_json(report)
     elif report.fault is None:
-        _print(f"{report.records} records with {report.entries} entries are what they were when they were archived.")
+        are = "is what it was when it was" if report.records == 1 else "are what they were when they were"
+        _print(f"{_what_was_read(report)} {are} archived.")
         _print(f"The last is record {report.last_record or 'none'}, {report.last_hash or 'no hash'}.")
         _print_tree(report.tree)
         _print_notices(report.notices)
     else:
         _print(f"{report.fault.place}: {report.fault.sentence}")
-        _print(f"Up to there {report.records} records with {report.entries} entries are sound.")
+        _print(f"Up to there {_what_was_read(report)} {'is' if report.records == 1 else 'are'} sound.")
     if not report.is_sound:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -143,7 +145,8 @@ def refunds_command(
             _print_json_list("refunds", found)
             return
         count = sum(1 for refund in found if _print_refund(refund))
-        _print(f"{count} refunds{' are not settled' if unsettled else ''}.")
+        words = counted(count, "refund is", "refunds are") + " not settled" if unsettled else counted(count, "refund")
+        _print(f"{words}.")
 
 
 @ledger_app.command("reconcile")
@@ -157,17 +160,18 @@ def reconcile_command(
             _print_json_list("plays", found)
             return
         count = sum(1 for play in found if _print_play(play))
-        _print(f"{count} plays with assists or notices.")
+        _print(f"{counted(count, 'play')} with assists or notices.")
 
 
 def _print_play(play: PlayAgainstNotices) -> bool:
     _print(
-        f"play {play.play}: {play.counts} assists count, {play.notices} notices were {play.notices_are}, "
-        f"{play.shared} name who shared it; {play.excess} more than notices"
+        f"play {play.play}: {counted(play.counts, 'assist counts', 'assists count')}, "
+        f"{counted(play.notices, 'notice was', 'notices were')} {play.notices_are}, "
+        f"{counted(play.shared, 'names', 'name')} who shared it; {play.excess} more than notices"
     )
     for day in play.days:
         back = f", {day.taken_back} taken back" if day.taken_back else ""
-        _print(f"  {day.day}: {day.counted} counted{back}, {day.notices} notices, {day.shared} shared")
+        _print(f"  {day.day}: {day.counted} counted{back}, {counted(day.notices, 'notice')}, {day.shared} shared")
     return True
 
 
@@ -284,29 +288,39 @@ def _print_refund(refund: RefundState) -> bool:
     return True
 
 
+def _what_was_read(report: VerifyReport) -> str:
+    return f"{counted(report.records, 'record')} with {counted(report.entries, 'entry', 'entries')}"
+
+
 def _print_tree(tree: TreeReport | None) -> None:
     if tree is None:
         _print("There is no tree over them yet: it is built when the ledger is next started.")
     else:
-        _print(f"The tree over them has the root {tree.root}; {tree.signed_leaves} of {tree.leaves} leaves are signed.")
+        leaves = counted(tree.leaves, "leaf is", "leaves are")
+        _print(f"The tree over them has the root {tree.root}; {tree.signed_leaves} of {leaves} signed.")
 
 
 def _print_notices(notices: NoticeReport | None) -> None:
     if notices is None:
         return
     if chained := notices.archived - notices.unchecked:
-        _print(f"{chained} notices are what they were when they were archived.")
+        are = counted(chained, "notice is what it was when it was", "notices are what they were when they were")
+        _print(f"{are} archived.")
     if notices.adopted:
-        _print(f"The first {notices.adopted} of them are as they were found when the chain over notices began.")
+        are = counted(notices.adopted, "of them is as it was", "of them are as they were")
+        _print(f"The first {are} found when the chain over notices began.")
     if notices.unchecked:
-        _print(
-            f"{notices.unchecked} notices were archived by an older program and are NOT checked: "
-            "they are chained when the ledger is next started."
+        are = counted(
+            notices.unchecked,
+            "notice was archived by an older program and is NOT checked: it is",
+            "notices were archived by an older program and are NOT checked: they are",
         )
+        _print(f"{are} chained when the ledger is next started.")
 
 
 def _print_audit(report: AuditReport) -> None:
-    table = Table(title=f"{report.entries:,} entries of {report.inputs:,} inputs in market {report.market}")
+    entries = counted(report.entries, "entry", "entries", grouped=True)
+    table = Table(title=f"{entries} of {counted(report.inputs, 'input', grouped=True)} in market {report.market}")
     table.add_column("check")
     table.add_column("looked at", justify="right")
     table.add_column("do not add up", justify="right")

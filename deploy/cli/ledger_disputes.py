@@ -11,6 +11,7 @@ import typer
 from deploy.cli.ledger_log import OpenLedger
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption, say
 from deploy.stack_files import write_private
+from events.counted import counted
 from events.ids import are_ids
 from events.money import amount
 from events.times import format_time_ns, parse_time_ns
@@ -47,7 +48,15 @@ def _add_disputes(app: typer.Typer, opened: OpenLedger) -> None:
             return
         for state in found:
             _print_dispute(state)
-        _print(f"{len(found)} disputes{' are overdue' if overdue else ' are alike' if like else ' wait'}.")
+        _print(f"{_how_many(len(found), overdue=overdue, like=like)}.")
+
+
+def _how_many(count: int, *, overdue: bool, like: str | None) -> str:
+    if overdue:
+        return counted(count, "dispute is overdue", "disputes are overdue")
+    if like is not None:
+        return counted(count, "dispute is alike", "disputes are alike")
+    return counted(count, "dispute waits", "disputes wait")
 
 
 def _add_incident(app: typer.Typer, opened: OpenLedger) -> None:
@@ -89,7 +98,7 @@ def _add_incident(app: typer.Typer, opened: OpenLedger) -> None:
         if out is not None and answers is not None:
             events = list(remedies(report, question, answers, approve=approve))
             _write(out, "".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in events))
-            say(f"{out}: {len(events)} events; read them, then `groupbuy publish {out}`")
+            say(f"{out}: {counted(len(events), 'event')}; read the file, then `groupbuy publish {out}`")
 
 
 def _who_answers(actor: str | None) -> str:
@@ -131,7 +140,7 @@ def _deadlines(state: DisputeState) -> str:
 def _print_report(report: IncidentReport) -> None:
     _print(
         f"incident {report.incident}, {format_time_ns(report.from_ns)} to {format_time_ns(report.to_ns)}: "
-        f"{len(report.groups)} groups, {len(report.orders)} orders"
+        f"{counted(len(report.groups), 'group')}, {counted(len(report.orders), 'order')}"
     )
     for order in report.orders:
         _print(f"    {_order_line(order)}")

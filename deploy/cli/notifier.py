@@ -19,6 +19,7 @@ from deploy.cli.output import (
     say,
 )
 from deploy.stack_files import first_market
+from events.counted import counted
 from events.times import format_time_ns
 from services.bus.timezones import names
 from services.notifier.addresses import ADDRESS_MAX_CHARS, AddressBook, BadAddress, address_file
@@ -65,7 +66,10 @@ def dead_letters_command(
     for letter in found:
         at = format_time_ns(letter.at_ns)
         typer.echo(f"{at}  {letter.id}  {letter.channel}  {letter.kind} to {letter.member}: {letter.why}")
-    typer.echo(f"{count} dead letters. Send them again with `groupbuy notifier replay --all` or `replay ID`.")
+    them = "it" if count == 1 else "them"
+    typer.echo(
+        f"{counted(count, 'dead letter')}. Send {them} again with `groupbuy notifier replay --all` or `replay ID`."
+    )
 
 
 @notifier_app.command("replay")
@@ -87,7 +91,7 @@ def replay_command(
     if as_json:
         print_json({"replayed": [row.id for row in revived]})
     else:
-        typer.echo(f"{len(revived)} dead letters wait to be sent again.")
+        typer.echo(f"{counted(len(revived), 'dead letter waits', 'dead letters wait')} to be sent again.")
     missing = set(ids or ()) - {row.id for row in revived}
     if missing:
         say(f"no dead letter is called {', '.join(sorted(missing))}; `groupbuy notifier dead-letters` lists them")
@@ -205,7 +209,7 @@ def address_remove(
     if as_json:
         print_json({"member": member, "removed": removed})
     else:
-        typer.echo(f"{removed} addresses of {member} are forgotten.")
+        typer.echo(f"{counted(removed, f'address of {member} is', f'addresses of {member} are')} forgotten.")
     if removed == 0:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

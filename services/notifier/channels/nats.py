@@ -13,6 +13,7 @@ from typing import Final
 
 from nats.js.errors import NotFoundError
 
+from events.counted import counted
 from services.bus.connect import ServiceBroker
 from services.bus.journal import JournalBroken, JournalPosition
 from services.notifier.atomic import CHAIN_MAX_MESSAGES, FenceLost, PublishFailed
@@ -172,9 +173,10 @@ class NatsChannel:
             return 0
         assert reached.position == bundle.position, "a record is finished before the next is begun"
         if reached.of != len(bundle.letters):
+            messages = f"{reached.ordinal} of {counted(reached.of, 'message')}"
             raise JournalBroken(
-                f"{self.name} holds {reached.ordinal} of {reached.of} messages of record {bundle.journal_seq}, which "
-                f"make {len(bundle.letters)} here: another version of the notifier began it and must finish it"
+                f"{self.name} holds {messages} of record {bundle.journal_seq}, which make {len(bundle.letters)} here: "
+                "another version of the notifier began it and must finish it"
             )
         return reached.ordinal
 
