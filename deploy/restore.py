@@ -26,6 +26,7 @@ from deploy.restore_aside import PutAside
 from deploy.restore_streams import UNFINISHED, Found, Left, Streams, fill_journal, mark_output
 from deploy.stack_files import StackError, data_lock
 from events import subjects
+from events.counted import counted
 from events.decode import decode_archived
 from events.market import MarketRestored, MarketRestoredEvent
 from events.record import decode_entry, decode_record, entry_id
@@ -183,7 +184,9 @@ class Restoration:
         }
         strange = [name for name, each in found.items() if each.left in (Left.OTHER, Left.CUT)]
         if strange and not self._replace:
-            told = ", ".join(f"{name} ({found[name].left}, {found[name].messages} messages)" for name in strange)
+            told = ", ".join(
+                f"{name} ({found[name].left}, {counted(found[name].messages, 'message')})" for name in strange
+            )
             raise StackError(
                 f"{told}: the broker holds something else there than what the ledger knows. Nothing was changed. With "
                 "--replace they are deleted and made anew: what is in them and not in the ledger is lost then"
@@ -284,10 +287,8 @@ class Restoration:
         self._lost_events = self._undecided_of_last_message()
         at = format_time_ns(tip.through.at)
         if self._lost_events:
-            self._missing.insert(
-                0,
-                f"the last {self._lost_events} of the {tip.through.events} events of intake message {tip.through.seq}",
-            )
+            events = counted(tip.through.events, "event")
+            self._missing.insert(0, f"the last {self._lost_events} of the {events} of intake message {tip.through.seq}")
         self._missing.insert(
             0,
             f"events that the broker acknowledged after intake message {tip.through.seq} ({at}): their publishers send "

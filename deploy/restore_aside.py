@@ -6,6 +6,7 @@ rightly so: only whoever restores knows that the record is lost for good.
 
 from pathlib import Path
 
+from events.counted import counted
 from services.bus.journal_chain import JournalPosition
 from services.ledger.chain import Tip
 from services.ledger.store import LedgerStore
@@ -59,8 +60,8 @@ class PutAside:
         if known is None or all(map(self._is_archived, known.positions)):
             return
         self.missing.append(
-            f"{known.waiting} messages by other channels, which waited in the notifier's outbox; what it had taken in "
-            "of lost records may be told again"
+            f"{counted(known.waiting, 'message')} by other channels, which waited in the notifier's outbox; what it "
+            "had taken in of lost records may be told again"
         )
         self.outbox = known.set_aside()
 

@@ -15,8 +15,8 @@ from events import subjects
 from events.record import hash_bytes
 from services.ledger.archive import StoredRecord
 from services.ledger.chain import Tip
-from services.notifier.channels.nats import MARKER
 from services.notifier.channels.place import HEADER_PLACE, place_header, reached_with
+from services.notifier.channels.stream_end import MARKER
 
 UNFINISHED: Final = "unfinished-"
 """Begins the identity of a journal that is being filled: no service takes it for the one that it will be."""

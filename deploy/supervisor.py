@@ -6,7 +6,6 @@ every service survives a kill at any instant; the broker is asked to end (see `d
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -16,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from deploy.broker import BrokerError, EmbeddedBroker
+from deploy.broker import EmbeddedBroker
+from deploy.broker_error import BrokerError
 from deploy.broker_log import StuckStore
+from deploy.logs import last_line, limit_log
+from deploy.parent import end_with_parent
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 STOP_TIMEOUT_S: Final = 10.0
@@ -26,10 +28,7 @@ BACKOFF_MAX_S: Final = 10.0
 # After this long without a death the next one counts as the first again.
 STEADY_AFTER_S: Final = 5.0
 BROKER_POLL_S: Final = 0.2
-LOG_MAX_BYTES: Final = 16 * 1024 * 1024
 LOG_CHECK_S: Final = 60.0
-LOG_TAIL_BYTES: Final = 2_048
-PR_SET_PDEATHSIG: Final = 1
 MARKET_MARK: Final = "@"
 """Stands in a child's name before its market, if it serves not the first one: no market's name holds it."""
 
@@ -92,7 +91,7 @@ class ServiceChild:
                 env=environment,
                 # Ctrl-C in a terminal reaches the whole group; the supervisor ends the services in its order.
                 process_group=0,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent(signal.SIGKILL),
             )
         self.wanted.set()
 
@@ -277,46 +276,3 @@ def how_it_ended(status: int) -> str:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"was killed by signal {-status}"
-
-
-def limit_log(path: Path) -> None:
-    """Move a log that grew past its limit aside, in place: the writer appends and so goes on at the start."""
-    try:
-        if path.stat().st_size <= LOG_MAX_BYTES:
-            return
-    except FileNotFoundError:
-        return
-    with path.open("rb+") as log:
-        log.seek(-LOG_MAX_BYTES // 2, os.SEEK_END)
-        path.with_suffix(".log.old").write_bytes(log.read())
-        log.truncate(0)
-
-
-def last_line(path: Path) -> str:
-    """Return the last non-empty line of a text file, "" when there is none."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Have the kernel kill a service whose supervisor is gone; on Linux only.
-
-    The signal follows the thread that forked, so services are started from the event loop's own thread, which
-    is the main one. A parent that went between fork and call is noticed by its changed id.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask

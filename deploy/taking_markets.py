@@ -9,7 +9,7 @@ from typing import Final
 import nats.errors
 
 from deploy.added_markets import AddedMarket, added_markets
-from deploy.broker import BrokerError
+from deploy.broker_error import BrokerError
 from deploy.identity import IdentityError
 from deploy.log_host import known_log_host
 from deploy.provision import ProvisionError

@@ -458,6 +458,10 @@ function readFile(path, atMost) {
   }
 }
 
+function inWords({ entries, parts_opened: parts }) {
+  return `${entries} ${entries === 1 ? "entry" : "entries"}, ${parts} ${parts === 1 ? "part" : "parts"} opened`;
+}
+
 function main(given) {
   const found = readArguments(given);
   const key = parseKey(found.keys[0], ED25519);
@@ -472,7 +476,7 @@ function main(given) {
     report = { sound: false, where: fault.where, sentence: fault.sentence };
   }
   const words = report.sound
-    ? `sound: ${report.about} of the log ${report.origin}, ${report.entries} entries, ${report.parts_opened} parts opened`
+    ? `sound: ${report.about} of the log ${report.origin}, ${inWords(report)}`
     : `NOT SOUND  ${report.where}: ${report.sentence}`;
   process.stdout.write(`${found.json ? JSON.stringify(report) : words}\n`);
   return report.sound ? 0 : 1;

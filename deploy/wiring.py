@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from deploy.broker_config import HOST
 from deploy.copies import Copy, copies_of, data_of
+from deploy.logs import last_line
 from deploy.permissions import GATEWAY, LEDGER, MATCHER
 from deploy.plan import MODULES, StackPlan
 from deploy.reach import http_get
@@ -22,7 +23,7 @@ from deploy.stack_files import (
     logs_directory,
     write_service_configs,
 )
-from deploy.supervisor import MARKET_MARK, ServiceChild, Supervisor, last_line
+from deploy.supervisor import MARKET_MARK, ServiceChild, Supervisor
 from services.bus.config import SQLITE_URL, ServiceConfig
 
 HEALTHY_TIMEOUT_S: Final = 60.0

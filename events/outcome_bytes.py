@@ -1,22 +1,37 @@
 """The documents of `events.outcomes` as bytes, spliced from encoded decisions where that is the same.
 
 Most entries seat one member, and perhaps fill the group. For them no document is built, neither in the gateway nor in
-the notifier. Whatever has another form takes the long way, and a test compares the two.
+the notifier, and what several are told is encoded once. Whatever has another form takes the long way, and a test
+compares the two.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from events import decisions as d
-from events.outcomes import _seat_fields, news_of, outcome_of, results_of
-from events.record import Entry, entry_id
+from events.outcomes import news_of, outcome_of, results_of
+from events.raw import Unread
+from events.record import Entry
 
 _encode: Final = msgspec.json.Encoder().encode
-_SEATED: Final = (d.SeatConfirmed, d.SeatHeld)
+_Seated = d.SeatConfirmed | d.SeatHeld
 _NO_SEATS: Final[list[d.SeatRef]] = []
 _SEATS: Final = b',"seats":[]'
+
+Addressed = tuple[str, bytes]
+"""(publisher or member, document)."""
+
+
+class Told(NamedTuple):
+    """What an entry says to whom, in an order that never changes."""
+
+    outcome: bytes | None
+    """The answer to its event, for who published that; None where the entry answers nobody."""
+    news: list[Addressed]
+    """To publishers, of orders that others' events, or the time, moved."""
+    results: list[Addressed]
+    """To members."""
 
 
 class _Identified(msgspec.Struct, gc=False):
@@ -24,71 +39,81 @@ class _Identified(msgspec.Struct, gc=False):
     source: str = ""
 
 
+class _SeatTold(msgspec.Struct, kw_only=True, gc=False):
+    """What is told of a seat, as `events.outcomes` has it."""
+
+    order: str
+    member: str
+    quantity: int
+    price_minor: int
+    won: bool | msgspec.UnsetType = msgspec.UNSET
+
+
 _id_decoder: Final = msgspec.json.Decoder(_Identified)
+
+
+def told_of(entry: Entry) -> Told:
+    """Return the bytes of `outcome_of(entry)`, `news_of(entry)` and `results_of(entry)`."""
+    seated = _plainly_seated(entry)
+    if seated is None:
+        return Told(
+            None if entry.publisher is None else _encode(outcome_of(entry)),
+            [(publisher, _encode(document)) for publisher, document in news_of(entry)],
+            [(member, _encode(document)) for member, document in results_of(entry)],
+        )
+    place, answer = _place(entry), _encode(seated)
+    news: list[Addressed] = []
+    results: list[Addressed] = []
+    also: list[bytes] = []
+    for decision in entry.decisions:
+        if decision is seated:
+            # Unescaped quotes stand around names only: these bytes are that field, wherever they are.
+            own = answer.replace(b',"publisher":%b' % _encode(seated.publisher), b"", 1)
+            results.append((seated.member, b"{%b,%b" % (place, own[1:])))
+        elif type(decision) is d.GroupFilled:
+            shared = _shared(decision)
+            also.append(shared)
+            for seat in decision.seats:
+                told = b"{%b,%b,%b" % (place, shared[1:-1], _seat_bytes(seat)[1:])
+                news.append((seat.publisher, told))
+                results.append((seat.member, told))
+        else:
+            also.append(_encode(decision))
+    outcome = None if entry.event is None else _spliced_outcome(entry.event, place, answer, also)
+    return Told(_encode(outcome_of(entry)) if outcome is None else outcome, news, results)
 
 
 def outcome_bytes(entry: Entry, event_id: str | None = None) -> bytes:
     """Return the bytes of `outcome_of(entry, event_id)`."""
-    if entry.event is None or not _is_plain(entry):
+    seated = _plainly_seated(entry)
+    if entry.event is None or seated is None:
         return _encode(outcome_of(entry, event_id))
-    identified = _id_decoder.decode(entry.event)
-    answer, also = b"", []
+    also = [_shared(decision) for decision in entry.decisions if decision is not seated]
+    return _spliced_outcome(entry.event, _place(entry), _encode(seated), also)
+
+
+def _plainly_seated(entry: Entry) -> _Seated | None:
+    """Return whom an entry seats that does so for the publisher that asked, and at most opens or fills a group."""
+    seated: _Seated | None = None
     for decision in entry.decisions:
-        if not answer and type(decision) in _SEATED:
-            answer = _encode(decision)
-        else:
-            also.append(_shared(decision))
+        kind = type(decision)
+        if kind is d.SeatConfirmed or kind is d.SeatHeld:
+            if seated is not None or decision.publisher != entry.publisher:  # type: ignore[union-attr]
+                return None
+            seated = decision  # type: ignore[assignment]
+        elif kind is d.GroupFilled:
+            if seated is None or decision.pages != 1 or decision.actor is not None:  # type: ignore[union-attr]
+                return None
+        elif kind is not d.GroupOpened:
+            return None
+    return seated
+
+
+def _spliced_outcome(event: Unread, place: bytes, answer: bytes, also: list[bytes]) -> bytes:
+    identified = _id_decoder.decode(event)
     tail = b',"also":[%b]}' % b",".join(also) if also else b"}"
-    head = b'{"id":%b,"source":%b,%b,' % (_encode(identified.id), _encode(identified.source), _place(entry))
+    head = b'{"id":%b,"source":%b,%b,' % (_encode(identified.id), _encode(identified.source), place)
     return b"%b%b%b" % (head, answer[1:-1], tail)
-
-
-def news_bytes(entry: Entry) -> Iterator[tuple[str, bytes]]:
-    """Yield (publisher, bytes) of `news_of(entry)`."""
-    if not _is_plain(entry):
-        for publisher, document in news_of(entry):
-            yield publisher, _encode(document)
-        return
-    for decision in entry.decisions:
-        if type(decision) is d.GroupFilled:
-            yield from ((seat.publisher, told) for seat, told in _told_seats(entry, decision))
-
-
-def result_bytes(entry: Entry) -> Iterator[tuple[str, bytes]]:
-    """Yield (member, bytes) of `results_of(entry)`."""
-    if not _is_plain(entry):
-        for member, document in results_of(entry):
-            yield member, _encode(document)
-        return
-    for decision in entry.decisions:
-        if type(decision) is d.GroupFilled:
-            yield from ((seat.member, told) for seat, told in _told_seats(entry, decision))
-        elif isinstance(decision, _SEATED):
-            # Unescaped quotes stand around names only: these bytes are that field, wherever they are.
-            own = _encode(decision).replace(b',"publisher":%b' % _encode(decision.publisher), b"", 1)
-            yield decision.member, b"{%b,%b" % (_place(entry), own[1:])
-
-
-def _is_plain(entry: Entry) -> bool:
-    """Tell whether an entry seats a member for the publisher that asked, and at most opens or fills a group."""
-    seated = 0
-    for decision in entry.decisions:
-        if isinstance(decision, _SEATED):
-            seated += 1
-            if decision.publisher != entry.publisher:
-                return False
-        elif type(decision) is d.GroupFilled:
-            if decision.pages != 1 or decision.actor is not None or not seated:
-                return False
-        elif type(decision) is not d.GroupOpened:
-            return False
-    return seated == 1
-
-
-def _told_seats(entry: Entry, filled: d.GroupFilled) -> Iterator[tuple[d.SeatRef, bytes]]:
-    shared = b"{%b,%b," % (_place(entry), _shared(filled)[1:-1])
-    for seat in filled.seats:
-        yield seat, shared + _encode(_seat_fields(seat))[1:]
 
 
 def _shared(decision: d.AnyDecision) -> bytes:
@@ -98,5 +123,12 @@ def _shared(decision: d.AnyDecision) -> bytes:
     return _encode(decision)
 
 
+def _seat_bytes(seat: d.SeatRef) -> bytes:
+    won = msgspec.UNSET if seat.won is None else seat.won
+    return _encode(
+        _SeatTold(order=seat.order, member=seat.member, quantity=seat.quantity, price_minor=seat.price_minor, won=won)
+    )
+
+
 def _place(entry: Entry) -> bytes:
-    return b'"entry":"%b","at":%d' % (entry_id(entry.seq, entry.index, entry.part).encode(), entry.at)
+    return b'"entry":"%d.%d.%d","at":%d' % (entry.seq, entry.index, entry.part, entry.at)

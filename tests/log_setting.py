@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 import pytest
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
 from deploy.identity import load_identity
 from deploy.permissions import LEDGER
+from deploy.ports import free_port
 from events.leaf import leaf
 from events.record import decode_entry_bytes, decode_record
 from services.bus.config import ServiceConfig

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from deploy.cli.output import CommandError
+from deploy.logs import last_line
 from deploy.permissions import LEDGER
 from deploy.stack_files import logs_directory
-from deploy.supervisor import last_line
 from events.decisions import Closing
 from events.play_decisions import PlayClosed, PlayWon
 from events.record import Entry, Record, decode_entry, decode_record

@@ -24,6 +24,7 @@ from deploy.permissions import LEDGER
 from deploy.scenario import OPENS_NS, Act, Scenario
 from deploy.stack import Stack
 from events import decisions as d
+from events.counted import counted
 from events.limits import BATCH_MAX_EVENTS
 from events.record import decode_entry
 from events.times import NS_PER_S
@@ -104,9 +105,8 @@ class Day:
                 if self._unanswered:
                     await self._answered.wait()
         except TimeoutError:
-            raise CommandError(
-                f"{len(self._unanswered)} of {len(acts)} events have no outcome after {ANSWERS_TIMEOUT_S:.0f} s"
-            ) from None
+            events = f"{len(self._unanswered)} of {counted(len(acts), 'event')}"
+            raise CommandError(f"{events} had no outcome after {ANSWERS_TIMEOUT_S:.0f} s") from None
 
     async def tell(self, acts: Iterable[Act]) -> None:
         """Publish events to the intake, a batch for each family, in the order in which they happen."""

@@ -10,6 +10,7 @@ from deploy.cli.demo_drive import Tally
 from deploy.cli.demo_report import FRIENDS, WAYS, Report, percentile_ms
 from deploy.cli.describe import moment
 from deploy.scenario import CLOSED_NS, CURRENCY, OPENS_NS
+from events.counted import counted
 
 _SHOWN_LIVE: Final = (
     ("groups opened", "group.opened"),
@@ -43,10 +44,11 @@ def live_line(tally: Tally) -> str:
     """Return the same in a line, for a log."""
     counts = tally.counts
     words = (
-        f"{moment(max(tally.at_ns, OPENS_NS))[:16]}: {tally.events:,} events",
-        f"{counts['group.filled']:,} groups filled",
+        f"{moment(max(tally.at_ns, OPENS_NS))[:16]}: {counted(tally.events, 'event', grouped=True)}",
+        f"{counted(counts['group.filled'], 'group', grouped=True)} filled",
         f"{counts['group.expired']:,} expired",
-        f"{counts['refund.due']:,} refunds due, {counts['refund.closed']:,} payouts tried",
+        f"{counted(counts['refund.due'], 'refund', grouped=True)} due",
+        f"{counted(counts['refund.closed'], 'payout', grouped=True)} tried",
     )
     return ", ".join(words)
 
@@ -126,7 +128,7 @@ def _add_service(table: Table, report: Report, tally: Tally, delivered: int, fin
     table.add_row("  sent again, answered as duplicates", "", f"{report.duplicates:,}")
     table.add_row("results delivered to members", "", f"{delivered:,} of {report.results:,}")
     if tally.kills:
-        table.add_row("kill -9 of one of the five processes", "", f"{tally.kills.total():,} times")
+        table.add_row("kill -9 of one of the five processes", "", counted(tally.kills.total(), "time", grouped=True))
     times = f"{percentile_ms(latencies, 50):.1f} / {percentile_ms(latencies, 99):.1f} ms"
     table.add_row(f"publish to outcome, p50 / p99 of {len(latencies):,} asked", "", times)
     verdict = "clean" if not findings else "[bold red]" + "\n".join(findings)

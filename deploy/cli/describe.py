@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from events.money import amount
-from events.reasons import SENTENCES
+from events.reason_sentences import SENTENCES
 from events.times import format_time_ns
 
 # Shown in this order; what is not named here is left to --json.

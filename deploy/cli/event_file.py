@@ -14,7 +14,7 @@ from deploy.cli.output import CommandError
 from deploy.permissions import OPERATOR, OPERATOR_FAMILIES, PUBLISHER_FAMILIES
 from events.decode import NamesAPerson, Unreadable, decode_event
 from events.limits import BATCH_MAX_BYTES, BATCH_MAX_EVENTS, EVENT_MAX_BYTES
-from events.reasons import sentence
+from events.reason_sentences import sentence
 from events.registry import EVENT_TYPES, AnyEvent
 
 SOURCE: Final = "/groupbuy/publish"

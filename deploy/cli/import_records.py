@@ -32,6 +32,7 @@ from deploy.permissions import LEDGER, MATCHER, PROVISIONER
 from deploy.stack import Stack, StackPlan
 from deploy.stack_files import market_exists
 from events import subjects
+from events.counted import counted
 from events.decisions import GroupExpired, GroupFilled, GroupOpened, Malformed, Refused
 from events.decode import decode_archived
 from events.order import OrderPostedEvent
@@ -85,7 +86,8 @@ def beibei(
     else:
         _print_table(figures, market, data, ttl, time.monotonic() - started_s)
     if refusals:
-        say(f"{len(refusals)} events were refused, which no record should be; the first: {refusals[0]}")
+        events = counted(len(refusals), "event was", "events were")
+        say(f"{events} refused, which no record should be; the first: {refusals[0]}")
         raise typer.Exit(1)
 
 
@@ -173,7 +175,9 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print_table(figures: Figures, market: str, data: Path, ttl: int, took_s: float) -> None:
-    table = Table(title=f"{figures.records:,} records in the market {market}, groups live {ttl:,} s")
+    table = Table(
+        title=f"{counted(figures.records, 'record', grouped=True)} in the market {market}, groups live {ttl:,} s"
+    )
     table.add_column("from the ledger's archive")
     table.add_column("number", justify="right")
     for name, value in asdict(figures).items():

@@ -1,16 +1,13 @@
 """`groupbuy ledger`: what happened, and whether all of it is right, from the archive alone."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from deploy.cli.ledger_backup import add_backup_command
 from deploy.cli.ledger_disputes import add_dispute_commands
@@ -24,6 +21,9 @@ from deploy.cli.ledger_log import (
     witness_fault,
 )
 from deploy.cli.ledger_plays import add_play_commands
+from deploy.cli.ledger_print import print_json, print_line
+from deploy.cli.ledger_print_checks import print_audit, print_play, print_verification
+from deploy.cli.ledger_print_lists import print_json_list, print_refund, print_story
 from deploy.cli.ledger_rebuild import add_rebuild_command
 from deploy.cli.ledger_replay import LedgerAccess, UntilOption, add_replay_commands
 from deploy.cli.ledger_restore import add_restore_command
@@ -40,21 +40,18 @@ from deploy.cli.output import (
     say,
 )
 from deploy.stack_files import config_directory, first_market
-from events.money import amount
-from events.times import format_time_ns
+from events.counted import counted
 from services.bus.config import ConfigError, load_config
-from services.ledger.audit import AuditReport, audit
+from services.ledger.audit import audit
 from services.ledger.faults import BadQuestion, LedgerBroken, LedgerError, NotFound
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntityKind
-from services.ledger.notices import ShownNotice, notices_of_member
-from services.ledger.reconcile import PlayAgainstNotices, reconcile
-from services.ledger.refunds import RefundState, refunds
-from services.ledger.show import ShownEntry, show
+from services.ledger.notices import notices_of_member
+from services.ledger.reconcile import reconcile
+from services.ledger.refunds import refunds
+from services.ledger.show import show
 from services.ledger.store import LedgerStore
 from services.ledger.verify import verify
-from services.ledger.verify_notices import NoticeReport
-from services.ledger.verify_tree import TreeReport
 
 ledger_app = typer.Typer(
     help="What happened, and whether all of it is right; read from the archive, page by page.",
@@ -79,15 +76,9 @@ def verify_command(
         if witness is not None and report.fault is None:
             report.fault = witness_fault(store, keys, witness)
     if as_json:
-        _print_json(report)
-    elif report.fault is None:
-        _print(f"{report.records} records with {report.entries} entries are what they were when they were archived.")
-        _print(f"The last is record {report.last_record or 'none'}, {report.last_hash or 'no hash'}.")
-        _print_tree(report.tree)
-        _print_notices(report.notices)
+        print_json(report)
     else:
-        _print(f"{report.fault.place}: {report.fault.sentence}")
-        _print(f"Up to there {report.records} records with {report.entries} entries are sound.")
+        print_verification(report)
     if not report.is_sound:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -109,7 +100,7 @@ def show_command(
     with open_ledger(data, market) as store:
         entries = show(store, kind, name, _until(until))
         notices = notices_of_member(store, name) if kind == "member" else None
-        count = _print_story(entries, notices, as_json=as_json)
+        count = print_story(entries, notices, as_json=as_json)
     if count == 0:
         raise _found_nothing(f"nothing in the ledger concerns {kind} {name}")
 
@@ -120,9 +111,9 @@ def audit_command(data: DataOption = DEFAULT_DATA, market: MarketOption = None, 
     with open_ledger(data, market) as store, _progress("auditing") as progress:
         report = audit(store, progress)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        _print_audit(report)
+        print_audit(report)
     if not report.clean:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -140,10 +131,11 @@ def refunds_command(
     with open_ledger(data, market) as store, _progress("reading") as progress:
         found = refunds(store, unsettled=unsettled, progress=progress)
         if as_json:
-            _print_json_list("refunds", found)
+            print_json_list("refunds", found)
             return
-        count = sum(1 for refund in found if _print_refund(refund))
-        _print(f"{count} refunds{' are not settled' if unsettled else ''}.")
+        count = sum(1 for refund in found if print_refund(refund))
+        words = counted(count, "refund is", "refunds are") + " not settled" if unsettled else counted(count, "refund")
+        print_line(f"{words}.")
 
 
 @ledger_app.command("reconcile")
@@ -154,21 +146,10 @@ def reconcile_command(
     with open_ledger(data, market) as store, _progress("reading") as progress:
         found = reconcile(store, progress)
         if as_json:
-            _print_json_list("plays", found)
+            print_json_list("plays", found)
             return
-        count = sum(1 for play in found if _print_play(play))
-        _print(f"{count} plays with assists or notices.")
-
-
-def _print_play(play: PlayAgainstNotices) -> bool:
-    _print(
-        f"play {play.play}: {play.counts} assists count, {play.notices} notices were {play.notices_are}, "
-        f"{play.shared} name who shared it; {play.excess} more than notices"
-    )
-    for day in play.days:
-        back = f", {day.taken_back} taken back" if day.taken_back else ""
-        _print(f"  {day.day}: {day.counted} counted{back}, {day.notices} notices, {day.shared} shared")
-    return True
+        count = sum(1 for play in found if print_play(play))
+        print_line(f"{counted(count, 'play')} with assists or notices.")
 
 
 # Opening, and how it ends when that or the question is no good
@@ -212,111 +193,6 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-# Printing
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-
-
-def _print_json(document: msgspec.Struct) -> None:
-    sys.stdout.write(f"{msgspec.json.encode(document).decode()}\n")
-
-
-def _print_json_list(name: str, items: Iterable[Any]) -> int:
-    """Print an object with one list, an element at a time, and return how many there were."""
-    sys.stdout.write("{")
-    count = _print_list(name, items)
-    sys.stdout.write("}\n")
-    return count
-
-
-def _print_list(name: str, items: Iterable[Any]) -> int:
-    count = 0
-    sys.stdout.write(f'"{name}":[')
-    for count, item in enumerate(items, start=1):
-        sys.stdout.write(f"{',' if count > 1 else ''}\n{msgspec.json.encode(item).decode()}")
-    sys.stdout.write("]")
-    return count
-
-
-def _print_entries(entries: Iterable[ShownEntry], *, as_json: bool) -> int:
-    if as_json:
-        return _print_json_list("entries", entries)
-    return sum(1 for entry in entries if _print_entry(entry))
-
-
-def _print_story(entries: Iterable[ShownEntry], notices: Iterable[ShownNotice] | None, *, as_json: bool) -> int:
-    """Print entries, and what a member was told of them; return how many there were in all."""
-    if notices is None:
-        return _print_entries(entries, as_json=as_json)
-    if not as_json:
-        count = _print_entries(entries, as_json=False)
-        return count + sum(1 for notice in notices if _print_notice(notice))
-    counts = []
-    for name, items in (("entries", entries), ("notices", notices)):
-        sys.stdout.write("{" if name == "entries" else ",")
-        counts.append(_print_list(name, items))
-    sys.stdout.write("}\n")
-    return sum(counts)
-
-
-def _print_notice(notice: ShownNotice) -> bool:
-    _print(f"{notice.at}  entry {notice.entry}  {notice.sentence}")
-    return True
-
-
-def _print_entry(entry: ShownEntry) -> bool:
-    _print(f"{entry.at}  entry {entry.entry}  {entry.cause}")
-    for sentence in entry.outcome:
-        _print(f"    -> {sentence}")
-    return True
-
-
-def _print_refund(refund: RefundState) -> bool:
-    owed = amount(refund.amount_minor, refund.currency)
-    _print(
-        f"{refund.refund}  {refund.status}  order {refund.order}, payment {refund.payment}: {owed}, "
-        f"{refund.cause}, due {format_time_ns(refund.due_at_ns)} (entry {refund.due_entry})"
-    )
-    return True
-
-
-def _print_tree(tree: TreeReport | None) -> None:
-    if tree is None:
-        _print("There is no tree over them yet: it is built when the ledger is next started.")
-    else:
-        _print(f"The tree over them has the root {tree.root}; {tree.signed_leaves} of {tree.leaves} leaves are signed.")
-
-
-def _print_notices(notices: NoticeReport | None) -> None:
-    if notices is None:
-        return
-    if chained := notices.archived - notices.unchecked:
-        _print(f"{chained} notices are what they were when they were archived.")
-    if notices.adopted:
-        _print(f"The first {notices.adopted} of them are as they were found when the chain over notices began.")
-    if notices.unchecked:
-        _print(
-            f"{notices.unchecked} notices were archived by an older program and are NOT checked: "
-            "they are chained when the ledger is next started."
-        )
-
-
-def _print_audit(report: AuditReport) -> None:
-    table = Table(title=f"{report.entries:,} entries of {report.inputs:,} inputs in market {report.market}")
-    table.add_column("check")
-    table.add_column("looked at", justify="right")
-    table.add_column("do not add up", justify="right")
-    for check, result in report.checks.items():
-        table.add_row(check.replace("_", " "), f"{result.checked:,}", f"{result.faults:,}")
-    Console().print(table)
-    for result in report.checks.values():
-        for example in result.examples:
-            _print(f"entry {example.entry}: {example.sentence}")
-    _print("everything adds up" if report.clean else "the audit found what does not add up")
 
 
 add_log_commands(ledger_app, open_ledger)

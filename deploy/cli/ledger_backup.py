@@ -9,6 +9,7 @@ from deploy.cli.ledger_log import verifying_keys
 from deploy.cli.ledger_print import print_json, print_line
 from deploy.cli.ledger_replay import LedgerAccess
 from deploy.cli.output import DEFAULT_DATA, EXIT_CHECK_FAILED, CommandError, DataOption, JsonOption, MarketOption
+from events.counted import counted
 from services.ledger.backup import Backup, back_up
 from services.ledger.verify import verify
 
@@ -47,8 +48,11 @@ def _verify(copy: Backup, data: Path, out: Path, access: LedgerAccess) -> None:
 
 def _print(copy: Backup) -> None:
     size_mib = copy.size_bytes / 2**20
-    print_line(f"{copy.records} records with {copy.entries} entries of market {copy.market} are in {copy.directory}")
-    print_line(f"({size_mib:,.1f} MiB), up to record {copy.last_record}, {copy.last_hash}; and {copy.acts} acts.")
+    entries = counted(copy.entries, "entry", "entries")
+    are = "is" if copy.records == 1 else "are"
+    print_line(f"{counted(copy.records, 'record')} with {entries} of market {copy.market} {are} in {copy.directory}")
+    acts = counted(copy.acts, "act")
+    print_line(f"({size_mib:,.1f} MiB), up to record {copy.last_record}, {copy.last_hash}; and {acts}.")
     if copy.fault is not None:
         print_line(f"The copy does not verify, and so the original may not: {copy.fault}")
     elif copy.verified:

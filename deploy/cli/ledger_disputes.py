@@ -11,6 +11,7 @@ import typer
 from deploy.cli.ledger_log import OpenLedger
 from deploy.cli.output import DEFAULT_DATA, CommandError, DataOption, JsonOption, MarketOption, say
 from deploy.stack_files import write_private
+from events.counted import counted
 from events.ids import are_ids
 from events.money import amount
 from events.times import format_time_ns, parse_time_ns
@@ -21,7 +22,11 @@ from services.ledger.words import remedy_in_words
 
 def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
     """Add the commands to `app`; `opened` opens a ledger and tells what may go wrong."""
+    _add_disputes(app, opened)
+    _add_incident(app, opened)
 
+
+def _add_disputes(app: typer.Typer, opened: OpenLedger) -> None:
     @app.command("disputes")
     def disputes_command(
         overdue: Annotated[bool, typer.Option("--overdue", help="Only those of which a deadline has passed.")] = False,
@@ -43,8 +48,18 @@ def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
             return
         for state in found:
             _print_dispute(state)
-        _print(f"{len(found)} disputes{' are overdue' if overdue else ' are alike' if like else ' wait'}.")
+        _print(f"{_how_many(len(found), overdue=overdue, like=like)}.")
 
+
+def _how_many(count: int, *, overdue: bool, like: str | None) -> str:
+    if overdue:
+        return counted(count, "dispute is overdue", "disputes are overdue")
+    if like is not None:
+        return counted(count, "dispute is alike", "disputes are alike")
+    return counted(count, "dispute waits", "disputes wait")
+
+
+def _add_incident(app: typer.Typer, opened: OpenLedger) -> None:
     @app.command("incident")
     def incident_command(
         begin: Annotated[str, typer.Option("--from", metavar="TIME", help="When it began (RFC 3339), included.")],
@@ -70,8 +85,7 @@ def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
         With --out the remedies are written as events for `groupbuy publish`: seats lost by the clock are restored
         where the group is still open, and with --refund-minor filled orders are refunded.
         """
-        if out is not None and (actor is None or not are_ids(actor) or "\n" in actor):
-            raise CommandError("--out needs --actor NAME, 1 to 64 of A-Z a-z 0-9 . _ -: somebody answers for them")
+        answers = None if out is None else _who_answers(actor)
         question = IncidentQuestion(
             from_ns=_time("--from", begin), to_ns=_time("--to", end), offer=offer, refund_minor=refund_minor
         )
@@ -81,10 +95,16 @@ def add_dispute_commands(app: typer.Typer, opened: OpenLedger) -> None:
             _print(msgspec.json.encode(report).decode())
         else:
             _print_report(report)
-        if out is not None and actor is not None:
-            events = list(remedies(report, question, actor, approve=approve))
+        if out is not None and answers is not None:
+            events = list(remedies(report, question, answers, approve=approve))
             _write(out, "".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in events))
-            say(f"{out}: {len(events)} events; read them, then `groupbuy publish {out}`")
+            say(f"{out}: {counted(len(events), 'event')}; read the file, then `groupbuy publish {out}`")
+
+
+def _who_answers(actor: str | None) -> str:
+    if actor is None or not are_ids(actor) or "\n" in actor:
+        raise CommandError("--out needs --actor NAME, 1 to 64 of A-Z a-z 0-9 . _ -: somebody answers for them")
+    return actor
 
 
 def _time(option: str, text: str) -> int:
@@ -120,7 +140,7 @@ def _deadlines(state: DisputeState) -> str:
 def _print_report(report: IncidentReport) -> None:
     _print(
         f"incident {report.incident}, {format_time_ns(report.from_ns)} to {format_time_ns(report.to_ns)}: "
-        f"{len(report.groups)} groups, {len(report.orders)} orders"
+        f"{counted(len(report.groups), 'group')}, {counted(len(report.orders), 'order')}"
     )
     for order in report.orders:
         _print(f"    {_order_line(order)}")

@@ -20,6 +20,7 @@ from deploy.cli.output import (
     one_of,
 )
 from deploy.stack_files import write_private
+from events.counted import counted
 from events.times import format_time_ns
 from services.ledger.acts import acts_file, read_acts, record_act
 from services.ledger.dossier.check import DossierReport, verify_dossier
@@ -83,8 +84,10 @@ def _add_dossier(app: typer.Typer, opened: OpenLedger) -> None:
         if as_json:
             _print(msgspec.json.encode({"file": str(out), **facts, "bytes": len(made.raw)}).decode())
         else:
-            shut = f"{made.manifest.parts_opened} parts opened, {made.manifest.parts_shut} shut"
-            _print(f"{out}: {made.manifest.about}, {made.manifest.entries} entries, {shut}; recorded in the acts")
+            manifest = made.manifest
+            parts = f"{counted(manifest.parts_opened, 'part')} opened, {manifest.parts_shut} shut"
+            entries = counted(manifest.entries, "entry", "entries")
+            _print(f"{out}: {manifest.about}, {entries}, {parts}; recorded in the acts")
 
 
 def _add_verify_dossier(app: typer.Typer) -> None:
@@ -125,7 +128,7 @@ def _add_acts(app: typer.Typer, opened: OpenLedger) -> None:
                 facts = ", ".join(f"{name} {_value(value)}" for name, value in act.facts.items())
                 _print(msgspec.json.encode(act).decode() if as_json else f"{act.at}  {act.act} by {act.actor}: {facts}")
         if not as_json:
-            _print(f"{count} acts, each as it was written.")
+            _print(f"{counted(count, 'act')}, each as it was written.")
 
 
 def _make_and_record(
@@ -195,15 +198,17 @@ def _write(path: Path, content: bytes) -> None:
 def _in_words(report: DossierReport) -> str:
     if not report.sound:
         return f"NOT SOUND  {report.where}: {report.sentence}"
-    parts = f"{report.parts_opened} parts are what was committed to, {report.parts_shut} stay shut"
+    opened = f"{counted(report.parts_opened, 'part is', 'parts are')} what was committed to"
+    shut = counted(report.parts_shut, "stays shut", "stay shut")
+    entries = counted(report.entries, "entry is", "entries are")
     lines = [
         f"sound: {report.about} of the log {report.origin}, for {report.audience}, made {report.made_at}",
-        f"{report.entries} entries are in the signed tree of {report.tree_size}; {parts}",
+        f"{entries} in the signed tree of {report.tree_size}; {opened}, {shut}",
     ]
     if report.cosigned_by:
         lines.append(f"cosigned by {', '.join(report.cosigned_by)}")
     if report.since_size is not None:
-        lines.append(f"the tree goes on from the checkpoint of {report.since_size} leaves")
+        lines.append(f"the tree goes on from the checkpoint of {counted(report.since_size, 'leaf', 'leaves')}")
     return "\n".join(lines)
 
 

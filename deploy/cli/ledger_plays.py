@@ -18,6 +18,7 @@ from deploy.cli.output import (
     MarketOption,
     say,
 )
+from events.counted import counted
 from events.times import format_time_ns
 from services.ledger.check_draw import DrawReport, check_draw, entries_in_ledger, export, read_file
 from services.ledger.faults import BadQuestion, NotFound
@@ -123,7 +124,7 @@ def _tree_in_words(tree: SharingTree) -> str:
     whose = f" of member {tree.member}" if tree.member is not None else ""
     widths = ", ".join(map(str, tree.breadth)) or "nobody"
     lines = [
-        f"play {tree.play} ({tree.form}){whose}: {tree.helpers} helpers, {tree.counted} counted",
+        f"play {tree.play} ({tree.form}){whose}: {counted(tree.helpers, 'helper')}, {tree.counted} counted",
         f"  {tree.sharers} shared it, {len(tree.roots)} at the beginning: {tree.growth_factor:g} helpers for each",
         f"  depth {tree.depth}; at each depth: {widths}; the most that one brought: {tree.most_by_one}",
     ]
@@ -146,7 +147,7 @@ def _branches(tree: SharingTree) -> list[str]:
         depth, name, status = waiting.pop()
         lines.append(f"  {'  ' * depth}{name}{f'  {status}' if status else ''}")
         waiting += [(depth + 1, child.member, child.status) for child in reversed(children.get(name, ()))]
-    return [*lines, f"  and {len(waiting)} branches more: see --json"] if waiting else lines
+    return [*lines, f"  and {counted(len(waiting), 'branch', 'branches')} more: see --json"] if waiting else lines
 
 
 def _print(text: str) -> None:

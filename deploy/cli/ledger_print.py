@@ -4,6 +4,7 @@ import sys
 
 import msgspec
 
+from events.counted import counted
 from events.money import amount
 from events.times import format_time_ns
 from services.ledger.refunds import RefundState
@@ -34,7 +35,7 @@ def print_group(state: GroupState) -> None:
         f"  {state.status}{into}{why}; opened {format_time_ns(state.opened_at_ns)}, "
         f"deadline {format_time_ns(state.deadline_ns)}, order {state.leader} leads"
     )
-    print_line(f"  {state.seats_confirmed} seats confirmed, {state.seats_held} held")
+    print_line(f"  {counted(state.seats_confirmed, 'seat')} confirmed, {state.seats_held} held")
     for seat in state.seats:
         print_line(f"    {_seat_line(seat)}")
     for seat in state.left:
@@ -70,7 +71,7 @@ def print_named(state: NamedState) -> None:
     """Print the state of anything that decisions name."""
     print_line(
         f"{state.kind} {state.name}, as of entry {state.as_of} ({format_time_ns(state.as_of_ns)}): "
-        f"{state.entries} entries since {state.first_entry}"
+        f"{counted(state.entries, 'entry', 'entries')} since {state.first_entry}"
     )
     for name, value in state.fields.items():
         print_line(f"  {name}: {bytes(value).decode()}")

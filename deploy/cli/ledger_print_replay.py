@@ -7,6 +7,7 @@ import msgspec
 
 from deploy.cli.ledger_print import print_line
 from deploy.cli.ledger_print_changes import print_change, print_internal
+from events.counted import counted
 from events.decisions import AnyDecision
 from events.times import format_time_ns
 from services.ledger.diff import Diff
@@ -28,27 +29,33 @@ def print_replay(report: ReplayReport) -> None:
         print_line(f"entry {difference.entry} (record {difference.record}): {difference.sentence}")
         print_line(f"  archived: {difference.archived or 'nothing'}")
         print_line(f"  redone:   {difference.redone or 'nothing'}")
-        print_line(f"Before it {report.entries} entries are what the rules lead to.")
+        print_line(f"Before it {counted(report.entries, 'entry is', 'entries are')} what the rules lead to.")
         return
     print_line(
-        f"{report.entries} entries of {report.inputs} inputs, {report.first_entry or 'none'} to "
-        f"{report.last_entry or 'none'}, are byte for byte what the rules lead to."
+        f"{counted(report.entries, 'entry', 'entries')} of {counted(report.inputs, 'input')}, "
+        f"{report.first_entry or 'none'} to {report.last_entry or 'none'}, "
+        f"{'is' if report.entries == 1 else 'are'} byte for byte what the rules lead to."
     )
     if report.evolved:
-        print_line(f"{report.evolved} entries before them were applied, not decided again.")
+        were = counted(report.evolved, "entry before them was", "entries before them were")
+        print_line(f"{were} applied, not decided again.")
     for what, count in report.as_recorded.items():
-        print_line(f"{count} inputs were taken as recorded in part: each {_AS_RECORDED.get(what, what)}.")
+        were = counted(count, "input was", "inputs were")
+        print_line(f"{were} taken as recorded in part: each {_AS_RECORDED.get(what, what)}.")
     if report.not_checked:
+        follow, were = ("follows", "was") if report.not_checked == 1 else ("follow", "were")
         print_line(
-            f"{report.not_checked} entries, the first {report.first_not_checked}, follow from secrets that are not at "
-            "hand and were NOT checked: name the market's file of secrets with --facts."
+            f"{counted(report.not_checked, 'entry', 'entries')}, the first {report.first_not_checked}, {follow} from "
+            f"secrets that are not at hand and {were} NOT checked: name the market's file of secrets with --facts."
         )
 
 
 def print_diff(found: Diff) -> None:
     """Print what changed between two entries."""
     head = found.head
-    print_line(f"{head.entries} entries, {head.first_entry or 'none'} to {head.last_entry or 'none'}:")
+    print_line(
+        f"{counted(head.entries, 'entry', 'entries')}, {head.first_entry or 'none'} to {head.last_entry or 'none'}:"
+    )
     for kind, count in head.decided.items():
         print_line(f"  {count:>8} x {kind}")
     is_any = False
@@ -73,7 +80,7 @@ def print_what_if(found: WhatIf) -> None:
     """Print what would be otherwise."""
     how = f"had come at {format_time_ns(found.at_ns)}" if found.at_ns is not None else "had never come"
     print_line(
-        f"If the event of entry {found.entry} {how}: of {found.inputs_decided} inputs from there on "
+        f"If the event of entry {found.entry} {how}: of {counted(found.inputs_decided, 'input')} from there on "
         f"{found.outcomes_changed} would have another outcome{':' if found.outcomes else '.'}"
     )
     for outcome in found.outcomes:
@@ -85,7 +92,9 @@ def print_what_if(found: WhatIf) -> None:
     for what, due in (("was", found.due_only_as_it_was), ("would be", found.due_only_as_it_would_be)):
         for decision in due:
             print_line(f"  due by itself only as it {what}: {_words(decision)}")
-    print_line(f"In the end {found.changes_counted} things would stand otherwise{':' if found.changes else '.'}")
+    print_line(
+        f"In the end {counted(found.changes_counted, 'thing')} would stand otherwise{':' if found.changes else '.'}"
+    )
     for change in found.changes:
         print_change(change)
     if found.changes_counted > len(found.changes):

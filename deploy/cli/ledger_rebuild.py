@@ -10,6 +10,7 @@ from deploy.cli.ledger_print import print_json, print_line
 from deploy.cli.ledger_replay import LedgerAccess
 from deploy.cli.output import DEFAULT_DATA, DataOption, JsonOption, MarketOption
 from deploy.stack_files import data_lock
+from events.counted import counted
 from services.ledger.leaves import read_market_key
 from services.ledger.store import LedgerStore
 from services.ledger.tree import has_tree
@@ -42,8 +43,11 @@ def add_rebuild_command(app: typer.Typer, access: LedgerAccess) -> None:
         if as_json:
             print_json(rebuilt)
         else:
-            print_line(f"{rebuilt.records} records with {rebuilt.entries} entries are indexed anew.")
-            print_line(f"The tree over them has {rebuilt.leaves} leaves." if key is not None else "There is no tree.")
+            entries = counted(rebuilt.entries, "entry", "entries")
+            are = "is" if rebuilt.records == 1 else "are"
+            print_line(f"{counted(rebuilt.records, 'record')} with {entries} {are} indexed anew.")
+            leaves = counted(rebuilt.leaves, "leaf", "leaves")
+            print_line(f"The tree over them has {leaves}." if key is not None else "There is no tree.")
 
 
 def _rebuild(url: str, market: str, data: Path, key: bytes | None, progress: Progress) -> Rebuilt:

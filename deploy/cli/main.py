@@ -6,7 +6,7 @@ import sys
 import nats.errors
 import typer
 
-from deploy.broker import BrokerError
+from deploy.broker_error import BrokerError
 from deploy.cli.bench import bench_app
 from deploy.cli.demo import demo
 from deploy.cli.import_records import import_app

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from deploy.cli.notifier_addresses import address_app
 from deploy.cli.output import (
     DEFAULT_DATA,
     EXIT_CHECK_FAILED,
@@ -19,9 +20,9 @@ from deploy.cli.output import (
     say,
 )
 from deploy.stack_files import first_market
+from events.counted import counted
 from events.times import format_time_ns
 from services.bus.timezones import names
-from services.notifier.addresses import ADDRESS_MAX_CHARS, AddressBook, BadAddress, address_file
 from services.notifier.dispatch.database import Database, OutboxError, outbox_file
 from services.notifier.dispatch.dead_letters import (
     LISTED_MAX,
@@ -36,13 +37,13 @@ from services.notifier.settings import Settings, load_settings, settings_file
 from services.notifier.tokens import VALID_MAX_S, Claims, ensure_token_key, sign_token
 
 HOUR_S: Final = 3_600
+_BEYOND: Final = "beyond the members' own subjects"
 
 notifier_app = typer.Typer(
     help="What could not be sent, channels, tokens and addresses of the notifier.",
     epilog="Exit status: 0 done, 1 nothing was found, 2 unusable arguments or environment.",
     no_args_is_help=True,
 )
-address_app = typer.Typer(help="Where members are reached; kept out of the log.", no_args_is_help=True)
 notifier_app.add_typer(address_app, name="address")
 
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="Only of this channel, e.g. webhook:shop-a.")]
@@ -65,7 +66,9 @@ def dead_letters_command(
     for letter in found:
         at = format_time_ns(letter.at_ns)
         typer.echo(f"{at}  {letter.id}  {letter.channel}  {letter.kind} to {letter.member}: {letter.why}")
-    typer.echo(f"{count} dead letters. Send them again with `groupbuy notifier replay --all` or `replay ID`.")
+    them = "it" if count == 1 else "them"
+    again = f" Send {them} again with `groupbuy notifier replay --all` or `replay ID`." if count else ""
+    typer.echo(f"{counted(count, 'dead letter')}.{again}")
 
 
 @notifier_app.command("replay")
@@ -87,7 +90,7 @@ def replay_command(
     if as_json:
         print_json({"replayed": [row.id for row in revived]})
     else:
-        typer.echo(f"{len(revived)} dead letters wait to be sent again.")
+        typer.echo(f"{counted(len(revived), 'dead letter waits', 'dead letters wait')} to be sent again.")
     missing = set(ids or ()) - {row.id for row in revived}
     if missing:
         say(f"no dead letter is called {', '.join(sorted(missing))}; `groupbuy notifier dead-letters` lists them")
@@ -118,6 +121,8 @@ def endpoints_command(
     if as_json:
         print_json({"endpoints": listed})
         return
+    if not listed:
+        typer.echo(f"no channels {_BEYOND}; {settings_file(data)} may name some")
     for each in listed:
         since = f" since {each['failing_since']}" if each["failing_since"] else ""
         why = f" ({each['why']})" if each["why"] else ""
@@ -163,62 +168,7 @@ def check_command(data: DataOption = DEFAULT_DATA, as_json: JsonOption = False) 
     else:
         file = settings_file(data)
         what = f"{file} can be used" if file.is_file() else f"there is no {file}, so the defaults count"
-        others = "none beyond the members' own subjects"
-        typer.echo(f"{what}; channels: {', '.join(channels) or others}")
-
-
-@address_app.command("set")
-def address_set(
-    member: str,
-    channel: Annotated[str, typer.Argument(help="email or wechat.")],
-    address: Annotated[str, typer.Argument(help="The address; - reads it from standard input.")],
-    data: DataOption = DEFAULT_DATA,
-    market: MarketOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Note where a member is reached by a channel."""
-    text = _from_standard_input() if address == "-" else address
-    with _addresses(data, market) as book:
-        book.set(member, channel, text)
-    if as_json:
-        print_json({"member": member, "channel": channel})
-    else:
-        typer.echo(f"{member} is reached by {channel}.")
-
-
-def _from_standard_input() -> str:
-    # What stands after the first line is no part of an address, and is refused with it.
-    return typer.get_text_stream("stdin").read(ADDRESS_MAX_CHARS + 2).rstrip("\n")
-
-
-@address_app.command("remove")
-def address_remove(
-    member: str,
-    channel: Annotated[str | None, typer.Argument(help="email or wechat; all when absent.")] = None,
-    data: DataOption = DEFAULT_DATA,
-    market: MarketOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Forget where a member is reached."""
-    with _addresses(data, market) as book:
-        removed = book.remove(member, channel)
-    if as_json:
-        print_json({"member": member, "removed": removed})
-    else:
-        typer.echo(f"{removed} addresses of {member} are forgotten.")
-    if removed == 0:
-        raise typer.Exit(EXIT_CHECK_FAILED)
-
-
-@address_app.command("count")
-def address_count(data: DataOption = DEFAULT_DATA, market: MarketOption = None, as_json: JsonOption = False) -> None:
-    """Tell how many addresses are known, by channel; the addresses themselves are shown to nobody."""
-    with _addresses(data, market) as book:
-        counts = book.count()
-    if as_json:
-        print_json({"addresses": counts})
-    else:
-        typer.echo(", ".join(f"{count} by {kind}" for kind, count in counts.items()) or "no addresses")
+        typer.echo(f"{what}; channels: {', '.join(channels) or f'none {_BEYOND}'}")
 
 
 # Helpers
@@ -241,15 +191,6 @@ def _outbox(data: Path, market: str | None) -> Iterator[Database]:
         with closing(Database(file)) as database:
             yield database
     except OutboxError as error:
-        raise CommandError(str(error)) from None
-
-
-@contextmanager
-def _addresses(data: Path, market: str | None) -> Iterator[AddressBook]:
-    try:
-        with closing(AddressBook(address_file(data, _market(data, market)))) as book:
-            yield book
-    except (OutboxError, BadAddress) as error:
         raise CommandError(str(error)) from None
 
 

@@ -22,6 +22,7 @@ from deploy.cli.output import (
 )
 from deploy.cli.session import connected
 from deploy.stack_files import running_address, served_market
+from events.counted import counted
 from services.bus.client import (
     BadEventError,
     GroupBuyClient,
@@ -83,11 +84,13 @@ async def _publish(
                 await _send(clients[batch.publisher], batch, wait, as_json)
             except (LimitExceededError, BadEventError, NotPublishedError, UnknownOutcomeError) as error:
                 raise CommandError(
-                    f"line {batch.events[0].line}: {error}; the {sent} events before it have been sent"
+                    f"line {batch.events[0].line}: {error}; "
+                    f"the {counted(sent, 'event before it has', 'events before it have')} been sent"
                 ) from None
             sent += len(batch.events)
     if not as_json and not wait:
-        say(f"{sent} events are in the market's intake; `groupbuy watch` shows their outcomes")
+        are, their = counted(sent, "event is", "events are"), "its outcome" if sent == 1 else "their outcomes"
+        say(f"{are} in the market's intake; `groupbuy watch` shows {their}")
 
 
 async def _send(client: GroupBuyClient, batch: EventBatch, wait: bool, as_json: bool) -> None:

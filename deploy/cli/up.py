@@ -157,8 +157,8 @@ A first order (paste it again: another order takes the second seat):
 
 {curl_line(address, token)}
 
-  ./groupbuy watch --data {data}     what happens, live
-  ./groupbuy ledger --help     what happened, and whether all of it is right
+  what happens, live                              ./groupbuy watch --data {data}
+  what happened, and whether all of it is right   ./groupbuy ledger --help
 
 Ctrl-C stops everything in order.
 """

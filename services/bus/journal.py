@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from events import subjects
+from events.counted import counted
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
 from services.bus.journal_chain import START, FollowedRecord, JournalBroken, JournalChain, JournalPosition
@@ -116,7 +117,7 @@ class JournalFollower:
             return Check(Status.UNHEALTHY, "there is no connection to the broker")
         if self.lag == 0:
             return Check(Status.OK, f"every record up to {self._position.seq} is dealt with")
-        behind = f"{self.lag} messages behind, at {self._done_seq} of {self._last_seq}"
+        behind = f"{counted(self.lag, 'message')} behind, at {self._done_seq} of {self._last_seq}"
         waiting_s = time.monotonic() - self._moved_at_s
         if waiting_s > STALLED_S:
             return Check(Status.UNHEALTHY, f"{behind}, and nothing moved for {waiting_s:.0f} s")

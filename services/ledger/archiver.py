@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from events import subjects
+from events.counted import counted
 from services.bus.config import ConfigError, ServiceConfig
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
@@ -199,7 +200,7 @@ class Archiver:
     async def _build_tree(self, store: LedgerStore) -> None:
         """Add what the tree lacks, a little at a time, so that the service can be ended meanwhile."""
         while missing := await self._in_thread(store.build_tree):
-            self._building = f"the tree is being built: {missing} entries are missing in it"
+            self._building = f"the tree is being built: {counted(missing, 'entry is', 'entries are')} missing in it"
 
     async def _find_what_is_not_to_be_kept(self, store: LedgerStore) -> None:
         """Look through the records of what the intake still holds: an earlier process may have left something."""

@@ -5,6 +5,7 @@ It follows the events and decisions in the archive and the published rules, and 
 
 from events import decisions as d
 from events import market, offer
+from events.counted import counted
 from events.envelope import Event
 from events.offer import OfferTerms
 from events.record import Entry
@@ -182,9 +183,8 @@ class SeatRecount:
         if isinstance(decision, d.GroupFilled):
             self._recount.totals.groups_filled += 1
             if group.held:
-                self._recount.fail(
-                    Check.OUT_OF_PLACE, f"group {decision.group} is filled with {group.held} seats only held"
-                )
+                held = counted(group.held, "seat")
+                self._recount.fail(Check.OUT_OF_PLACE, f"group {decision.group} is filled with {held} only held")
             if decision.size > group.max_size or decision.size != group.confirmed:
                 self._recount.fail(
                     Check.OVERFILLED_GROUPS,

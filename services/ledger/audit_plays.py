@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from events import decisions as d
 from events import play_decisions as p
+from events.counted import counted
 from events.limits import PLAY_HELPERS_MAX
 from events.record import Entry
 from events.standing_decisions import AssistDoubted
@@ -75,7 +76,8 @@ class PlayRecount:
             if account.helpers > account.helper_limit and not account.is_closed:
                 self._recount.fail(
                     Check.PLAYS,
-                    f"play {decision.play} counts {account.helpers} helpers, allowed are {account.helper_limit}",
+                    f"play {decision.play} counts {counted(account.helpers, 'helper')}, "
+                    f"allowed are {account.helper_limit}",
                 )
         elif isinstance(decision, p.AssistVoided):
             account.helpers -= decision.was == "counted"
@@ -84,9 +86,8 @@ class PlayRecount:
         else:
             return
         if decision.helpers != account.helpers:
-            self._recount.fail(
-                Check.PLAYS, f"play {decision.play} is told with {decision.helpers} helpers, counted {account.helpers}"
-            )
+            helpers = counted(decision.helpers, "helper")
+            self._recount.fail(Check.PLAYS, f"play {decision.play} is told with {helpers}, counted {account.helpers}")
 
     def _cut(self, decision: p.PriceCut, account: PlayAccount) -> None:
         left = None if account.remaining_minor is None else account.remaining_minor - decision.cut_minor
@@ -111,8 +112,8 @@ class PlayRecount:
         if decision.helpers != account.helpers or decision.remaining_minor != account.remaining_minor:
             self._recount.fail(
                 Check.PLAYS,
-                f"play {decision.play} is closed with {decision.helpers} helpers and {decision.remaining_minor} to "
-                f"cut; counted are {account.helpers} and {account.remaining_minor}",
+                f"play {decision.play} is closed with {counted(decision.helpers, 'helper')} and "
+                f"{decision.remaining_minor} to cut; counted are {account.helpers} and {account.remaining_minor}",
             )
 
     def _drawn_group(self, decision: d.GroupFilled) -> None:
@@ -126,7 +127,9 @@ class PlayRecount:
             account = self._recount.plays.get(name)
             assert account is not None, "what is being drawn was opened"
             self._recount.fail(
-                Check.DRAWS, f"of play {name} {account.drawn} prizes are drawn, announced were {account.to_draw}"
+                Check.DRAWS,
+                f"of play {name} {counted(account.drawn, 'prize is', 'prizes are')} drawn, "
+                f"announced were {account.to_draw}",
             )
         self._drawing.clear()
 

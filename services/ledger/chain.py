@@ -2,6 +2,7 @@
 
 import msgspec
 
+from events.counted import counted
 from events.market_decisions import MarketRestored
 from events.record import GENESIS, BadRecord, Entry, Through, decode_entry, decode_record, hash_bytes
 from events.subjects import OPERATOR
@@ -179,7 +180,7 @@ def _check_through(tip: Tip | None, record: LeanRecord, place: str) -> None:
     if last.seq != through.seq or last.index >= through.events:
         raise LedgerBroken(
             place,
-            f"it says that it reaches into message {through.seq} of {through.events} events, "
+            f"it says that it reaches into message {through.seq} of {counted(through.events, 'event')}, "
             f"but its last entry is {name_of(last.position)}",
         )
     if tip is not None and through.seq == tip.through.seq and through != tip.through:

@@ -6,6 +6,7 @@ from typing import Any
 from events import decisions as d
 from events import play_decisions as p
 from events.assist import AssistGivenEvent
+from events.counted import counted
 from events.decode import decode_archived
 from events.limits import PLAY_HELPERS_MAX
 from events.play import PlayOpened
@@ -241,7 +242,7 @@ class LotteryCheck(FormCheck):
     def missing(self) -> Iterator[str]:
         """Yield draws that have not been told."""
         if len(self.won) < len(self.expected):
-            yield f"{len(self.won)} of {len(self.expected)} draws are told in these entries"
+            yield f"{len(self.won)} of {counted(len(self.expected), 'draw is', 'draws are')} told in these entries"
 
     def figures(self) -> dict[str, Any]:
         """Return the list's digest and the winners."""

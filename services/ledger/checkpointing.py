@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import nats.errors
 
+from events.counted import counted
 from services.bus.health import Check, Status
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint, sign_checkpoint
 from services.ledger.faults import LedgerBroken, LedgerError
@@ -49,13 +50,11 @@ def check_against_ledger(store: LedgerStore, checkpoint: Checkpoint) -> None:
     """Raise LedgerBroken when tree and notices are not those that were signed, or such as grew out of them."""
     size = store.tiles.size()
     if size < checkpoint.size:
-        raise LedgerBroken(
-            "the checkpoint", f"{checkpoint.size} leaves were signed, but the tree has {size}: its end is missing"
-        )
+        leaves = counted(checkpoint.size, "leaf was", "leaves were")
+        raise LedgerBroken("the checkpoint", f"{leaves} signed, but the tree has {size}: its end is missing")
     if TiledTree(store.tiles, checkpoint.size).root() != checkpoint.root:
-        raise LedgerBroken(
-            "the checkpoint", f"the first {checkpoint.size} leaves of the tree have another root than was signed"
-        )
+        leaves = counted(checkpoint.size, "leaf of the tree has", "leaves of the tree have")
+        raise LedgerBroken("the checkpoint", f"the first {leaves} another root than was signed")
     check_against_notices(store, checkpoint)
 
 
@@ -126,4 +125,4 @@ class Checkpointer:
             return Check(Status.DEGRADED, self.trouble)
         if self.latest is None:
             return Check(Status.OK, "nothing has been signed yet")
-        return Check(Status.OK, f"the first {self.latest.checkpoint.size} entries are signed")
+        return Check(Status.OK, f"the first {counted(self.latest.checkpoint.size, 'entry is', 'entries are')} signed")

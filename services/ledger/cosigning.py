@@ -8,6 +8,7 @@ from typing import Final
 
 import httpx2
 
+from events.counted import counted
 from services.bus.health import Check, Status
 from services.ledger.checkpointing import SignedCheckpoint
 from services.ledger.faults import LedgerError
@@ -67,7 +68,7 @@ class Cosigning:
         troubles = [*self._against.values(), *self._away.values()]
         if troubles:
             return Check(Status.DEGRADED, "; ".join(troubles))
-        return Check(Status.OK, f"the first {self.cosigned_size} entries are cosigned")
+        return Check(Status.OK, f"the first {counted(self.cosigned_size, 'entry is', 'entries are')} cosigned")
 
     async def _ask_one(self, place: WitnessPlace, signed: SignedCheckpoint) -> NoteSignature | None:
         try:
@@ -96,13 +97,15 @@ class Cosigning:
             except OtherSize as other:
                 self._sizes[place.url] = min(other.size, size)
                 if other.size > size:
+                    leaves = counted(other.size, "leaf", "leaves")
                     raise WitnessDisagrees(
-                        f"{place.url} has cosigned {other.size} leaves of this log, which now has {size}: the end is "
-                        "missing, or another log signs with this key"
+                        f"{place.url} has cosigned {leaves} of this log, which now has {size}: the end is missing, or "
+                        "another log signs with this key"
                     ) from None
                 if other.size == old_size == size:
+                    leaves = counted(size, "leaf", "leaves")
                     raise WitnessDisagrees(
-                        f"{place.url} has cosigned another tree of {size} leaves: this log is not the one it saw"
+                        f"{place.url} has cosigned another tree of {leaves}: this log is not the one it saw"
                     ) from None
         raise WitnessAway(f"{place.url} names another size each time")
 

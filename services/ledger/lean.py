@@ -4,7 +4,9 @@ Everything else is skipped while decoding, and no kind of event or decision has 
 older than the matcher still archives and finds what the matcher wrote.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,6 +21,13 @@ EntityKind = Literal["group", "order", "member", "offer", "play", "dispute"]
 Entity = tuple[EntityKind, str]
 EntryPosition = tuple[int, int, int]
 """(sequence in the intake, index in the batch, part)."""
+
+
+_Fields = tuple[Callable[[Any], Any], ...]
+
+
+def _fields(*names: str) -> _Fields:
+    return tuple(map(attrgetter, names))
 
 
 class LeanSeat(msgspec.Struct, gc=False):
@@ -93,6 +102,20 @@ class LeanRecord(msgspec.Struct, gc=False):
     entries: list[LeanEntry]
 
 
+_NAMES: Final[dict[EntityKind, tuple[_Fields, _Fields, _Fields]]] = {
+    "group": (_fields("group", "into"), _fields("group"), ()),
+    "order": (_fields("order", "promoted"), _fields("order"), _fields("order")),
+    "member": (
+        _fields("member", "inviter", "invitee"),
+        _fields("member", "via", "other", "inviter", "invitee"),
+        _fields("member"),
+    ),
+    "offer": (_fields("offer"), _fields("offer"), ()),
+    "play": (_fields("play"), _fields("play"), ()),
+    "dispute": (_fields("dispute"), _fields("dispute"), ()),
+}
+"""Which fields of decisions, of events and of seats hold names of each kind."""
+
 _record_decoder: Final = msgspec.json.Decoder(LeanRecord)
 _entry_decoder: Final = msgspec.json.Decoder(LeanEntry)
 
@@ -120,32 +143,33 @@ def decode_lean_entry(raw: bytes | msgspec.Raw) -> LeanEntry:
 
 def entities_of(entries: Sequence[LeanEntry]) -> Iterator[Entity]:
     """Yield every group, order, member, offer, play and dispute that the entries name, each once."""
+    return ((kind, name) for kind, names in names_of(entries).items() for name in names)
+
+
+def names_of(entries: Sequence[LeanEntry]) -> dict[EntityKind, set[str]]:
+    """Return the same by kind."""
     decisions = [decision for entry in entries for decision in entry.decisions]
-    events = [entry.event.data for entry in entries if entry.event is not None]
-    data = [payload for payload in events if payload is not None]
+    data = [entry.event.data for entry in entries if entry.event is not None and entry.event.data is not None]
     seats = [seat for decision in decisions if isinstance(decision.seats, list) for seat in decision.seats]
-    named: dict[EntityKind, list[Any]] = {
-        "group": [d.group for d in decisions] + [d.into for d in decisions] + [e.group for e in data],
-        "order": [d.order for d in decisions] + [d.promoted for d in decisions] + [e.order for e in data],
-        "member": [name for d in decisions for name in (d.member, d.inviter, d.invitee)]
-        + [name for e in data for name in (e.member, e.via, e.other, e.inviter, e.invitee)],
-        "offer": [d.offer for d in decisions] + [e.offer for e in data],
-        "play": [d.play for d in decisions] + [e.play for e in data],
-        "dispute": [d.dispute for d in decisions] + [e.dispute for e in data],
-    }
-    named["order"] += [seat.order for seat in seats]
-    named["member"] += [seat.member for seat in seats]
-    for kind, names in named.items():
-        yield from ((kind, name) for name in _distinct(names))
+    named: dict[EntityKind, set[str]] = {}
+    for kind, (of_decisions, of_data, of_seats) in _NAMES.items():
+        columns = [map(field, decisions) for field in of_decisions]
+        columns += [map(field, data) for field in of_data]
+        columns += [map(field, seats) for field in of_seats]
+        named[kind] = _distinct(chain.from_iterable(columns))
+    return named
 
 
-def _distinct(names: list[Any]) -> set[str]:
+def _distinct(names: Iterator[Any]) -> set[str]:
     """Return the texts among `names`; what is absent is None, and a kind to come may put anything there."""
-    try:
-        found = set(names)
-    except TypeError:
-        return {name for name in names if isinstance(name, str)}
-    return {name for name in found if isinstance(name, str)}
+    found: set[Any] = set()
+    while True:
+        try:
+            found.update(names)
+        except TypeError:  # what cannot be hashed is no text; `names` goes on after it
+            continue
+        found.discard(None)
+        return found if set(map(type, found)) <= {str} else {name for name in found if isinstance(name, str)}
 
 
 def name_of(position: EntryPosition) -> str:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from events.counted import counted
 from services.ledger.checkpointing import Checkpointer, SignedCheckpoint
 from services.ledger.faults import LedgerError
 from services.ledger.leaves import leaves_between
@@ -57,7 +58,9 @@ def log_routes(log: PublishedLog, reading: ThreadPoolExecutor) -> Sequence[Route
         if latest is None or store is None or wanted is None:
             return _not_found("there is no such tile; expected tile/<L>/<N>[.p/<W>] or tile/entries/<N>[.p/<W>]")
         if wanted.width > width_of(wanted.tile, latest.checkpoint.size):
-            return _not_found(f"the tree has {latest.checkpoint.size} leaves: it has no such tile yet")
+            return _not_found(
+                f"the tree has {counted(latest.checkpoint.size, 'leaf', 'leaves')}: it has no such tile yet"
+            )
         try:
             body = await asyncio.get_running_loop().run_in_executor(reading, read_wanted, store, wanted)
         except LedgerError as error:

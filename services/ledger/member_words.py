@@ -5,7 +5,7 @@ from typing import Final
 
 from events import member_decisions as m
 from events.money import amount
-from events.reasons import sentence
+from events.reason_sentences import sentence
 from events.times import format_time_ns
 
 MemberDecision = m.MemberChose | m.MemberReminded | m.InvitationAllowed | m.InvitationRefused

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from events.counted import counted
+
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256().digest()
 """Root of the tree without leaves."""
@@ -161,7 +163,7 @@ def verify_inclusion(leaf_index: int, tree_size: int, leaf_hash: bytes, proof: S
     hash_so_far, index, last = leaf_hash, leaf_index, tree_size - 1
     for sibling in proof:
         if last == 0:
-            raise ProofError(f"the proof is too long: {len(proof)} hashes")
+            raise ProofError(f"the proof is too long: {counted(len(proof), 'hash', 'hashes')}")
         if index & 1 or index == last:
             hash_so_far = node_hash(sibling, hash_so_far)
             index, last = _past_lone_levels(index, last)
@@ -169,7 +171,7 @@ def verify_inclusion(leaf_index: int, tree_size: int, leaf_hash: bytes, proof: S
             hash_so_far = node_hash(hash_so_far, sibling)
         index, last = index >> 1, last >> 1
     if last != 0:
-        raise ProofError(f"the proof is too short: {len(proof)} hashes")
+        raise ProofError(f"the proof is too short: {counted(len(proof), 'hash', 'hashes')}")
     if hash_so_far != root:
         raise ProofError("the proof leads to another root")
 
@@ -180,7 +182,9 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
     Raises ProofError when the proof does not show it, and for an empty first tree: every tree begins with that.
     """
     if not 1 <= size1 <= size2:
-        raise ProofError(f"no tree of {size1} leaves can be shown to be the beginning of one of {size2}")
+        raise ProofError(
+            f"no tree of {counted(size1, 'leaf', 'leaves')} can be shown to be the beginning of one of {size2}"
+        )
     _check_lengths([root1, root2], proof)
     if size1 == size2:
         _check_equal_trees(proof, root1, root2)
@@ -192,7 +196,7 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
     hash1 = hash2 = first
     for sibling in rest:
         if last == 0:
-            raise ProofError(f"the proof is too long: {len(proof)} hashes")
+            raise ProofError(f"the proof is too long: {counted(len(proof), 'hash', 'hashes')}")
         if before & 1 or before == last:
             hash1, hash2 = node_hash(sibling, hash1), node_hash(sibling, hash2)
             before, last = _past_lone_levels(before, last)
@@ -200,7 +204,7 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
             hash2 = node_hash(hash2, sibling)
         before, last = before >> 1, last >> 1
     if last != 0:
-        raise ProofError(f"the proof is too short: {len(proof)} hashes")
+        raise ProofError(f"the proof is too short: {counted(len(proof), 'hash', 'hashes')}")
     if hash1 != root1:
         raise ProofError("the proof leads to another root of the smaller tree")
     if hash2 != root2:

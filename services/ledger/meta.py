@@ -5,6 +5,7 @@ from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
+from events.counted import counted
 from services.ledger.faults import LedgerBroken, LedgerError
 from services.ledger.recorders import LedgerRecorder
 
@@ -52,9 +53,10 @@ def _check_nothing_is_missing(recorder: LedgerRecorder, meta: Mapping[str, str])
         return
     wanted = [*_ALWAYS, *(name for name, question in _WITH.items() if _holds(recorder, question))]
     missing = ", ".join(repr(name) for name in wanted if name not in meta)
+    records = counted(count, "record is", "records are")
     raise LedgerBroken(
         PLACE,
-        f"{missing} missing, although {count} records are archived{f', the last is record {last}' if count else ''}: "
+        f"{missing} missing, although {records} archived{f', the last is record {last}' if count else ''}: "
         "the notes were deleted behind the ledger's back; put that table back from a copy, the records are still there",
     )
 

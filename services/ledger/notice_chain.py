@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from services.ledger.archive import Archive, as_bytes
 from services.ledger.checkpoint import Checkpoint
 from services.ledger.faults import LedgerBroken
@@ -89,12 +90,11 @@ def check_against_notices(archive: Archive, checkpoint: Checkpoint) -> None:
         return
     rows = archive.query("SELECT mac FROM @notices WHERE no = ?", (signed.count,))
     if not rows:
-        raise LedgerBroken(
-            "the checkpoint",
-            f"{signed.count} notices were signed, but there is no notice {signed.count}: the end misses",
-        )
+        notices = counted(signed.count, "notice was", "notices were")
+        raise LedgerBroken("the checkpoint", f"{notices} signed, but there is no notice {signed.count}: the end misses")
     if as_bytes(rows[0][0]) != signed.mac:
-        raise LedgerBroken("the checkpoint", f"the first {signed.count} notices are not those that were signed")
+        notices = counted(signed.count, "notice is not the one that was", "notices are not those that were")
+        raise LedgerBroken("the checkpoint", f"the first {notices} signed")
 
 
 def noted_head(archive: Archive, market_key: bytes) -> NoticeHead | None:
@@ -111,12 +111,15 @@ def noted_head(archive: Archive, market_key: bytes) -> NoticeHead | None:
     count, adopted = int(words[0]), int(words[1])
     rows = archive.query("SELECT mac FROM @notices WHERE no = ?", (count,)) if count else [(START,)]
     if not rows:
-        raise LedgerBroken(f"notice {count}", f"it is missing, although {count} notices are noted")
+        raise LedgerBroken(
+            f"notice {count}", f"it is missing, although {counted(count, 'notice is', 'notices are')} noted"
+        )
     head = NoticeHead(count, as_bytes(rows[0][0]), adopted)
     if not head.is_sealed_by(market_key, words[2]):
         raise LedgerBroken(
             f"the note {NOTICES_META!r}",
-            f"{count} notices are noted, but the note was not sealed with the market's key over the last of them",
+            f"{counted(count, 'notice is', 'notices are')} noted, but the note was not sealed with the market's key "
+            "over the last of them",
         )
     return head
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from events.counted import counted
 from services.ledger.archive import Archive
 from services.ledger.checkpoint import CheckpointError, read_unverified
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
@@ -63,7 +64,8 @@ class NoticeChain:
         if not rows:
             raise LedgerBroken(
                 f"notice {self.head.count + 1}",
-                f"of {self.head.adopted} notices to be chained only {self.head.count} are here: the rest is gone",
+                f"of {counted(self.head.adopted, 'notice')} to be chained only {self.head.count} are here: "
+                "the rest is gone",
             )
         links, head = self._linked(rows)
         self._take([(_LINK, (*link, *row[:2])) for row, link in zip(rows, links, strict=True)], head)
@@ -97,5 +99,6 @@ def _check_there_was_none(archive: Archive) -> None:
         raise LedgerBroken("the checkpoint", str(error)) from None
     if signed is not None:
         raise LedgerBroken(
-            f"the note {NOTICES_META!r}", f"it is missing, although {signed.count} chained notices were signed"
+            f"the note {NOTICES_META!r}",
+            f"it is missing, although {counted(signed.count, 'chained notice was', 'chained notices were')} signed",
         )

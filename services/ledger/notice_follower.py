@@ -11,6 +11,7 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from events import subjects
+from events.counted import counted
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
 from services.bus.journal_stream import AWAY, describe
@@ -47,8 +48,13 @@ class NoticeFollower:
         if self.trouble is not None:
             return Check(Status.DEGRADED, self.trouble)
         if self.missing:
-            return Check(Status.DEGRADED, f"{self.missing} notices were gone from the stream before they were archived")
-        return Check(Status.OK, f"{self.archived} notices were archived since the start")
+            gone = counted(
+                self.missing,
+                "notice was gone from the stream before it was",
+                "notices were gone from the stream before they were",
+            )
+            return Check(Status.DEGRADED, f"{gone} archived")
+        return Check(Status.OK, f"{counted(self.archived, 'notice was', 'notices were')} archived since the start")
 
     def start(self) -> None:
         """Begin in the background."""

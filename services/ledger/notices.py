@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from events.notice import (
     DEFERRED,
     DELIVERED,
@@ -195,7 +196,7 @@ def notice_in_words(fact: NoticeFact) -> str:
     if fact.type == SUPPRESSED:
         return f"{what} was not sent: {_reason(data.reason, data.why)}"
     assert fact.type == FAILED, "the list of kinds is closed"
-    return f"{what} could not be sent after {data.attempts} tries: {data.why}"
+    return f"{what} could not be sent after {counted(data.attempts, 'try', 'tries')}: {data.why}"
 
 
 def why_told(facts: Sequence[NoticeFact]) -> list[str]:
@@ -221,7 +222,12 @@ def why_of_entry(store: LedgerStore, found: FoundEntry, member: str | None = Non
     sentences = [sentence for facts in notices.values() for sentence in why_told(facts)]
     count = not_won(store, found.name) if member is None else 0
     if count:
-        sentences.append(f"{count} members who held tickets were told on the own subject that they have not won")
+        told = counted(
+            count,
+            "member who held tickets was told on the own subject that it has",
+            "members who held tickets were told on the own subject that they have",
+        )
+        sentences.append(f"{told} not won")
     return sentences or why_told([])
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from events import play_decisions as p
+from events.counted import counted
 from events.money import amount
 from events.times import format_time_ns
 
@@ -46,10 +47,10 @@ def _assist_in_words(decision: p.AssistCounted | p.AssistHeld | p.AssistRefused 
     if isinstance(decision, p.AssistCounted):
         new = ", a new member" if decision.new_member else ""
         more = "" if decision.helpers_left is None else f", {decision.helpers_left} more may come"
-        return f"{whose} counts{new}: {decision.helpers} helpers{more}"
+        return f"{whose} counts{new}: {counted(decision.helpers, 'helper')}{more}"
     if isinstance(decision, p.AssistVoided):
         by = f"by {decision.actor}, reason {decision.reason}, ticket {decision.ticket}"
-        return f"{whose}, {decision.was} before, is void, {by}: {decision.helpers} helpers"
+        return f"{whose}, {decision.was} before, is void, {by}: {counted(decision.helpers, 'helper')}"
     why = f"score {decision.score}: {', '.join(decision.reasons)}"
     return f"{whose} is {'held for review' if isinstance(decision, p.AssistHeld) else 'refused'}, {why}"
 
@@ -63,25 +64,26 @@ def _end_in_words(decision: p.PlayOpened | p.PlayClosed) -> str:
     by = f", by {decision.actor}, reason {decision.reason}, ticket {decision.ticket}" if decision.actor else ""
     order = f" with order {decision.order}" if decision.order else ""
     tickets = (
-        f", {decision.tickets} tickets of {decision.entrants} members, {decision.winners or 0} prizes to draw"
+        f", {counted(decision.tickets, 'ticket')} of {counted(decision.entrants or 0, 'member')}, "
+        f"{counted(decision.winners or 0, 'prize')} to draw"
         if decision.tickets is not None
         else ""
     )
     why = _CAUSES[decision.cause]
-    told = f"{decision.helpers} helpers{_price(decision)}{tickets}"
+    told = f"{counted(decision.helpers, 'helper')}{_price(decision)}{tickets}"
     return f"{what} is closed: {why}{order}{by}; {told}; its seed is {decision.seed}"
 
 
 def _review_in_words(decision: p.PlayCorrected | p.PlayClaimed) -> str:
     if isinstance(decision, p.PlayCorrected):
         revoked = f"; not unlocked any more: {', '.join(decision.revoked)}" if decision.revoked else ""
-        tickets = f", {decision.tickets} tickets" if decision.tickets is not None else ""
+        tickets = f", {counted(decision.tickets, 'ticket')}" if decision.tickets is not None else ""
         reached = f", {decision.reached} reached" if decision.reached is not None else ""
-        told = f"{decision.helpers} helpers{_price(decision)}{reached}{tickets}"
+        told = f"{counted(decision.helpers, 'helper')}{_price(decision)}{reached}{tickets}"
         return f"{decision.form} {decision.play} is recomputed: {told}{revoked}"
     gave = [
         f"{amount(decision.amount_minor, decision.currency or '')} off the price" if decision.amount_minor else "",
-        f"{decision.tickets} tickets" if decision.tickets else "",
+        counted(decision.tickets, "ticket") if decision.tickets else "",
         f"the prizes {', '.join(decision.prizes)}" if decision.prizes else "",
     ]
     what = ", ".join(filter(None, gave)) or "nothing that can be counted"
@@ -96,13 +98,13 @@ def _review_in_words(decision: p.PlayCorrected | p.PlayClaimed) -> str:
 def _progress_in_words(decision: p.PriceCut | p.PlayAdvanced | p.PlayTicketed | p.PlayWon) -> str:
     if isinstance(decision, p.PriceCut):
         cut, left = (amount(each, decision.currency) for each in (decision.cut_minor, decision.remaining_minor))
-        told = f"{left} can still be cut, by {decision.helpers_left} helpers"
+        told = f"{left} can still be cut, by {counted(decision.helpers_left, 'helper')}"
         return f"play {decision.play}: {cut} cut off{_price(decision)}; {told}"
     if isinstance(decision, p.PlayAdvanced):
         return f"play {decision.play} has come to {decision.reached}, {decision.missing} missing for the next reward"
     if isinstance(decision, p.PlayTicketed):
         whom = f"member {decision.member}" if decision.member else f"each seat named of group {decision.group}"
-        return f"play {decision.play} gives {decision.tickets} tickets to {whom}; {decision.total} in all"
+        return f"play {decision.play} gives {counted(decision.tickets, 'ticket')} to {whom}; {decision.total} in all"
     draw = f" in draw {decision.draw} of {decision.draws}" if decision.draw is not None else ""
     return f"member {decision.member} wins {decision.prize} in play {decision.play}{draw}"
 

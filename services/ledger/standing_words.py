@@ -3,6 +3,7 @@
 from typing import Final
 
 from events import standing_decisions as st
+from events.counted import counted
 from events.times import format_time_ns
 
 STANDING: Final = (
@@ -26,7 +27,7 @@ def standing_in_words(decision: StandingDecision) -> str:
         return f"the assist at position {decision.position} of play {decision.play} is held for review, {why}{stays}"
     whose = f"member {decision.member}"
     if isinstance(decision, st.MemberReported):
-        return f"{whose} has been reported by {decision.reports} members"
+        return f"{whose} has been reported by {counted(decision.reports, 'member')}"
     by = "" if decision.actor is None else f", by {decision.actor}, reason {decision.reason}, ticket {decision.ticket}"
     if isinstance(decision, st.MemberReinstated):
         was = f", {decision.was} before" if decision.was else ""

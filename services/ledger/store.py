@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Self
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, Tracking
 
+from events.counted import counted
 from events.leaf import key_commitment
 from events.record import GENESIS, hash_bytes
 from services.ledger.application import LedgerApplication, RecordArchived
@@ -191,7 +192,8 @@ class LedgerStore(Archive):
         tree = GrowingTree(self, LeafMaker(market_key))
         entries = self._tip.entries if self._tip is not None else 0
         if tree.size > entries:
-            raise LedgerBroken("the tree", f"it has {tree.size} leaves, but {entries} entries are archived")
+            leaves, archived = counted(tree.size, "leaf", "leaves"), counted(entries, "entry is", "entries are")
+            raise LedgerBroken("the tree", f"it has {leaves}, but {archived} archived")
         if not is_known:
             self._note(MARKET_KEY_META, key_commitment(market_key))
         self.tree = tree

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from services.ledger.archive import as_bytes
 from services.ledger.checkpoint import CheckpointError, read_unverified
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
@@ -70,16 +71,17 @@ class _ChainCheck:
             # A ledger at work may have added it just now.
             self.walk()
             if int(count) > self.end.count:
+                notices = counted(int(count), "notice was", "notices were")
                 raise LedgerBroken(
                     f"notice {self.end.count + 1}",
-                    f"it is missing: {count} notices were archived, the last one here is {self.end.count or 'none'}",
+                    f"it is missing: {notices} archived, the last one here is {self.end.count or 'none'}",
                 )
         head = noted_head(self._store, self._market_key)
         if head is None:
             raise LedgerBroken(f"the note {NOTICES_META!r}", "it is missing")
         if head.count < self.end.count:
             raise LedgerBroken(
-                f"notice {head.count + 1}", f"the ledger has not put it there: it notes {head.count} notices"
+                f"notice {head.count + 1}", f"the ledger has not put it there: it notes {counted(head.count, 'notice')}"
             )
         return head
 
@@ -105,7 +107,10 @@ def _without_chain(store: LedgerStore) -> NoticeReport:
     except CheckpointError as error:
         raise LedgerBroken("the checkpoint", str(error)) from None
     if signed is not None:
-        raise LedgerBroken(f"the note {NOTICES_META!r}", f"it is missing, although {signed.count} notices were signed")
+        raise LedgerBroken(
+            f"the note {NOTICES_META!r}",
+            f"it is missing, although {counted(signed.count, 'notice was', 'notices were')} signed",
+        )
     try:
         count = int(store.query("SELECT count(*) FROM @notices")[0][0])
     except LedgerUnavailable:

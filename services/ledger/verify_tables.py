@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from events.counted import counted
 from services.ledger.application import TOPIC
 from services.ledger.chain import place_of_record
 from services.ledger.ends import tracking_name
@@ -22,7 +23,10 @@ def check_strangers(store: LedgerStore) -> None:
         (store.originator_key, TOPIC),
     )
     if rows[0][0]:
-        raise LedgerBroken(place_of_record(rows[0][1]), f"{rows[0][0]} stored events are no records of this journal")
+        raise LedgerBroken(
+            place_of_record(rows[0][1]),
+            f"{counted(rows[0][0], 'stored event is no record', 'stored events are no records')} of this journal",
+        )
     _check_meta(store)
     _check_tracking(store)
 
@@ -52,5 +56,6 @@ def check_pages(store: LedgerStore) -> None:
     )
     if rows:
         raise LedgerBroken(
-            f"run {rows[0][0]} of the index", f"{rows[0][1]} pages belong to it, but there is no such run"
+            f"run {rows[0][0]} of the index",
+            f"{counted(rows[0][1], 'page belongs', 'pages belong')} to it, but there is no such run",
         )

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.checkpointing import check_against_ledger
 from services.ledger.faults import LedgerBroken, LedgerError
@@ -76,10 +77,11 @@ class TreeCheck:
         check_shape(self._store)
         signed = self._check_checkpoint()
         if signed is None and self._keys.must_be_signed and self._edge.size:
+            leaves = counted(self._edge.size, "leaf is", "leaves are")
             raise LedgerBroken(
                 "the checkpoint",
-                f"there is none, although {self._edge.size} leaves are in the tree: it was deleted, or the ledger was "
-                "first started less than a second ago",
+                f"there is none, although {leaves} in the tree: it was deleted, or the ledger was first started less "
+                "than a second ago",
             )
         self._check_kept()
         root = base64.b64encode(self._edge.root()).decode()
@@ -127,7 +129,8 @@ class TreeCheck:
         signed = self._opened("the checkpoint", self._store.checkpoint())
         if cosigned is not None and (signed is None or signed.size < cosigned.size):
             raise LedgerBroken(
-                "the checkpoint", f"it is older than the one that was cosigned, of {cosigned.size} leaves"
+                "the checkpoint",
+                f"it is older than the one that was cosigned, of {counted(cosigned.size, 'leaf', 'leaves')}",
             )
         return signed
 
@@ -154,6 +157,6 @@ def check_shape(store: LedgerStore) -> None:
             has = found.get(level, (0, -1, 0))
             raise LedgerBroken(
                 f"level {level} of the tree",
-                f"it has {has[0]} tiles with {has[2] // HASH_BYTES} hashes, but for {entries} entries there are "
-                f"{count} with {hashes}",
+                f"it has {counted(has[0], 'tile')} with {counted(has[2] // HASH_BYTES, 'hash', 'hashes')}, but for "
+                f"{counted(entries, 'entry', 'entries')} there are {count} with {hashes}",
             )

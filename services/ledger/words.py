@@ -5,11 +5,12 @@ from typing import Final, get_args
 from events import decisions as d
 from events import dispute_decisions as dd
 from events import standing_decisions as st
+from events.counted import counted
 from events.dispute import Remedy
 from events.envelope import Event
 from events.money import amount
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS
-from events.reasons import sentence
+from events.reason_sentences import sentence
 from events.record import Entry
 from events.times import format_time_ns
 from services.ledger.history import FoundEntry
@@ -189,7 +190,7 @@ def _other_in_words(decision: d.AnyDecision) -> str:
             f"group {decision.group} is open for offer {decision.offer} until {deadline}; order {decision.order} leads"
         )
     if isinstance(decision, d.GroupMerged):
-        return f"group {decision.group} moves with its {decision.seats} seats into group {decision.into}"
+        return f"group {decision.group} moves with its {counted(decision.seats, 'seat')} into group {decision.into}"
     if isinstance(decision, d.OfferListed):
         stock = f", stock {decision.stock}" if decision.stock is not None else ""
         return f"offer {decision.offer} is {decision.status}, edition {decision.edition}{stock}"

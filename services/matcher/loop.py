@@ -217,9 +217,11 @@ class Matcher:
             if self._reader.was_reconnected():
                 await shift.flush()
                 await self._compare()
-            await shift.start_commit()
+            gather_s = shift.gathers_for_s
+            if not gather_s:
+                await shift.start_commit()
             # With a commit under way only what is here already is taken, and then the commit waited for.
-            wait_s = min(IDLE_WAIT_S, ticker.wait_s(shift.engine)) if shift.is_idle else 0.0
+            wait_s = min(IDLE_WAIT_S, ticker.wait_s(shift.engine)) if shift.is_idle else gather_s
             messages = await self._reader.take(wait_s)
             if messages:
                 shift.decide(messages)

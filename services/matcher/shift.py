@@ -8,6 +8,7 @@ from typing import Final
 
 from events.limits import RECORD_MAX_BYTES
 from events.record import GENESIS, Through, join_entries
+from events.subjects import GATEWAY
 from services.matcher.commit import JournalWriter
 from services.matcher.domain.engine import Engine
 from services.matcher.domain.message import Message
@@ -15,6 +16,12 @@ from services.matcher.intake import IntakeReader
 from services.matcher.log import Standing
 from services.matcher.records import ReadyRecord, RecordBuilder
 
+# In a busy market records follow each other at this distance, where they would come as fast as the disk takes them:
+# each costs the broker two flushes, and ledger, notifier and gateway a turn. At 15,000 events/s in batches of 100 that
+# takes a tenth of the processor time of everything together. Whoever asks the gateway waits for an answer, and is not
+# held up.
+GATHER_S: Final = 0.02
+GATHER_FROM_BYTES: Final = 32 * 1024
 AHEAD_MAX_BYTES: Final = 2 * RECORD_MAX_BYTES
 
 
@@ -46,11 +53,21 @@ class Shift:
         self._inflight: asyncio.Task[int] | None = None
         self._record: ReadyRecord | None = None
         self._sent_at_s = 0.0
+        self._is_waited_for = False
 
     @property
     def is_idle(self) -> bool:
         """Tell whether everything decided is committed."""
         return self._inflight is None and self._builder.is_empty
+
+    @property
+    def gathers_for_s(self) -> float:
+        """Return how long the next record still gathers entries, with no other under way."""
+        if self._inflight is not None or self._is_waited_for or self.is_full:
+            return 0.0
+        if self._builder.size_bytes < GATHER_FROM_BYTES:
+            return 0.0
+        return max(0.0, self._sent_at_s + GATHER_S - time.monotonic())
 
     @property
     def is_full(self) -> bool:
@@ -88,6 +105,7 @@ class Shift:
         """Decide messages, in order."""
         for message in messages:
             rule = self._rule()
+            self._is_waited_for = self._is_waited_for or message.publisher == GATEWAY
             entries = self.engine.decide(message)
             self._builder.add(entries, message, self.engine.state.position[1] + 1, rule)
 
@@ -100,6 +118,7 @@ class Shift:
         if self._inflight is not None or self._builder.is_empty:
             return
         self._record = self._builder.cut()
+        self._is_waited_for = self._is_waited_for and not self._builder.is_empty
         self._sent_at_s = time.monotonic()
         self._inflight = asyncio.create_task(self._writer.append(self._record.body, self._record.hash))
         # The task runs, and so the record is written, before anything more is decided.

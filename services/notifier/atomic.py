@@ -25,6 +25,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from events import subjects
+from events.counted import counted
 from events.undecodable import UNDECODABLE
 from services.bus.asking import Ack, Asker, asker_of, decode_ack
 from services.bus.wire import header_block, wire_of
@@ -95,7 +96,7 @@ async def end_of_stream(answer: "asyncio.Future[bytes]", messages: Sequence[Outg
 
 
 def _unconfirmed(messages: Sequence[Outgoing], error: Exception) -> str:
-    return f"the broker did not confirm {len(messages)} messages: {str(error) or type(error).__name__}"
+    return f"the broker did not confirm {counted(len(messages), 'message')}: {str(error) or type(error).__name__}"
 
 
 def _end_of_stream(ack: Ack, expected_seq: int) -> int:

@@ -20,7 +20,11 @@ from services.notifier.channels import Bundle, Channel
 # What waits for its channel; then the journal waits, whose records can be read again.
 WAITING_MAX_MESSAGES: Final = 8_000
 WAITING_MAX_BYTES: Final = 64 * 1024 * 1024
-ROUND_MESSAGES: Final = 1_000
+# A batch holds a thousand messages, one an addressee. Rounds of so many letters told a busy market's members in two
+# batches what is one, and the wait for the disk after each held the results back.
+ROUND_ADDRESSEES: Final = 980
+# So many letters wait for no company: most members of a group that fills at once are told twice.
+ENOUGH_LETTERS: Final = 2_000
 ROUND_RECORDS: Final = 256
 AHEAD_MAX_ROUNDS: Final = 32
 AHEAD_MAX_BYTES: Final = 16 * 1024 * 1024
@@ -152,7 +156,7 @@ class Lane:
     async def _gather(self) -> None:
         """Wait for company, where there is room for more."""
         wait_s = self._sent_at_s + self._gather_s - time.monotonic()
-        if wait_s > 0 and self._messages < ROUND_MESSAGES and not self._hurries:
+        if wait_s > 0 and self._messages < ENOUGH_LETTERS and not self._hurries:
             await asyncio.sleep(wait_s)
         self._sent_at_s = time.monotonic()
 
@@ -163,15 +167,17 @@ class Lane:
             await asyncio.sleep(self._standby_s * random.uniform(1.0, 2.0))
 
     def _take(self) -> list[Bundle]:
-        """Take as many records as make a round."""
+        """Take as many records as one batch can tell, or the one that is more."""
         taken: list[Bundle] = []
-        letters = 0
-        while self._waiting and letters < ROUND_MESSAGES and len(taken) < ROUND_RECORDS:
-            bundle = self._waiting.popleft()
-            letters += len(bundle.letters)
+        addressees: set[str] = set()
+        while self._waiting and len(taken) < ROUND_RECORDS:
+            bundle = self._waiting[0]
+            addressees.update([letter.addressee for letter in bundle.letters])
+            if taken and len(addressees) > ROUND_ADDRESSEES:
+                break
+            taken.append(self._waiting.popleft())
+            self._messages -= len(bundle.letters)
             self._size_bytes -= _size_bytes(bundle)
-            taken.append(bundle)
-        self._messages -= letters
         return taken
 
     async def _send(self, bundles: list[Bundle]) -> None:

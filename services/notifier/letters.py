@@ -13,7 +13,7 @@ from events.ids import is_name
 from events.record import BadRecord, decode_entry
 from services.bus.journal import FollowedRecord, JournalBroken
 from services.notifier.channels import Bundle, Letter
-from services.notifier.policy import member_results, publisher_outcomes
+from services.notifier.policy import told_in
 
 LETTER_MAX_BYTES: Final = 512 * 1024
 CLOSING: Final = b"]}"
@@ -49,9 +49,10 @@ class Sorter:
                 f"record {self._followed.seq} holds an entry that this version of the notifier cannot read: {error}; "
                 f"nothing of it is sent: upgrade the notifier"
             ) from None
-        for member, result in member_results(entry):
+        results, outcomes = told_in(entry)
+        for member, result in results:
             self._results.setdefault(member, []).append(result)
-        for publisher, outcome in publisher_outcomes(entry):
+        for publisher, outcome in outcomes:
             self._outcomes.setdefault(publisher, []).append(outcome)
 
     def mail(self) -> Mail:
@@ -79,7 +80,11 @@ def gathered(letters: Sequence[Letter]) -> list[Letter]:
     to: dict[str, list[Letter]] = {}
     for letter in letters:
         to.setdefault(letter.addressee, []).append(letter)
-    return [joined for several in to.values() for joined in _joined(several)]
+    joined: list[Letter] = []
+    for several in to.values():
+        # Most are told once.
+        joined += several if len(several) == 1 else _joined(several)
+    return joined
 
 
 def _joined(letters: list[Letter]) -> list[Letter]:
@@ -114,7 +119,8 @@ def _drop_strange(told: dict[str, list[bytes]]) -> int:
 
 def _letters(opening: bytes, told: dict[str, list[bytes]]) -> Iterator[Letter]:
     for addressee, documents in told.items():
-        for page in _pages(documents):
+        # One document is one page, however long, and most are told one thing.
+        for page in [documents] if len(documents) == 1 else _pages(documents):
             yield Letter(addressee, b"%b%b%b" % (opening, b",".join(page), CLOSING), len(page))
 
 

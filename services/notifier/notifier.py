@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from events import subjects
+from events.counted import counted
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Status
 from services.bus.journal import FollowedRecord, JournalBroken, JournalFollower
@@ -115,8 +116,8 @@ class Notifier:
             return Check(Status.UNHEALTHY, "not started: the broker does not answer yet")
         for lane in self._lanes:
             if lane.stalled_s:
-                waits = f"{lane.lag} records wait for {lane.channel.name}, and nothing moved for {lane.stalled_s:.0f} s"
-                return Check(Status.UNHEALTHY, waits)
+                waits = f"{counted(lane.lag, 'record waits', 'records wait')} for {lane.channel.name}"
+                return Check(Status.UNHEALTHY, f"{waits}, and nothing moved for {lane.stalled_s:.0f} s")
         found = self._follower.check()
         if found.status is Status.OK and all(lane.stands_by for lane in self._lanes):
             return Check(Status.OK, f"standing by, since another notifier tells it: {found.sentence}")

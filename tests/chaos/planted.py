@@ -38,11 +38,11 @@ PLANTED: Final = (
     Planted(
         Bug(
             "take_as_told_before_it_is_sent",
-            "services/notifier/channels/nats.py",
-            "        last_seq = await publish_fenced(self._broker.client, messages, self._last_seq, whole=whole)\n"
-            "        self._note_stored(last_seq, len(messages), reached)",
-            "        last_seq = self._last_seq\n"
-            "        self._note_stored(last_seq + len(messages), len(messages), reached)\n"
+            "services/notifier/channels/stream_end.py",
+            "        last_seq = await publish_fenced(self._broker.client, messages, self.last_seq, whole=whole)\n"
+            "        self.note_stored(last_seq, len(messages), reached)",
+            "        last_seq = self.last_seq\n"
+            "        self.note_stored(last_seq + len(messages), len(messages), reached)\n"
             "        with __import__('contextlib').suppress(Exception):\n"
             "            await publish_fenced(self._broker.client, messages, last_seq, whole=whole)",
         ),

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.added_markets import AddedMarket, note_added
-from deploy.cli.archive import wait_until_archived
+from deploy.cli.archive import archive, wait_until_archived
 from deploy.first_run import SAMPLE_OFFER
 from deploy.identity import load_identity
 from deploy.permissions import PROVISIONER
@@ -98,6 +98,7 @@ async def test_a_market_is_added_while_the_others_go_on_and_no_process_of_theirs
     await _has_results(data, "east", {"m-east-0", "m-2"})
     # Configuration, offer, two orders.
     await wait_until_archived(data, "east", 4)
+    await _until_signed(data, "east")
     for check in ("verify", "audit"):
         assert (await run_cli_async("ledger", check, "--market", "east", "--data", data)).status == 0
 
@@ -143,6 +144,7 @@ async def test_a_market_is_added_to_a_running_cluster_and_no_process_of_the_othe
             assert (await _post(running, url, f"m-{number}"))["kind"] == "seat.held"
         await _has_results(data, "east", {"m-0", "m-1"})
         await wait_until_archived(data, "east", 4)
+        await _until_signed(data, "east")
         for folder in (data, data / "copies" / "2"):
             assert (await run_cli_async("ledger", "verify", "--market", "east", "--data", folder)).status == 0
 
@@ -172,6 +174,12 @@ async def _has_results(data: Path, market: str, members: set[str]) -> None:
                 missing = {name for name in members if subjects.result(market, name) not in (info.state.subjects or {})}
     finally:
         await close_quietly(client)
+
+
+async def _until_signed(data: Path, market: str) -> None:
+    """Wait for the first checkpoint: a tree without one is taken for a loss, and it is signed once a second."""
+    with archive(data, market) as store:
+        await _until(store.checkpoint)
 
 
 async def _until(condition: Callable[[], object]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import deploy.supervisor
-from deploy.supervisor import BACKOFF_MAX_S, STEADY_AFTER_S, Backoff, ServiceChild, Supervisor, limit_log
+from deploy.logs import limit_log
+from deploy.supervisor import BACKOFF_MAX_S, STEADY_AFTER_S, Backoff, ServiceChild, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0
@@ -172,7 +173,7 @@ def test_restarts_come_slower_and_slower_within_a_bound_and_fast_again_after_a_s
 def test_a_log_that_grew_too_large_starts_anew_and_keeps_its_newest_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy.supervisor, "LOG_MAX_BYTES", 100)
+    monkeypatch.setattr(deploy.logs, "LOG_MAX_BYTES", 100)
     log = tmp_path / "matcher.log"
     log.write_text("old " * 20 + "new " * 20)
     with log.open("a") as writer:

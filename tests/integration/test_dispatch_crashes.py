@@ -15,8 +15,9 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
 from deploy.identity import load_identity
+from deploy.ports import free_port
 from services.bus.config import ServiceConfig
 from services.bus.connect import connect_broker
 from services.ledger.app import build as build_ledger

@@ -245,7 +245,7 @@ async def test_streams_that_hold_something_else_are_not_replaced_unasked(plan: S
     # Whoever starts the stack before restoring gets streams that know nothing, and may publish into them.
     async with _broker_only(plan) as stack, await client_of(stack) as client:
         await client.publish(order_event("too-early"))
-    with pytest.raises(StackError, match=r"intake \(other, 1 messages\).*--replace"):
+    with pytest.raises(StackError, match=r"intake \(other, 1 message\).*--replace"):
         await restore(plan)
     restored = await restore(plan, replace=True)
     assert "made anew" in restored.streams[subjects.intake_stream(plan.market)]

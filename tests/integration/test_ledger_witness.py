@@ -12,7 +12,8 @@ from typing import Final
 import httpx2
 import pytest
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
+from deploy.ports import free_port
 from services.ledger.checkpoint import Checkpoint, origin_of, sign_checkpoint
 from services.ledger.log_key import ensure_log_key, ensure_witness_key, log_key_file, read_log_key
 from services.ledger.note import VerifierKey, open_note

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from nats.js import api
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
 from deploy.identity import load_identity
+from deploy.ports import free_port
 from events import subjects
 from events.record import RECORD_FORMAT, Record, Through, decode_entry, encode_record, hash_bytes
 from services.bus.config import ServiceConfig

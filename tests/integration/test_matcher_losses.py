@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
+from deploy.ports import free_port
 from events import subjects
 from tests.builders import market, offer, posted
 from tests.conftest import MARKET

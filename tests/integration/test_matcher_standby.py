@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
+from deploy.ports import free_port
 from tests.builders import JsonEvent, market, offer, offer_changed, posted
 from tests.integration.matcher_process import MarketLog, MatcherProcess, decided_alone
 

@@ -72,7 +72,7 @@ async def test_a_record_that_comes_again_after_doubt_sends_nothing_twice(setting
     async with setting.running() as running:
         await running.has_told(1)
         mail = mail_of(await running.notifier._journal.record_at(1))
-        channel_of(running)._sure = False
+        channel_of(running)._end.is_sure = False
         await channel_of(running).deliver([mail.results])
     await setting.assert_each_result_once()
 

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from deploy.broker import EmbeddedBroker, free_port
+from deploy.broker import EmbeddedBroker
+from deploy.ports import free_port
 from tests.conftest import Connect
 from tests.journal_writer import JournalWriter
 from tests.notifier_journal import confirmed, crowd

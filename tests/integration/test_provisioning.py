@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from nats.js import api
 
-import deploy.broker
-from deploy.broker import BrokerError, EmbeddedBroker
+import deploy.broker_binary
+import deploy.broker_lock
+from deploy.broker import EmbeddedBroker
 from deploy.broker_config import BrokerLimits
+from deploy.broker_error import BrokerError
 from deploy.identity import IdentityError, ensure_identities, known_publishers, load_identity
 from deploy.permissions import NameRefusedError
 from deploy.provision import Provisioned, ProvisionError, StreamLimits, provision
@@ -277,7 +279,7 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
 async def test_two_brokers_never_share_a_data_directory(
     fresh_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy.broker, "LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(deploy.broker_lock, "LOCK_TIMEOUT_S", 0.1)
     second = EmbeddedBroker(fresh_broker.directory.parent)
     with pytest.raises(BrokerError, match=rf"another broker \(process {fresh_broker.pid}\) already runs"):
         await second.start()
@@ -285,7 +287,7 @@ async def test_two_brokers_never_share_a_data_directory(
 
 
 async def test_a_missing_binary_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy.broker, "BINARY_PACKAGE", "no-such-package-of-ours")
+    monkeypatch.setattr(deploy.broker_binary, "BINARY_PACKAGE", "no-such-package-of-ours")
     with pytest.raises(BrokerError, match="no-such-package-of-ours is not installed"):
         await EmbeddedBroker(tmp_path / "data").start()
 

@@ -113,9 +113,9 @@ BUGS: Final = (
     Bug(
         "send_results_again_after_a_restart",
         "services/notifier/channels/nats.py",
-        "        if journal_seq == known.seq and record_hash != known.hash:",
-        "        if self._unconfirmed == 0 and self.tally.messages == 0:\n            return False\n"
-        "        if journal_seq == known.seq and record_hash != known.hash:",
+        "        return self._end.has(journal_seq, record_hash)",
+        "        if self._ahead.is_idle and self.tally.messages == 0:\n            return False\n"
+        "        return self._end.has(journal_seq, record_hash)",
     ),
     Bug(
         "skip_what_could_not_be_sent",

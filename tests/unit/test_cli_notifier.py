@@ -80,6 +80,21 @@ def test_one_command_sends_them_again_linked_to_the_first_failure(data: Path) ->
     assert {row.first for row in rows} == {fact.id for fact in said}
 
 
+def test_how_to_send_again_is_told_only_where_there_is_something_to_send(data: Path) -> None:
+    ids = [letter["id"] for letter in facts(data, "dead-letters")["dead_letters"]]
+    assert "2 dead letters. Send them again with" in run(data, "dead-letters")
+    assert run(data, "replay", ids[0]) == "1 dead letter waits to be sent again.\n"
+    assert "1 dead letter. Send it again with" in run(data, "dead-letters")
+    run(data, "replay", ids[1])
+    assert run(data, "dead-letters") == "0 dead letters.\n"
+
+
+def test_a_market_without_channels_says_so_instead_of_nothing(data: Path) -> None:
+    (data / "notifier.toml").unlink()
+    assert run(data, "endpoints").startswith("no channels beyond the members' own subjects")
+    assert facts(data, "endpoints") == {"endpoints": []}
+
+
 def test_what_is_no_dead_letter_is_said_so(data: Path) -> None:
     run(data, "replay", "nothing", status=1)
     with pytest.raises(CommandError, match="name the dead letters"):

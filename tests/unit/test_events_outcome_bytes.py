@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from events import decisions as d
-from events.outcome_bytes import news_bytes, outcome_bytes, result_bytes
+from events.outcome_bytes import outcome_bytes, told_of
 from events.outcomes import NOT_FOR_MEMBERS, NOT_FOR_PUBLISHERS, news_of, outcome_of, results_of
 from events.record import Entry, decode_entry, encode_entry
 from tests.unit.test_events_outcomes import (
@@ -23,6 +23,14 @@ from tests.unit.test_events_outcomes import (
 )
 
 FILLED_WHOLE = d.GroupFilled(group="g7-0", offer="tea", cause="target", size=4, seats=SEATS)
+FILLED_DRAWN = d.GroupFilled(
+    group="g7-0",
+    offer="tea",
+    cause="target",
+    size=4,
+    seats=[msgspec.structs.replace(seat, won=at == 0) for at, seat in enumerate(SEATS)],
+    seed="ab" * 32,
+)
 BY_SERVICE: Any = {"actor": "cs-7", "reason": "wrong_item", "ticket": "T-1"}
 AWKWARD = msgspec.Raw(b'{"id":"e\\u00e4\\"1","source":"//\xe8\x8c\xb6/,\\"publisher\\":\\"shop-a\\"","data":{}}')
 ENTRIES = [
@@ -31,6 +39,7 @@ ENTRIES = [
     entry(OPENED, HELD),
     entry(OPENED, CONFIRMED, FILLED_WHOLE),
     entry(CONFIRMED, FILLED_WHOLE),
+    entry(HELD, FILLED_DRAWN),
     entry(CONFIRMED, FILLED_WHOLE, event=AWKWARD),
     entry(CONFIRMED, event=None),
     entry(CONFIRMED, FILLED),
@@ -58,8 +67,10 @@ def test_spliced_documents_are_the_bytes_of_those_that_are_built(one: Entry) -> 
     if read.publisher is not None:
         assert outcome_bytes(read, "e-9") == encode(outcome_of(read, "e-9"))
         assert outcome_bytes(read) == encode(outcome_of(read))
-    assert list(news_bytes(read)) == [(name, encode(document)) for name, document in news_of(read)]
-    assert list(result_bytes(read)) == [(name, encode(document)) for name, document in results_of(read)]
+    told = told_of(read)
+    assert told.outcome == (None if read.publisher is None else encode(outcome_of(read)))
+    assert told.news == [(name, encode(document)) for name, document in news_of(read)]
+    assert told.results == [(name, encode(document)) for name, document in results_of(read)]
 
 
 def test_what_is_left_out_of_spliced_documents_is_all_that_must_be() -> None:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from events.reasons import SENTENCES, Fault, Reason, sentence
+from events.reason_sentences import SENTENCES, sentence
+from events.reasons import Fault, Reason
 
 CODES = [*Reason, *Fault]
 CHINESE = re.compile("[\u4e00-\u9fff]")

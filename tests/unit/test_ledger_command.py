@@ -151,7 +151,7 @@ def test_refunds_lists_what_is_owed(run: Run) -> None:
     assert [refund["refund"] for refund in facts(run, "refunds")["refunds"]] == ["r-c"]
     status, out, _ = run("refunds", "--unsettled")
     assert status == 0
-    assert out.endswith("1 refunds are not settled.\n")
+    assert out.endswith("1 refund is not settled.\n")
 
 
 def test_without_a_ledger_the_sentence_says_what_to_do(run: Run, tmp_path: Path) -> None:

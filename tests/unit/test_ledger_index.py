@@ -11,6 +11,7 @@ from services.ledger.history import entries_of
 from services.ledger.lean import decode_lean_entry, decode_lean_record, entities_of
 from services.ledger.postings import (
     FAN_OUT,
+    KEY_BYTES,
     PAGE_MAX_PAIRS,
     RUN_MAX_PAIRS,
     SEALED_PAIRS,
@@ -147,22 +148,11 @@ def test_kinds_to_come_may_put_anything_in_the_places_of_names() -> None:
 
 
 def test_a_key_shared_by_chance_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.ledger.postings.blake2b", _same_for_all)
+    for module in ("postings", "archive"):
+        monkeypatch.setattr(f"services.ledger.{module}.entity_key", lambda _kind, _name: b"k" * KEY_BYTES)
     journal = paid_join(paid_post(open_market(), "g3-0", "o-1"), "g3-0", "o-2").seal()
     with open_store(tmp_path) as store:
         store.append(journal.records)
         assert list(store.find("order", "never-seen"))
         assert list(entries_of(store, "order", "never-seen")) == []
         assert [found.name for found in entries_of(store, "order", "o-2")] == ["4.0.0"]
-
-
-def _same_for_all(_: bytes, digest_size: int) -> "_Digest":
-    return _Digest(digest_size)
-
-
-class _Digest:
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def digest(self) -> bytes:
-        return b"k" * self._size

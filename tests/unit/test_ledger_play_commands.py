@@ -101,7 +101,7 @@ def test_the_story_of_a_play_and_of_a_helper_is_told_in_words(run: Run, data: Pa
     status, out, _ = run("show", "--play", "cut-1", "--data", str(data))
     assert status == 0
     assert "bargain cut-1 of member owner is open until" in out
-    assert "assist a1 of member h1 in play cut-1 counts: 1 helpers, 9 more may come" in out
+    assert "assist a1 of member h1 in play cut-1 counts: 1 helper, 9 more may come" in out
     assert "assist a1 of member h1 in play cut-1, counted before, is void, by amy, reason complaint, ticket t-1" in out
     assert "bargain cut-1 is recomputed: 0 helpers, price 39.90 CNY" in out
     assert "cut-1" in run("show", "--member", "h1", "--data", str(data))[1]

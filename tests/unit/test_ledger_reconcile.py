@@ -64,7 +64,7 @@ def test_standing_is_told_in_words(store: LedgerStore) -> None:
     assert any("at position 1 of play farmed is held for review" in words for words in told)
     assert any("member x2 is banned until" in words and "ticket t-1" in words for words in told)
     assert any("member x2 is reinstated, banned before" in words for words in told)
-    assert any("member x2 has been reported by 1 members" in words for words in told)
+    assert any("member x2 has been reported by 1 member" in words for words in told)
 
 
 def test_counted_assists_are_set_against_notices(store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from services.bus.journal import START, JournalBroken
 from services.notifier import lane as lane_module
 from services.notifier.atomic import PublishFailed
 from services.notifier.channels import Bundle, Letter, Reached
-from services.notifier.lane import Lane
+from services.notifier.lane import ROUND_ADDRESSEES, Lane
 
 
 def bundle(seq: int, letters: int = 1, body: bytes = b"{}") -> Bundle:
@@ -78,6 +78,20 @@ async def turns(count: int = 20) -> None:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_module, "RETRY_MIN_S", 0.001)
+
+
+async def test_a_round_is_what_one_batch_can_tell_and_a_larger_record_goes_alone() -> None:
+    stream = Stream()
+    stream.open_gate.clear()
+    half = [Letter(f"m-{number}", b"{}", 1) for number in range(ROUND_ADDRESSEES // 2 + 1)]
+    whole = [Letter(f"n-{number}", b"{}", 1) for number in range(ROUND_ADDRESSEES + 1)]
+    async with running(Lane(stream)) as lane:
+        for seq, letters in enumerate([half, half, half, whole, half], start=1):
+            await lane.put(Bundle(seq, f"{seq:064x}", letters))
+        stream.open_gate.set()
+        await lane.finish()
+    # The same members three times are the messages of one batch.
+    assert stream.rounds == [3, 1, 1]
 
 
 async def test_everything_is_told_in_order() -> None:

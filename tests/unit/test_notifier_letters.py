@@ -10,7 +10,9 @@ from events import decisions as d
 from events.reasons import Fault
 from events.record import GENESIS, Entry, decode_record, hash_bytes
 from services.bus.journal import FollowedRecord, JournalBroken
+from services.notifier.atomic import BATCH_MAX_BYTES, BATCH_MAX_MESSAGES
 from services.notifier.channels import Bundle, Letter
+from services.notifier.channels.items import ADDRESSEES_MAX, chunks_of, items_of
 from services.notifier.letters import LETTER_MAX_BYTES, Mail, gathered, mail_of
 from tests.journal_writer import record_of
 from tests.notifier_journal import AT_NS, confirmed, expired, knock, refused
@@ -146,3 +148,25 @@ def test_letters_that_go_out_together_stay_within_the_limit_of_a_letter() -> Non
 def test_results_and_outcomes_are_never_in_one_letter() -> None:
     with pytest.raises(AssertionError, match="do not mix"):
         gathered([Letter("m", b'{"results":[1]}', 1), Letter("m", b'{"outcomes":[2]}', 1)])
+
+
+def chunks(letters: list[Letter]) -> list[list[Letter]]:
+    bundles = [Bundle(seq, f"{seq:064x}", [letter]) for seq, letter in enumerate(letters, start=1)]
+    return [[item.letter for item in chunk] for chunk in chunks_of(items_of(bundles, 0))]
+
+
+def test_as_many_letters_go_out_together_as_a_batch_has_messages_for_their_addressees() -> None:
+    letters = [Letter(f"m-{number // 2}", b'{"results":[1]}', 1) for number in range(3 * ADDRESSEES_MAX)]
+    first, second = chunks(letters)
+    assert len(gathered(first)) == ADDRESSEES_MAX
+    assert len(first) == 2 * ADDRESSEES_MAX
+    assert first + second == letters
+
+
+def test_letters_that_go_out_together_fit_into_a_batch_however_long_those_to_one_member_are() -> None:
+    body = b'{"results":[%b]}' % json.dumps("x" * (LETTER_MAX_BYTES * 2 // 3)).encode()
+    long = [Letter("m-0", body, 1) for _ in range(BATCH_MAX_BYTES // len(body))]
+    letters = [*long, *(Letter(f"m-{number}", b'{"results":[1]}', 1) for number in range(ADDRESSEES_MAX))]
+    for chunk in chunks(letters):
+        assert sum(len(letter.body) for letter in chunk) <= BATCH_MAX_BYTES
+        assert len(gathered(chunk)) <= BATCH_MAX_MESSAGES

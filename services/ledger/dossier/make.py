@@ -10,6 +10,7 @@ import msgspec
 
 from events import decisions as d
 from events import schemas
+from events.counted import counted
 from events.leaf import salt
 from events.record import decode_entry_bytes
 from events.times import format_time_ns
@@ -241,9 +242,12 @@ class _Writer:
         except CheckpointError as error:
             raise BadQuestion(f"--since: {error}") from None
         if not 1 <= before.size <= self._signed.size:
-            raise BadQuestion(f"--since: it has {before.size} leaves, the signed tree {self._signed.size}")
+            raise BadQuestion(
+                f"--since: it has {counted(before.size, 'leaf', 'leaves')}, the signed tree {self._signed.size}"
+            )
         if TiledTree(self._store.tiles, before.size).root() != before.root:
-            raise LedgerBroken("the checkpoint held", f"the first {before.size} leaves have another root here")
+            leaves = counted(before.size, "leaf has", "leaves have")
+            raise LedgerBroken("the checkpoint held", f"the first {leaves} another root here")
         proof = self._tree.consistency_proof(before.size) if before.size < self._signed.size else []
         self.files[c.SINCE] = held
         self.files[c.CONSISTENCY] = _encode(c.ConsistencyFile(proof=list(map(_base64, proof))))

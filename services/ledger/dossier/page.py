@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from events.times import format_time_ns
 from services.ledger.dossier.contents import Manifest
 
@@ -52,7 +53,7 @@ def explanation(
     """Return what happened, entry by entry, in words."""
     lines = [
         f"{manifest.about} in market {manifest.market}, for {_for_whom(manifest)}",
-        f"Made {manifest.made_at} of {manifest.entries} entries of the log {manifest.origin}.",
+        f"Made {manifest.made_at} of {counted(manifest.entries, 'entry', 'entries')} of the log {manifest.origin}.",
         "",
     ]
     for told in entries:
@@ -61,7 +62,8 @@ def explanation(
         lines += [f"    -> {each}" for each in told.outcome]
         lines += [f"       {each}" for each in told.why]
         if told.shut:
-            lines.append(f"    {told.shut} parts concern others and stay shut; the log commits to them.")
+            shut = counted(told.shut, "part concerns others and stays shut", "parts concern others and stay shut")
+            lines.append(f"    {shut}; the log commits to {'it' if told.shut == 1 else 'them'}.")
     lines += ["", *(f"{format_time_ns(told.at_ns)}  notice {told.file}: {told.sentence}" for told in notices)]
     lines += ["", *(f"text {text.commitment}: {text.state}" for text in texts)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -84,8 +86,9 @@ def index_page(
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
         f"<p>Market {_safe(manifest.market)}, for {_safe(_for_whom(manifest))}, made {_safe(manifest.made_at)}. "
         f"Log <code>{_safe(manifest.origin)}</code>, signed tree in <code>checkpoint.note</code>.</p>"
-        f"<p>{manifest.entries} entries; {manifest.parts_opened} parts are opened, {manifest.parts_shut} concern "
-        "others and stay shut: the log commits to them all the same.</p>"
+        f"<p>{counted(manifest.entries, 'entry', 'entries')}; {counted(manifest.parts_opened, 'part is', 'parts are')} "
+        f"opened, {counted(manifest.parts_shut, 'concerns others and stays', 'concern others and stay')} shut: the log "
+        f"commits to {'it' if manifest.parts_shut == 1 else 'them'} all the same.</p>"
         "<p>Check it yourself: <code>groupbuy ledger verify-dossier FILE --key VKEY</code>, or "
         "<code>node verify-dossier.mjs FILE --key VKEY</code>. VKEY is the log's key: get it from whom you trust.</p>"
         f"<table><tr><th>Accepted</th><th>Entry</th><th>What happened</th></tr>{rows}</table>"
@@ -98,7 +101,7 @@ def index_page(
 def _row(told: ToldEntry) -> str:
     outcome = "".join(f"<li>{_safe(each)}</li>" for each in told.outcome)
     why = "".join(f"<li>{_safe(each)}</li>" for each in told.why)
-    shut = f'<p class="shut">{told.shut} parts stay shut.</p>' if told.shut else ""
+    shut = f'<p class="shut">{counted(told.shut, "part stays", "parts stay")} shut.</p>' if told.shut else ""
     claimed = f"<br><small>claimed {_safe(told.claimed_at)}</small>" if told.claimed_at else ""
     return (
         f"<tr><td>{_safe(format_time_ns(told.at_ns))}{claimed}</td>"

@@ -3,7 +3,7 @@
 from typing import Final
 
 from events.decision import Decision
-from events.reasons import SENTENCES
+from events.reason_sentences import SENTENCES
 from services.ledger.explaining import conduct, disputes, groups, members, plays, refusals
 from services.ledger.explaining.words import Explanation
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from services.ledger.faults import LedgerBroken
 from services.ledger.merkle import HASH_BYTES, ProofError, verify_consistency
@@ -48,11 +49,13 @@ def check_served(witness: Witness, log: VerifierKey, url: str) -> LogReport:
         return _wrong(log, last, f"what it serves is no checkpoint of this log: {error}")
     except LedgerBroken as error:
         return _wrong(log, last, error.sentence)
+    leaves = counted(served.size, "leaf, which goes", "leaves, which go")
+    cosigned = counted(last.size if last else 0, "that was", "that were")
     return LogReport(
         origin=log.name,
         leaves=served.size,
         sound=True,
-        sentence=f"it serves {served.size} leaves, which go on from the {last.size if last else 0} that were cosigned",
+        sentence=f"it serves {leaves} on from the {cosigned} cosigned",
     )
 
 
@@ -62,13 +65,11 @@ def check_archive(store: LedgerStore, log: VerifierKey, note: bytes) -> None:
         last = open_checkpoint(note, log)
     except CheckpointError as error:
         raise LedgerBroken("the witness", f"what it keeps is no checkpoint of this log: {error}") from None
-    size = store.tiles.size()
+    size, leaves = store.tiles.size(), counted(last.size, "leaf", "leaves")
     if size < last.size:
-        raise LedgerBroken("the witness", f"it cosigned {last.size} leaves, the tree has {size}: its end is missing")
+        raise LedgerBroken("the witness", f"it cosigned {leaves}, the tree has {size}: its end is missing")
     if TiledTree(store.tiles, last.size).root() != last.root:
-        raise LedgerBroken(
-            "the witness", f"it cosigned {last.size} leaves, and the tree has others: it is not that log"
-        )
+        raise LedgerBroken("the witness", f"it cosigned {leaves}, and the tree has others: it is not that log")
     try:
         check_against_notices(store, last)
     except LedgerBroken as broken:
@@ -80,12 +81,15 @@ def compare(last: Checkpoint | None, served: Checkpoint, proof_from: Callable[[i
     if last is None or last.size == 0:
         return
     if served.size < last.size:
-        raise LedgerBroken("the log", f"{last.size} leaves were cosigned, it has {served.size}: it has shrunk")
+        cosigned = counted(last.size, "leaf was", "leaves were")
+        raise LedgerBroken("the log", f"{cosigned} cosigned, it has {served.size}: it has shrunk")
     try:
         verify_consistency(last.size, served.size, proof_from(last.size), last.root, served.root)
     except ProofError as error:
         raise LedgerBroken(
-            "the log", f"its {served.size} leaves do not go on from the {last.size} cosigned ({error}): it has forked"
+            "the log",
+            f"its {counted(served.size, 'leaf does', 'leaves do')} not go on from the {last.size} cosigned ({error}): "
+            "it has forked",
         ) from None
 
 
@@ -111,7 +115,11 @@ class _ServedTiles:
 
 def _report(witness: Witness, log: VerifierKey, alarm: Alarm | None) -> LogReport:
     last = witness.last(log)
-    sentence = _UNSEEN if last is None else f"{last.size} leaves were cosigned; nothing speaks against it"
+    sentence = (
+        _UNSEEN
+        if last is None
+        else f"{counted(last.size, 'leaf was', 'leaves were')} cosigned; nothing speaks against it"
+    )
     return LogReport(
         origin=log.name,
         leaves=last.size if last is not None else 0,

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from events.counted import counted
 from services.bus.health import Check, Health, Metrics, Status, serve_health
 from services.ledger.faults import LedgerError
 from services.ledger.witness.request import BODY_MAX_BYTES
@@ -68,12 +69,18 @@ def witness_routes(witness: Witness) -> Sequence[Route]:
     ]
 
 
+def _witnessed(logs: int) -> str:
+    return counted(
+        logs, "log is witnessed; nothing speaks against it", "logs are witnessed; nothing speaks against them"
+    )
+
+
 def check_logs(witness: Witness) -> Check:
     """Return whether something speaks against a log, for Health; the witness itself goes on."""
     alarms = witness.alarms()
     if alarms:
         return Check(Status.DEGRADED, "; ".join(alarm.sentence for alarm in alarms))
-    return Check(Status.OK, f"{len(witness.logs)} logs are witnessed; nothing speaks against them")
+    return Check(Status.OK, _witnessed(len(witness.logs)))
 
 
 class WitnessMetrics(Collector):

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from services.ledger.checkpoint import Checkpoint, CheckpointError, open_checkpoint, read_unverified
 from services.ledger.faults import LedgerError
 from services.ledger.merkle import ProofError, verify_consistency
@@ -104,11 +105,16 @@ class Witness:
     def _compare(self, log: VerifierKey, asked: AddCheckpoint, checkpoint: Checkpoint) -> Answer:
         last = self.last(log)
         known = last.size if last is not None else 0
+        leaves = counted(known, "leaf", "leaves")
         if last is not None and checkpoint.size == known and checkpoint.root != last.root:
-            self._alarm(log, asked, f"it signed two different trees of {known} leaves: it has forked", proven=True)
+            self._alarm(log, asked, f"it signed two different trees of {leaves}: it has forked", proven=True)
             return Answer(409, f"{known}\n", SIZE_TYPE)
         if checkpoint.size < known:
-            self._alarm(log, asked, f"{known} leaves were cosigned, it presents {checkpoint.size}: it has shrunk")
+            self._alarm(
+                log,
+                asked,
+                f"{leaves} {'was' if known == 1 else 'were'} cosigned, it presents {checkpoint.size}: it has shrunk",
+            )
         if asked.old_size != known:
             return Answer(409, f"{known}\n", SIZE_TYPE)
         try:
@@ -117,8 +123,8 @@ class Witness:
             self._alarm(
                 log,
                 asked,
-                f"its tree of {checkpoint.size} leaves is not shown to go on from the {known} that were cosigned "
-                f"({error}): it may have forked",
+                f"its tree of {counted(checkpoint.size, 'leaf', 'leaves')} is not shown to go on from the "
+                f"{counted(known, 'that was', 'that were')} cosigned ({error}): it may have forked",
             )
             return Answer(422, f"{error}\n")
         sentence = _notices_fault(last, checkpoint)
@@ -157,9 +163,10 @@ def _notices_fault(last: Checkpoint | None, checkpoint: Checkpoint) -> str | Non
     now = signed_head(checkpoint)
     if now is None or now.count < before.count:
         count = now.count if now is not None else "none"
-        return f"{before.count} notices were cosigned, it presents {count}: notices were taken away"
+        notices = counted(before.count, "notice was", "notices were")
+        return f"{notices} cosigned, it presents {count}: notices were taken away"
     if now.count == before.count and now.mac != before.mac:
-        return f"it signed two different histories of {before.count} notices"
+        return f"it signed two different histories of {counted(before.count, 'notice')}"
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from events.counted import counted
 from services.bus.config import ServiceConfig
 from services.bus.connect import ConnectError, ServiceBroker
 from services.bus.health import Check, Health, Metrics, Status, serve_health
@@ -61,7 +62,9 @@ class Gateway:
             wait_s = self.gatherer.oldest_wait_s
             if wait_s > UNDECIDED_S:
                 return Check(Status.UNHEALTHY, f"events sent to the intake {wait_s:.0f} s ago are not decided yet")
-            return Check(Status.OK, f"{self.gatherer.events_waiting} events are waiting for their outcome")
+            waiting = self.gatherer.events_waiting
+            words = counted(waiting, "event is waiting for its outcome", "events are waiting for their outcome")
+            return Check(Status.OK, words)
 
         def closed() -> str | None:
             broken = follower.broken

@@ -8,6 +8,7 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from events import subjects
+from events.counted import counted
 from services.bus.connect import ServiceBroker
 from services.bus.journal import START, JournalBroken
 from services.bus.stale import StaleAnswers
@@ -133,7 +134,8 @@ class OutputStream:
             if message is not None and reached is not None:
                 return Holding(last_seq, reached, last_seq - seq, info.config.max_age or 0.0, message.time)
         if oldest_seq > from_seq:
-            raise self._lost(f"holds {last_seq - oldest_seq + 1} messages at its end that are not the notifier's", info)
+            strays = counted(last_seq - oldest_seq + 1, "message")
+            raise self._lost(f"holds at its end {strays} of others than the notifier", info)
         return None
 
     async def _message(self, seq: int | None) -> api.RawStreamMsg | None:

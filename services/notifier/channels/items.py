@@ -1,11 +1,15 @@
 """Letters on their way into a stream, in runs that one publish can take; pure."""
 
-import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import chain, islice, repeat
+from typing import Final, NamedTuple
 
 from services.notifier.atomic import BATCH_MAX_BYTES, BATCH_MAX_MESSAGES
 from services.notifier.channels import Bundle, Letter, Reached
+from services.notifier.letters import LETTER_MAX_BYTES
+
+# Whoever is told so much that it takes several messages takes the room of others.
+ADDRESSEES_MAX: Final = BATCH_MAX_MESSAGES - 2 * BATCH_MAX_BYTES // LETTER_MAX_BYTES
 
 
 class Item(NamedTuple):
@@ -23,21 +27,25 @@ class Item(NamedTuple):
 
 def items_of(bundles: Sequence[Bundle], already_sent: int) -> Iterator[Item]:
     """Yield the letters of the bundles without the first `already_sent`."""
-    every = (
-        Item(letter, bundle, ordinal) for bundle in bundles for ordinal, letter in enumerate(bundle.letters, start=1)
+    every = chain.from_iterable(
+        map(Item, bundle.letters, repeat(bundle), range(1, len(bundle.letters) + 1)) for bundle in bundles
     )
-    return itertools.islice(every, already_sent, None)
+    return islice(every, already_sent, None)
 
 
 def chunks_of(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Yield the items in runs that one publish can take."""
+    """Yield the items in runs that one publish can take, where letters to one addressee go in one message."""
     chunk: list[Item] = []
+    addressees: set[str] = set()
     size_bytes = 0
     for item in items:
-        if chunk and (len(chunk) == BATCH_MAX_MESSAGES or size_bytes + len(item.letter.body) > BATCH_MAX_BYTES):
+        letter = item.letter
+        is_full = len(addressees) == ADDRESSEES_MAX and letter.addressee not in addressees
+        if chunk and (is_full or size_bytes + len(letter.body) > BATCH_MAX_BYTES):
             yield chunk
-            chunk, size_bytes = [], 0
+            chunk, addressees, size_bytes = [], set(), 0
         chunk.append(item)
-        size_bytes += len(item.letter.body)
+        addressees.add(letter.addressee)
+        size_bytes += len(letter.body)
     if chunk:
         yield chunk

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from events.times import NS_PER_S
 from services.notifier.dispatch.clock import Clock
 from services.notifier.dispatch.condition import WHY_MAX_CHARS, Alert, Condition, Pace
@@ -282,7 +283,8 @@ class ChannelWorker:
 
     def _try_again(self, parcel: Parcel, later: Later) -> None:
         if parcel.attempts >= len(self.courier.retry_s):
-            self._end(parcel, EndKind.DEAD, why=f"{parcel.attempts + 1} tries were in vain; the last: {later.why}")
+            tries = counted(parcel.attempts + 1, "try was", "tries were")
+            self._end(parcel, EndKind.DEAD, why=f"{tries} in vain; the last: {later.why}")
             return
         pause_s = self.courier.retry_s[parcel.attempts] * self._chance.uniform(1 - JITTER, 1 + JITTER)
         pause_s = max(pause_s, later.after_s or 0.0)

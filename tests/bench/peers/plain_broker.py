@@ -12,7 +12,8 @@ import nats
 from nats.aio.client import Client
 from nats.js.api import StorageType, StreamConfig
 
-from deploy.broker import find_binary, free_port
+from deploy.broker_binary import find_binary
+from deploy.ports import free_port
 
 STREAM: Final = "JOINS"
 SUBJECT: Final = "joins"

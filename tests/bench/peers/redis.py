@@ -11,7 +11,7 @@ from typing import Final
 
 import redis
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 from tests.bench.peers import GROUP_SIZE, PeerMissing, PeerResult
 
 CLIENTS: Final = 50

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.broker import BrokerError, find_binary
+from deploy.broker_binary import find_binary
+from deploy.broker_error import BrokerError
 from events.compiled import way
 
 FLUSHES: Final = 200
