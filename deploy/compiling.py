@@ -23,28 +23,13 @@ from typing import Final
 
 from events.compiled import BUILT, EXIT_UNUSABLE, ROOT, source_hash
 
+_RULES: Final = """
+    closing deciding due engine evolve forgetting gate group_changes holdings identities identity_log index leaving
+    matching moment money offer_changes pages paying plain prices queues rules seat_changes seating turn
+"""
 COMPILED: Final = (
-    "events/decode.py",
-    "events/ids.py",
-    "events/times.py",
-    *(
-        f"services/matcher/domain/{name}.py"
-        for name in (
-            *("closing", "deciding", "due", "engine", "evolve", "forgetting", "gate", "group_changes", "holdings"),
-            *(
-                "identities",
-                "identity_log",
-                "index",
-                "leaving",
-                "matching",
-                "moment",
-                "money",
-                "offer_changes",
-                "pages",
-            ),
-            *("paying", "plain", "prices", "queues", "rules", "seat_changes", "seating", "turn"),
-        )
-    ),
+    *(f"events/{name}.py" for name in ("decode", "ids", "times")),
+    *(f"services/matcher/domain/{name}.py" for name in _RULES.split()),
 )
 """What an order passes. No msgspec struct may stand in one of these: mypyc does not keep the types of its fields."""
 _FOLDERS: Final = ("events", "services/matcher/domain")
@@ -87,6 +72,7 @@ def compile_rules() -> float:
     """
     if (lacking := missing()) is not None:
         raise CompilingError(f"the rules cannot be compiled: {lacking}")
+    environment = {**os.environ, "CC": compiler() or ""}
     if any(importlib.util.find_spec(name) is None for name in ("mypyc", "setuptools")):
         raise CompilingError("the rules cannot be compiled: mypy or setuptools is missing; use `make compiled`")
     begun_s = time.monotonic()
@@ -95,7 +81,7 @@ def compile_rules() -> float:
         folder = Path(temporary)
         sources = _copy(folder)
         command = [sys.executable, "-P", __file__, "--in", str(folder)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise CompilingError(f"the rules could not be compiled:\n{(done.stdout + done.stderr)[-4_000:]}")
         _put_in_place(folder / "out", sources)
