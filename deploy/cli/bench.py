@@ -35,10 +35,11 @@ def everything(
     as_json: JsonOption = False,
 ) -> None:
     """Everything, and a report: table, JSON and SVG plots. Under 25 minutes, with --quick under 4."""
-    choose_way(interpreted=interpreted)
     whole = _module("all")
     parts = [part for named in only or () for part in named.split(",") if part]
     try:
+        whole.check_parts(parts)
+        choose_way(interpreted=interpreted)
         report = whole.run(out, quick=quick, only=parts, seconds=seconds, say=say)
     except (ValueError, OSError) as error:
         raise CommandError(str(error)) from None

@@ -35,8 +35,7 @@ def run(
 
     `seconds` is for how long the whole stack must keep up. Raises ValueError for a part that there is not.
     """
-    if unknown := sorted(set(only) - set(NAMES)):
-        raise ValueError(f"there is no part {', '.join(unknown)}: the parts are {', '.join(NAMES)}")
+    check_parts(only)
     kept = out / "parts"
     kept.mkdir(parents=True, exist_ok=True)
     wanted = [part for part in PARTS if not only or part.name in only]
@@ -51,6 +50,12 @@ def run(
         say(f"{part.name} {_how(found)} after {found['took_s']:.0f} s")
     parts = {name: _read(kept / f"{name}.json") for name in NAMES}
     return write_report(out, parts, _read(kept / "machine.json") or {})
+
+
+def check_parts(only: Sequence[str]) -> None:
+    """Raise ValueError for a part that there is not."""
+    if unknown := sorted(set(only) - set(NAMES)):
+        raise ValueError(f"there is no part {', '.join(unknown)}: the parts are {', '.join(NAMES)}")
 
 
 def _how(found: dict[str, Any]) -> str:

@@ -182,10 +182,11 @@ def test_a_part_measured_again_keeps_what_the_others_found(tmp_path: Path, monke
     assert report["quick"] is True
 
 
-def test_a_part_that_there_is_not_is_refused_before_anything_is_measured(
+def test_a_part_that_there_is_not_is_refused_before_anything_is_compiled_or_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "choose_way", lambda **_: pytest.fail("the rules were compiled"))
     with pytest.raises(command.CommandError, match=r"no part speed: the parts are peers, pipeline"):
         CliRunner().invoke(command.bench_app, ["all", "--only", "speed"], catch_exceptions=False, standalone_mode=False)
     assert list(tmp_path.iterdir()) == []
