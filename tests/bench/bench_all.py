@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from events.compiled import INTERPRETED_VARIABLE
 from tests.bench.parts import NAMES, PARTS, Part
 from tests.bench.report import write_report
 from tests.bench.report.machine import machine_facts
@@ -67,7 +68,7 @@ def _measure(part: Part, file: Path, *, quick: bool, seconds: int) -> dict[str, 
     file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.bench.part", part.name, str(file.resolve()), f"--seconds={seconds}"]
     limit_s = part.quick_limit_s if quick else part.limit_s
-    status, said = in_a_process([*command, *(["--quick"] if quick else [])], limit_s)
+    status, said = in_a_process([*command, *(["--quick"] if quick else [])], limit_s, interpreted=part.interpreted)
     if status is None:
         return {"not_measured": f"given up after {limit_s} s", "failed": True}
     found = _read(file)
@@ -76,10 +77,20 @@ def _measure(part: Part, file: Path, *, quick: bool, seconds: int) -> dict[str, 
     return found
 
 
-def in_a_process(command: list[str], limit_s: float) -> tuple[int | None, str]:
-    """Run a command; return its exit status, None when it took too long, and the last lines that it said."""
+def in_a_process(command: list[str], limit_s: float, *, interpreted: bool = False) -> tuple[int | None, str]:
+    """Run a command; return its exit status, None when it took too long, and the last lines that it said.
+
+    With `interpreted` compiled rules are left out of it.
+    """
     # A session of its own: whatever the part has started is ended with it.
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **({INTERPRETED_VARIABLE: "1"} if interpreted else {})},
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
     last: deque[str] = deque(maxlen=LAST_LINES)
     listening = threading.Thread(target=_pass_on, args=(process, last), daemon=True)
     listening.start()

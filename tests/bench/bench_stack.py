@@ -14,9 +14,6 @@ from tests.bench.loads import BATCHES_OF_100, SINGLES
 from tests.bench.sustained import Held, hold
 
 SINGLES_PER_S: Final = 2_000
-LOWER: Final = 0.9
-"""Where a rate that held for a short while does not hold for long, the next one tried is this part of it."""
-TRIES_MAX: Final = 3
 
 
 class _Sizes(NamedTuple):
@@ -88,18 +85,20 @@ def _us_per_event(stack: Stack, before_s: dict[str, float], events: int) -> dict
 
 
 async def _sustained(sizes: _Sizes) -> tuple[Held, list[Held]]:
-    """Return the highest rate that holds for long, and all that were tried: first each for a short while."""
+    """Return the highest rate that holds for long, and all that were tried: first each for a short while.
+
+    What held for a short while and does not hold for long gives way to the next lower one.
+    """
     tried = []
     for per_s in sizes.rates_per_s:
         tried.append(await _hold(per_s, sizes.short_s))
         if not tried[-1].is_held:
             break
-    rate = max((one.per_s for one in tried if one.is_held), default=sizes.rates_per_s[0] // 2)
-    for _ in range(TRIES_MAX):
-        tried.append(await _hold(rate, sizes.long_s))
+    held_shortly = [one.per_s for one in tried if one.is_held] or [sizes.rates_per_s[0] // 2]
+    for per_s in reversed(held_shortly):
+        tried.append(await _hold(per_s, sizes.long_s))
         if tried[-1].is_held:
             break
-        rate = int(rate * LOWER)
     return tried[-1], tried
 
 
