@@ -79,8 +79,9 @@ def told_of(entry: Entry) -> Told:
                 results.append((seat.member, told))
         else:
             also.append(_encode(decision))
-    outcome = None if entry.event is None else _spliced_outcome(entry.event, place, answer, also)
-    return Told(_encode(outcome_of(entry)) if outcome is None else outcome, news, results)
+    event = entry.event
+    outcome = _encode(outcome_of(entry)) if event is None else _spliced_outcome(event, place, answer, also)
+    return Told(outcome, news, results)
 
 
 def outcome_bytes(entry: Entry, event_id: str | None = None) -> bytes:

@@ -16,13 +16,11 @@ from typing import Final, NamedTuple
 from services.bus.journal import JournalBroken
 from services.bus.journal_stream import describe
 from services.notifier.channels import Bundle, Channel
+from services.notifier.channels.items import ADDRESSEES_MAX
 
 # What waits for its channel; then the journal waits, whose records can be read again.
 WAITING_MAX_MESSAGES: Final = 8_000
 WAITING_MAX_BYTES: Final = 64 * 1024 * 1024
-# A batch holds a thousand messages, one an addressee. Rounds of so many letters told a busy market's members in two
-# batches what is one, and the wait for the disk after each held the results back.
-ROUND_ADDRESSEES: Final = 980
 # So many letters wait for no company: most members of a group that fills at once are told twice.
 ENOUGH_LETTERS: Final = 2_000
 ROUND_RECORDS: Final = 256
@@ -173,7 +171,8 @@ class Lane:
         while self._waiting and len(taken) < ROUND_RECORDS:
             bundle = self._waiting[0]
             addressees.update([letter.addressee for letter in bundle.letters])
-            if taken and len(addressees) > ROUND_ADDRESSEES:
+            # Rounds by letters told a busy market's members in two batches what is one, and waited for the disk twice.
+            if taken and len(addressees) > ADDRESSEES_MAX:
                 break
             taken.append(self._waiting.popleft())
             self._messages -= len(bundle.letters)

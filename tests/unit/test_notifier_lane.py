@@ -10,7 +10,8 @@ from services.bus.journal import START, JournalBroken
 from services.notifier import lane as lane_module
 from services.notifier.atomic import PublishFailed
 from services.notifier.channels import Bundle, Letter, Reached
-from services.notifier.lane import ROUND_ADDRESSEES, Lane
+from services.notifier.channels.items import ADDRESSEES_MAX
+from services.notifier.lane import Lane
 
 
 def bundle(seq: int, letters: int = 1, body: bytes = b"{}") -> Bundle:
@@ -83,8 +84,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_round_is_what_one_batch_can_tell_and_a_larger_record_goes_alone() -> None:
     stream = Stream()
     stream.open_gate.clear()
-    half = [Letter(f"m-{number}", b"{}", 1) for number in range(ROUND_ADDRESSEES // 2 + 1)]
-    whole = [Letter(f"n-{number}", b"{}", 1) for number in range(ROUND_ADDRESSEES + 1)]
+    half = [Letter(f"m-{number}", b"{}", 1) for number in range(ADDRESSEES_MAX // 2 + 1)]
+    whole = [Letter(f"n-{number}", b"{}", 1) for number in range(ADDRESSEES_MAX + 1)]
     async with running(Lane(stream)) as lane:
         for seq, letters in enumerate([half, half, half, whole, half], start=1):
             await lane.put(Bundle(seq, f"{seq:064x}", letters))
