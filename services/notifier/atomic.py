@@ -75,7 +75,7 @@ async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq:
         if len(messages) == 1 or (len(messages) <= CHAIN_MAX_MESSAGES and not whole):
             answer, _ = send_chain(asker, client, messages, last_seq)
         else:
-            answer = _send_batch(asker, client, messages, last_seq)
+            answer = stage_batch(asker, client, messages, last_seq).close()
         return await end_of_stream(answer, messages, last_seq)
     except (nats.errors.Error, OSError) as error:
         raise PublishFailed(_unconfirmed(messages, error)) from error
@@ -135,8 +135,27 @@ def _message_id(message: Outgoing) -> str:
     return digest.hexdigest()
 
 
-def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> "asyncio.Future[bytes]":
-    assert len(messages) > 1, "the fence stands on the first message, the end on the last"
+class StagedBatch(NamedTuple):
+    """A batch of which the broker has everything but the last message: nothing is stored before that comes."""
+
+    asker: Asker
+    closing: Outgoing
+
+    def close(self) -> "asyncio.Future[bytes]":
+        """Send the last message and return the coming answer. Raises what the connection raises."""
+        closing = self.closing
+        return self.asker.ask(closing.subject, closing.body, header_block(closing.headers), ACK_TIMEOUT_S)
+
+
+def stage_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> StagedBatch:
+    """Send a batch to the stream that will end at `last_seq` when it is closed, all but its last message.
+
+    The broker looks at the fence when the batch is closed, so it may be staged before the stream ends there; one that
+    is never closed is dropped. Raises what the connection raises.
+    """
+    assert 1 < len(messages) <= BATCH_MAX_MESSAGES, "the fence stands on the first message, the end on the last"
+    if not client.is_connected:
+        raise nats.errors.ConnectionReconnectingError
     wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
     first_line = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
     for at, message in enumerate(messages[:-1], start=1):
@@ -144,10 +163,11 @@ def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last
         head = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: {at}\r\n{first_line}{lines}\r\n"
         wire.send(message.subject, message.body, head=head.encode())
         first_line = ""
+    last = messages[-1]
     closing = {
-        **messages[-1].headers,
+        **last.headers,
         HEADER_BATCH_ID: batch_id,
         HEADER_BATCH_SEQUENCE: str(len(messages)),
         HEADER_BATCH_COMMIT: "1",
     }
-    return asker.ask(messages[-1].subject, messages[-1].body, header_block(closing), ACK_TIMEOUT_S)
+    return StagedBatch(asker, last._replace(headers=closing))
