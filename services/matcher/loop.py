@@ -32,6 +32,9 @@ from services.matcher.ticking import Ticker
 
 IDLE_WAIT_S: Final = 1.0
 SNAPSHOT_EVERY_ENTRIES: Final = 1_000_000
+# A snapshot costs in proportion to the orders in it. After a million entries however many there are, it would cost the
+# more an entry the more there are; after half as many entries as orders a restart reads at most half as much again.
+ORDERS_PER_SNAPSHOT_ENTRY: Final = 2
 SNAPSHOT_IDLE_ENTRIES: Final = 20_000
 SNAPSHOT_IDLE_S: Final = 10.0
 FENCE_PAUSE_S: Final = 0.5
@@ -230,7 +233,7 @@ class Matcher:
             else:
                 await asyncio.sleep(0)
                 await shift.settle_if_done()
-            if self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES and self._is_saved():
+            if self._has_many_unsaved(shift.engine) and self._is_saved():
                 await shift.flush()
             if shift.is_idle:
                 self._rest(shift)
@@ -258,10 +261,14 @@ class Matcher:
         self._save_if_many(is_idle=shift.is_idle)
 
     def _save_if_many(self, *, is_idle: bool) -> None:
-        many = self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES
+        many = self.engine is not None and self._has_many_unsaved(self.engine)
         enough = self._entries_since_snapshot >= SNAPSHOT_IDLE_ENTRIES
         if many or (enough and self.silent_s > SNAPSHOT_IDLE_S and is_idle):
             self._save_snapshot()
+
+    def _has_many_unsaved(self, engine: Engine) -> bool:
+        orders = len(engine.state.orders)
+        return self._entries_since_snapshot >= max(SNAPSHOT_EVERY_ENTRIES, orders // ORDERS_PER_SNAPSHOT_ENTRY)
 
     def _note_commit(self, record: ReadyRecord, seq: int, took_s: float) -> None:
         self.standing = Standing(seq=seq, hash=record.hash, intake=self._intake, through=record.through)
