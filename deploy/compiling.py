@@ -27,12 +27,22 @@ _RULES: Final = """
     closing deciding due engine evolve forgetting gate group_changes holdings identities identity_log index leaving
     matching moment money offer_changes pages paying plain prices queues rules seat_changes seating turn
 """
+_ARCHIVING: Final = "leaves names postings"
+_TELLING: Final = "letters policy/telling"
 COMPILED: Final = (
-    *(f"events/{name}.py" for name in ("decode", "ids", "times")),
+    *(f"events/{name}.py" for name in ("decode", "ids", "leaf", "outcome_bytes", "times")),
     *(f"services/matcher/domain/{name}.py" for name in _RULES.split()),
+    *(f"services/ledger/{name}.py" for name in _ARCHIVING.split()),
+    *(f"services/notifier/{name}.py" for name in _TELLING.split()),
 )
 """What an order passes. No msgspec struct may stand in one of these: mypyc does not keep the types of its fields."""
 _FOLDERS: Final = ("events", "services/matcher/domain")
+_BESIDE: Final = (
+    *(f"services/{name}/__init__.py" for name in ("bus", "ledger", "matcher", "notifier", "notifier/policy")),
+    *(f"services/{name}.py" for name in ("__init__", "bus/journal_chain", "notifier/channels/__init__")),
+    *(f"services/ledger/{name}.py" for name in ("chain", "faults", "lean", "runs")),
+)
+"""What else the compiler reads, since those import it."""
 _FIELDS: Final = Path("deploy/compiled_fields.h")
 _LIBRARY: Final = "groupbuy_rules"
 _INCLUDED: Final = f'#include "__native_internal_{_LIBRARY}.h"\n'
@@ -104,7 +114,7 @@ def _libraries() -> Iterator[Path]:
 def _read() -> list[str]:
     """Return the names of all files that the compiler reads: values of constants are compiled in."""
     names = [str(path.relative_to(ROOT)) for top in _FOLDERS for path in ROOT.joinpath(top).rglob("*.py")]
-    return sorted([*names, "services/__init__.py", "services/matcher/__init__.py", "pyproject.toml", str(_FIELDS)])
+    return sorted({*names, *COMPILED, *_BESIDE, "pyproject.toml", str(_FIELDS)})
 
 
 def _hashes(folder: Path = ROOT) -> dict[str, str]:

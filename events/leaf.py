@@ -28,13 +28,7 @@ _header: Final = struct.Struct(">QIIQIBI").pack
 _salt_input: Final = struct.Struct(">QIII").pack
 
 
-class _Seats(msgspec.Struct):
-    """Only the seats of a decision, as bytes."""
-
-    seats: list[msgspec.Raw] = []
-
-
-_seats_decoder: Final = msgspec.json.Decoder(_Seats)
+_raws_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _fields_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -80,9 +74,7 @@ def key_commitment(market_key: bytes) -> str:
 
 
 def _split_seats(raw: bytes) -> list[bytes]:
-    seats = _seats_decoder.decode(raw).seats
-    if not seats:
-        return [raw]
     fields = _fields_decoder.decode(raw)
-    fields.pop("seats")
-    return [_encode(fields), *map(bytes, seats)]
+    written = fields.pop("seats", None)
+    seats = [] if written is None else _raws_decoder.decode(written)
+    return [_encode(fields), *map(bytes, seats)] if seats else [raw]

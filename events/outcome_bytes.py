@@ -9,14 +9,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from events import decisions as d
+from events.decisions import AnyDecision, GroupFilled, GroupOpened, SeatConfirmed, SeatHeld, SeatRef
+from events.outcome_parts import SeatTold, decode_identified
 from events.outcomes import news_of, outcome_of, results_of
 from events.raw import Unread
 from events.record import Entry
 
 _encode: Final = msgspec.json.Encoder().encode
-_Seated = d.SeatConfirmed | d.SeatHeld
-_NO_SEATS: Final[list[d.SeatRef]] = []
+_Seated = SeatConfirmed | SeatHeld
+_NO_SEATS: Final[list[SeatRef]] = []
 _SEATS: Final = b',"seats":[]'
 
 Addressed = tuple[str, bytes]
@@ -32,24 +33,6 @@ class Told(NamedTuple):
     """To publishers, of orders that others' events, or the time, moved."""
     results: list[Addressed]
     """To members."""
-
-
-class _Identified(msgspec.Struct, gc=False):
-    id: str = ""
-    source: str = ""
-
-
-class _SeatTold(msgspec.Struct, kw_only=True, gc=False):
-    """What is told of a seat, as `events.outcomes` has it."""
-
-    order: str
-    member: str
-    quantity: int
-    price_minor: int
-    won: bool | msgspec.UnsetType = msgspec.UNSET
-
-
-_id_decoder: Final = msgspec.json.Decoder(_Identified)
 
 
 def told_of(entry: Entry) -> Told:
@@ -70,7 +53,7 @@ def told_of(entry: Entry) -> Told:
             # Unescaped quotes stand around names only: these bytes are that field, wherever they are.
             own = answer.replace(b',"publisher":%b' % _encode(seated.publisher), b"", 1)
             results.append((seated.member, b"{%b,%b" % (place, own[1:])))
-        elif type(decision) is d.GroupFilled:
+        elif type(decision) is GroupFilled:
             shared = _shared(decision)
             also.append(shared)
             for seat in decision.seats:
@@ -98,36 +81,36 @@ def _plainly_seated(entry: Entry) -> _Seated | None:
     seated: _Seated | None = None
     for decision in entry.decisions:
         kind = type(decision)
-        if kind is d.SeatConfirmed or kind is d.SeatHeld:
+        if kind is SeatConfirmed or kind is SeatHeld:
             if seated is not None or decision.publisher != entry.publisher:  # type: ignore[union-attr]
                 return None
             seated = decision  # type: ignore[assignment]
-        elif kind is d.GroupFilled:
+        elif kind is GroupFilled:
             if seated is None or decision.pages != 1 or decision.actor is not None:  # type: ignore[union-attr]
                 return None
-        elif kind is not d.GroupOpened:
+        elif kind is not GroupOpened:
             return None
     return seated
 
 
 def _spliced_outcome(event: Unread, place: bytes, answer: bytes, also: list[bytes]) -> bytes:
-    identified = _id_decoder.decode(event)
+    identified = decode_identified(event)
     tail = b',"also":[%b]}' % b",".join(also) if also else b"}"
     head = b'{"id":%b,"source":%b,%b,' % (_encode(identified.id), _encode(identified.source), place)
     return b"%b%b%b" % (head, answer[1:-1], tail)
 
 
-def _shared(decision: d.AnyDecision) -> bytes:
+def _shared(decision: AnyDecision) -> bytes:
     """Return a decision as everybody may see it: without the seats of others."""
-    if type(decision) is d.GroupFilled:
+    if type(decision) is GroupFilled:
         return _encode(msgspec.structs.replace(decision, seats=_NO_SEATS)).replace(_SEATS, b"", 1)
     return _encode(decision)
 
 
-def _seat_bytes(seat: d.SeatRef) -> bytes:
+def _seat_bytes(seat: SeatRef) -> bytes:
     won = msgspec.UNSET if seat.won is None else seat.won
     return _encode(
-        _SeatTold(order=seat.order, member=seat.member, quantity=seat.quantity, price_minor=seat.price_minor, won=won)
+        SeatTold(order=seat.order, member=seat.member, quantity=seat.quantity, price_minor=seat.price_minor, won=won)
     )
 
 

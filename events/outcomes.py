@@ -11,6 +11,7 @@ import msgspec
 
 from events import decisions as d
 from events import dispute_decisions as dd
+from events.outcome_parts import Identified, decode_identified
 from events.play_decisions import ASSIST_DECISIONS, PLAY_DECISIONS, PlayTicketed
 from events.record import Entry, entry_id
 from events.standing_decisions import STANDING_DECISIONS
@@ -19,12 +20,6 @@ _to_builtins: Final = msgspec.to_builtins
 _NO_SEATS: Final[list[d.SeatRef]] = []
 
 
-class _Identified(msgspec.Struct):
-    id: str = ""
-    source: str = ""
-
-
-_id_decoder: Final = msgspec.json.Decoder(_Identified)
 # Tuples: isinstance with a union builds and walks it each time.
 CLOSING: Final = (d.GroupFilled, d.GroupExpired, d.GroupDissolved)
 DISPUTED: Final = (
@@ -77,7 +72,7 @@ def outcome_of(entry: Entry, event_id: str | None = None) -> dict[str, Any]:
     assert entry.decisions, "an entry has a decision"
     assert entry.publisher is not None, "timer work answers nobody"
     answering = _answering(entry.decisions)
-    identified = _Identified(event_id or "") if entry.event is None else _id_decoder.decode(entry.event)
+    identified = Identified(event_id or "") if entry.event is None else decode_identified(entry.event)
     head = {"id": identified.id, "source": identified.source, "entry": _name(entry), "at": entry.at}
     own_order = getattr(answering, "order", None)
     also = [

@@ -17,8 +17,9 @@ from events.record import parse_entry_id
 from services.bus.config import ServiceConfig, load_config
 from services.ledger.checkpoint import CheckpointError, read_unverified
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
-from services.ledger.leaves import LeafMaker, read_market_key
+from services.ledger.leaves import LeafMaker
 from services.ledger.log_key import log_key_file, read_log_key
+from services.ledger.market_key import read_market_key
 from services.ledger.note import NOTE_MAX_BYTES, NoteError, VerifierKey
 from services.ledger.prove import EntryProof, prove_entry
 from services.ledger.store import LedgerStore

@@ -11,7 +11,7 @@ from deploy.cli.ledger_replay import LedgerAccess
 from deploy.cli.output import DEFAULT_DATA, DataOption, JsonOption, MarketOption
 from deploy.stack_files import data_lock
 from events.counted import counted
-from services.ledger.leaves import read_market_key
+from services.ledger.market_key import read_market_key
 from services.ledger.store import LedgerStore
 from services.ledger.tree import has_tree
 from services.ledger.verify import Progress

@@ -29,7 +29,7 @@ from services.ledger.diff import diff
 from services.ledger.faults import BadQuestion
 from services.ledger.history import END, Until, parse_until
 from services.ledger.lean import EntryPosition
-from services.ledger.leaves import read_market_key
+from services.ledger.market_key import read_market_key
 from services.ledger.replay import replay_group
 from services.ledger.replay_check import Elsewhere, replay_check
 from services.ledger.replay_part import Place, Source

@@ -21,7 +21,7 @@ from deploy.stack_files import ensure_market_key, first_market, market_exists
 from events.link import BadLink, check_link, link_key
 from events.times import NS_PER_S, format_time_ns, parse_time_ns
 from services.ledger.faults import LedgerError
-from services.ledger.leaves import read_market_key
+from services.ledger.market_key import read_market_key
 
 member_app = typer.Typer(
     help="Members: the links that they share, and forgetting what they wrote.",

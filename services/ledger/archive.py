@@ -10,8 +10,9 @@ from eventsourcing.persistence import PersistenceError
 from services.ledger.application import LedgerApplication
 from services.ledger.faults import LedgerUnavailable
 from services.ledger.lean import EntityKind, EntryPosition
-from services.ledger.postings import RECORD_MAX, Run, entity_key, pair_of, records_in_page
+from services.ledger.postings import RECORD_MAX, entity_key, pair_of, records_in_page
 from services.ledger.recorders import Row, Summary
+from services.ledger.runs import Run
 from services.ledger.sql_tiles import SqlTiles
 
 PAGE_MAX_BYTES: Final = 8 * 1024 * 1024

@@ -22,8 +22,8 @@ from services.ledger.checkpoint import origin_of
 from services.ledger.checkpointing import INTERVAL_S, Checkpointer
 from services.ledger.cosigning import Cosigning
 from services.ledger.faults import LedgerBroken, LedgerError
-from services.ledger.leaves import read_market_key
 from services.ledger.log_key import ensure_log_key, log_key_file
+from services.ledger.market_key import read_market_key
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TiledTree
 from services.ledger.trim import IntakeTrimmer, TrimPolicy, last_not_kept

@@ -13,7 +13,8 @@ from events.times import format_time_ns, parse_time_ns
 from events.undecodable import UNDECODABLE
 from services.ledger.chain import place_of_record
 from services.ledger.faults import BadQuestion, LedgerBroken, NotFound
-from services.ledger.lean import EntityKind, EntryPosition, decode_lean_entry, entities_of, name_of
+from services.ledger.lean import EntityKind, EntryPosition, decode_lean_entry, name_of
+from services.ledger.names import entities_of
 from services.ledger.store import LedgerStore
 
 

@@ -4,14 +4,11 @@ Everything else is skipped while decoding, and no kind of event or decision has 
 older than the matcher still archives and finds what the matcher wrote.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
 
-from events.record import RECORD_FORMAT, Through, entry_id
+from events.record import RECORD_FORMAT, EntryBytes, Through, entry_id
 from events.undecodable import UNDECODABLE
 from services.ledger.faults import LedgerBroken
 
@@ -21,13 +18,6 @@ EntityKind = Literal["group", "order", "member", "offer", "play", "dispute"]
 Entity = tuple[EntityKind, str]
 EntryPosition = tuple[int, int, int]
 """(sequence in the intake, index in the batch, part)."""
-
-
-_Fields = tuple[Callable[[Any], Any], ...]
-
-
-def _fields(*names: str) -> _Fields:
-    return tuple(map(attrgetter, names))
 
 
 class LeanSeat(msgspec.Struct, gc=False):
@@ -102,22 +92,17 @@ class LeanRecord(msgspec.Struct, gc=False):
     entries: list[LeanEntry]
 
 
-_NAMES: Final[dict[EntityKind, tuple[_Fields, _Fields, _Fields]]] = {
-    "group": (_fields("group", "into"), _fields("group"), ()),
-    "order": (_fields("order", "promoted"), _fields("order"), _fields("order")),
-    "member": (
-        _fields("member", "inviter", "invitee"),
-        _fields("member", "via", "other", "inviter", "invitee"),
-        _fields("member"),
-    ),
-    "offer": (_fields("offer"), _fields("offer"), ()),
-    "play": (_fields("play"), _fields("play"), ()),
-    "dispute": (_fields("dispute"), _fields("dispute"), ()),
-}
-"""Which fields of decisions, of events and of seats hold names of each kind."""
+class CommittedRecord(msgspec.Struct, gc=False):
+    """A record as leaves are made of it: events and decisions stay the bytes they are."""
+
+    rule: int
+    entries: list[EntryBytes]
+
 
 _record_decoder: Final = msgspec.json.Decoder(LeanRecord)
 _entry_decoder: Final = msgspec.json.Decoder(LeanEntry)
+decode_committed: Final = msgspec.json.Decoder(CommittedRecord).decode
+"""Returns the record in some bytes for its leaves. Raises what UNDECODABLE names when there is none."""
 
 
 def decode_lean_record(body: bytes, place: str) -> LeanRecord:
@@ -139,37 +124,6 @@ def decode_lean_entry(raw: bytes | msgspec.Raw) -> LeanEntry:
         return _entry_decoder.decode(raw)
     except UNDECODABLE as error:
         raise LedgerBroken("an entry", f"it cannot be read: {error}") from None
-
-
-def entities_of(entries: Sequence[LeanEntry]) -> Iterator[Entity]:
-    """Yield every group, order, member, offer, play and dispute that the entries name, each once."""
-    return ((kind, name) for kind, names in names_of(entries).items() for name in names)
-
-
-def names_of(entries: Sequence[LeanEntry]) -> dict[EntityKind, set[str]]:
-    """Return the same by kind."""
-    decisions = [decision for entry in entries for decision in entry.decisions]
-    data = [entry.event.data for entry in entries if entry.event is not None and entry.event.data is not None]
-    seats = [seat for decision in decisions if isinstance(decision.seats, list) for seat in decision.seats]
-    named: dict[EntityKind, set[str]] = {}
-    for kind, (of_decisions, of_data, of_seats) in _NAMES.items():
-        columns = [map(field, decisions) for field in of_decisions]
-        columns += [map(field, data) for field in of_data]
-        columns += [map(field, seats) for field in of_seats]
-        named[kind] = _distinct(chain.from_iterable(columns))
-    return named
-
-
-def _distinct(names: Iterator[Any]) -> set[str]:
-    """Return the texts among `names`; what is absent is None, and a kind to come may put anything there."""
-    found: set[Any] = set()
-    while True:
-        try:
-            found.update(names)
-        except TypeError:  # what cannot be hashed is no text; `names` goes on after it
-            continue
-        found.discard(None)
-        return found if set(map(type, found)) <= {str} else {name for name in found if isinstance(name, str)}
 
 
 def name_of(position: EntryPosition) -> str:

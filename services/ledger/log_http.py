@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from events.counted import counted
+from services.ledger.archived_leaves import leaves_between
 from services.ledger.checkpointing import Checkpointer, SignedCheckpoint
 from services.ledger.faults import LedgerError
-from services.ledger.leaves import leaves_between
 from services.ledger.merkle import HASH_BYTES, leaf_hash
 from services.ledger.store import LedgerStore
 from services.ledger.tiles import TILE_WIDTH, TileRequest, encode_bundle, parse_tile_path, width_of

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Final, get_args
 
-import msgspec
-
-from services.ledger.lean import EntityKind, LeanEntry, names_of
+from services.ledger.lean import EntityKind, LeanEntry
+from services.ledger.names import names_of
+from services.ledger.runs import Page, Run
 
 KEY_BYTES: Final = 6
 RECORD_BYTES: Final = 6
@@ -26,23 +26,6 @@ RUN_MAX_PAIRS: Final = 2**18
 # A run of this size is merged no more: together eight of them would be too large.
 SEALED_PAIRS: Final = RUN_MAX_PAIRS // FAN_OUT
 _LEVELS: Final = range(1, 6)
-
-
-class Run(msgspec.Struct, frozen=True):
-    """A run of pairs: its number, the records that it covers, and how many pairs it holds."""
-
-    run: int
-    first_record: int
-    last_record: int
-    pairs: int
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Consecutive pairs of a run, joined; `first` is the first of them."""
-
-    first: bytes
-    body: bytes
-
 
 # To copy a hash that has begun takes half of what it takes to begin one, and an entry names three entities.
 _begun: Final = {kind: blake2b(f"{kind}:".encode(), digest_size=KEY_BYTES) for kind in get_args(EntityKind)}

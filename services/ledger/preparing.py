@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 from services.ledger.archive import Archive
 from services.ledger.chain import Tip, place_of_record, tip_after
 from services.ledger.faults import LedgerBroken
-from services.ledger.postings import Run, absorbed_by, cut_pages, pairs_of, split_page
+from services.ledger.postings import absorbed_by, cut_pages, pairs_of, split_page
 from services.ledger.recorders import IndexChange, Summary
+from services.ledger.runs import Run
 from services.ledger.tree import GrowingTree, Growth
 
 

@@ -5,12 +5,13 @@ import base64
 import msgspec
 
 from events.record import entry_id
+from services.ledger.archived_leaves import leaves_between
 from services.ledger.chain import place_of_record
 from services.ledger.checkpoint import CheckpointError, open_checkpoint
 from services.ledger.faults import LedgerBroken, NotFound
 from services.ledger.history import read_record
 from services.ledger.lean import EntryPosition, decode_lean_record
-from services.ledger.leaves import LeafMaker, leaves_between
+from services.ledger.leaves import LeafMaker
 from services.ledger.merkle import ProofError, leaf_hash, verify_inclusion
 from services.ledger.note import VerifierKey
 from services.ledger.store import LedgerStore

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from services.ledger.postings import Page, Run
+from services.ledger.runs import Page, Run
 from services.ledger.tiles import Tile
 
 Row = tuple[Any, ...]

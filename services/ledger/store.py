@@ -24,9 +24,9 @@ from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
 from services.ledger.leaves import LeafMaker
 from services.ledger.meta import check_meta
 from services.ledger.notice_chaining import NoticeChain, insert_notices
-from services.ledger.postings import Run
 from services.ledger.preparing import Arrival, prepare
 from services.ledger.recorders import IndexChange, Row
+from services.ledger.runs import Run
 from services.ledger.tree import (
     CHECKPOINT_META,
     COSIGNED_META,

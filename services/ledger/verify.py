@@ -13,8 +13,9 @@ from services.ledger.chain import Tip, place_of_record, tip_after
 from services.ledger.ends import check_tracking
 from services.ledger.faults import LedgerBroken, LedgerUnavailable
 from services.ledger.lean import LeanRecord, decode_lean_record, name_of
-from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, Run, pairs_of, split_page
+from services.ledger.postings import PAIR_BYTES, RECORD_BYTES, RECORD_MAX, pairs_of, split_page
 from services.ledger.recorders import Summary
+from services.ledger.runs import Run
 from services.ledger.store import LedgerStore
 from services.ledger.tree import has_tree
 from services.ledger.verify_notices import NoticeReport, check_notices

@@ -5,21 +5,21 @@ in one batch, which is stored whole or not at all, is gathered once more, over i
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from events.ids import is_name
 from events.record import BadRecord, decode_entry
-from services.bus.journal import FollowedRecord, JournalBroken
+from services.bus.journal_chain import FollowedRecord, JournalBroken
 from services.notifier.channels import Bundle, Letter
-from services.notifier.policy import told_in
+from services.notifier.policy.telling import told_in
 
 LETTER_MAX_BYTES: Final = 512 * 1024
 CLOSING: Final = b"]}"
 
 
-class Mail(msgspec.Struct, frozen=True):
+class Mail(NamedTuple):
     """What one record says: results to members, outcomes to publishers; `unaddressable` had no usable name."""
 
     results: Bundle

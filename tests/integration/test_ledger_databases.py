@@ -15,7 +15,8 @@ from events.notice import encode_fact
 from services.ledger.application import LedgerApplication
 from services.ledger.audit import audit
 from services.ledger.faults import LedgerBroken, LedgerError, LedgerUnavailable
-from services.ledger.lean import decode_lean_record, entities_of
+from services.ledger.lean import decode_lean_record
+from services.ledger.names import entities_of
 from services.ledger.notices import (
     Arrived,
     archive_notices,

@@ -15,10 +15,11 @@ from psycopg.sql import SQL, Identifier
 from events.leaf import leaf
 from events.record import decode_entry_bytes, decode_record
 from services.ledger.application import LedgerApplication
+from services.ledger.archived_leaves import leaves_between
 from services.ledger.checkpoint import Checkpoint, open_checkpoint, origin_of, sign_checkpoint
 from services.ledger.checkpointing import Checkpointer, make_checkpoint, resume_checkpoint
 from services.ledger.faults import LedgerBroken, LedgerError, NotFound
-from services.ledger.leaves import LeafMaker, leaves_between
+from services.ledger.leaves import LeafMaker
 from services.ledger.log_http import read_wanted
 from services.ledger.merkle import EMPTY_ROOT, leaf_hash, root, verify_inclusion
 from services.ledger.note import SigningKey

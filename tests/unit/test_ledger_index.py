@@ -8,14 +8,14 @@ import pytest
 
 from events.decode import BATCH_MAX_EVENTS
 from services.ledger.history import entries_of
-from services.ledger.lean import decode_lean_entry, decode_lean_record, entities_of
+from services.ledger.lean import decode_lean_entry, decode_lean_record
+from services.ledger.names import entities_of
 from services.ledger.postings import (
     FAN_OUT,
     KEY_BYTES,
     PAGE_MAX_PAIRS,
     RUN_MAX_PAIRS,
     SEALED_PAIRS,
-    Run,
     absorbed_by,
     cut_pages,
     entity_key,
@@ -23,6 +23,7 @@ from services.ledger.postings import (
     records_in_page,
     split_page,
 )
+from services.ledger.runs import Run
 from services.ledger.store import LedgerStore
 from tests.ledger_market import decided_records
 from tests.ledger_records import confirmed, open_market, open_store, paid_join, paid_post

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.main import main
-from services.ledger.leaves import read_market_key
+from services.ledger.market_key import read_market_key
 from tests.builders import cancelled, joined, offer, paid, posted
 from tests.ledger_market import Story
 from tests.ledger_records import MARKET, open_store

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from services.bus.journal import JournalPosition
+from services.bus.journal_chain import JournalPosition
 
 
 class Letter(msgspec.Struct, frozen=True, gc=False):
