@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from deploy.broker import EmbeddedBroker
+from deploy.broker_config import BrokerLimits
 from events import subjects
-from services.notifier.atomic import FenceLost, PublishFailed
+from services.notifier.atomic import BATCH_MAX_MESSAGES, BATCH_USUAL_MAX_MESSAGES, FenceLost, PublishFailed
 from services.notifier.channels import Bundle, Letter
 from services.notifier.channels.nats import NatsChannel
 from services.notifier.letters import mail_of
-from tests.conftest import Connect
+from tests.conftest import PUBLISHERS, Connect, provision_market
 from tests.journal_writer import MARKET, JournalWriter
 from tests.notifier_journal import crowd
 from tests.notifier_setting import RESULTS, Running, Setting, channel_of
@@ -119,3 +120,34 @@ async def test_few_results_are_not_staged(setting: Setting) -> None:
     few = mail_of(await running.notifier._journal.record_at(2)).results
     assert channel.stage([few]) is None
     await running.crash()
+
+
+async def test_a_broker_that_takes_smaller_batches_gets_smaller_batches(tmp_path: Path, connect: Connect) -> None:
+    limits = BrokerLimits(batch_max_messages=BATCH_USUAL_MAX_MESSAGES)
+    broker = EmbeddedBroker(tmp_path / "data", [MARKET], publishers=PUBLISHERS, limits=limits)
+    await broker.start()
+    try:
+        await provision_market(broker)
+        setting = Setting(broker, tmp_path / "data", JournalWriter((await connect(broker, "matcher")).client))
+        await setting.write(*crowd(1, BATCH_USUAL_MAX_MESSAGES + MEMBERS))
+        await setting.write(*crowd(2, 2 * BATCH_USUAL_MAX_MESSAGES))
+        async with setting.running() as running:
+            await running.has_told(2)
+            assert channel_of(running)._end.batch_max_messages == BATCH_USUAL_MAX_MESSAGES
+            assert channel_of(running).tally.conflicts == 0
+        await setting.assert_each_result_once()
+    finally:
+        await broker.stop()
+
+
+async def test_a_record_for_more_members_than_a_batch_takes_is_sent_ahead_as_several(setting: Setting) -> None:
+    running, channel = await idle(setting)
+    await setting.write(*crowd(2, BATCH_MAX_MESSAGES + MEMBERS))
+    (small,) = await results(setting, running, 3)
+    large = mail_of(await running.notifier._journal.record_at(2)).results
+    tasks = [channel.stage([large]), channel.stage([small])]
+    await asyncio.gather(*[task for task in tasks if task is not None])
+    assert None not in tasks
+    assert channel.reached.position == small.position
+    await running.crash()
+    await setting.assert_each_result_once()

@@ -1,7 +1,7 @@
 """Sending into an output stream without waiting for what was sent before to be stored."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import NamedTuple
 
 import nats.errors
@@ -10,6 +10,7 @@ from services.bus.asking import Asker, asker_of
 from services.bus.connect import ServiceBroker
 from services.notifier.atomic import (
     CHAIN_MAX_MESSAGES,
+    BatchTooLarge,
     FenceLost,
     Outgoing,
     PublishFailed,
@@ -99,20 +100,24 @@ class SendingAhead:
         """
         if _letters(bundles) <= CHAIN_MAX_MESSAGES or not self._may_send(bundles):
             return None
-        items, *more = chunks_of(items_of(bundles, 0))
-        if more or len(items) <= CHAIN_MAX_MESSAGES:
+        batches = list(self._batches(self._tip_before(bundles).last_seq, bundles))
+        if any(len(batch.messages) == 1 for batch in batches):
             return None
-        tip = self._tip_before(bundles)
-        sent = _Round(tip.last_seq, items, self._envelopes.batch(tip.last_seq + 1, items))
-        if len(sent.messages) == 1:
-            return None
-        try:
-            staged = stage_batch(self._open_asker, self._broker.client, sent.messages, tip.last_seq)
-        except (nats.errors.Error, OSError):
-            self._end.is_sure = False
-            return None
-        before = self._on_the_way[-1] if self._on_the_way else None
-        return self._begun(sent, "", self._close(sent, staged.close, before))
+        for batch in batches:
+            try:
+                staged = stage_batch(self._open_asker, self._broker.client, batch.messages, batch.last_seq)
+            except (nats.errors.Error, OSError):
+                self._end.is_sure = False
+                return None
+            before = self._on_the_way[-1] if self._on_the_way else None
+            stored = self._begun(batch, "", self._close(batch, staged.close, before))
+        return stored
+
+    def _batches(self, last_seq: int, bundles: Sequence[Bundle]) -> Iterator[_Round]:
+        for items in chunks_of(items_of(bundles, 0), self._end.batch_max_messages):
+            messages = self._envelopes.batch(last_seq + 1, items)
+            yield _Round(last_seq, items, messages)
+            last_seq += len(messages)
 
     @property
     def _open_asker(self) -> Asker:
@@ -122,7 +127,7 @@ class SendingAhead:
     def _may_send(self, bundles: Sequence[Bundle]) -> bool:
         if not bundles[-1].letters or not self._broker.client.is_connected:
             return False
-        if not self._end.is_sure or not self._end.reached.complete:
+        if not self._end.is_sure or (self._tip is None and not self._end.reached.complete):
             return False
         return not any(self._end.has(bundle.journal_seq, bundle.record_hash) for bundle in bundles)
 
@@ -140,6 +145,8 @@ class SendingAhead:
 
     def _note_ended(self, task: "asyncio.Task[None]") -> None:
         self._on_the_way.remove(task)
+        if not task.cancelled():
+            task.exception()  # of a round that was begun by half nobody else would ask
         if not self._on_the_way:
             self._tip = None
 
@@ -166,6 +173,8 @@ class SendingAhead:
             end_seq = await end_of_stream(answer, sent.messages, sent.last_seq)
         except BaseException as error:
             end.tally.conflicts += end.is_sure and isinstance(error, FenceLost)
+            if isinstance(error, BatchTooLarge):
+                end.note_too_large()
             end.is_sure = False
             raise
         if not end.is_sure:

@@ -116,7 +116,7 @@ class NatsChannel:
 
     async def _until_the_fence_holds(self, send: Callable[[], Awaitable[None]]) -> None:
         async with self._lock:
-            assert self._ahead.is_idle, "what was sent ahead is confirmed or given up first"
+            await self._ahead.until_idle()
             for _ in range(CONFLICTS_MAX):
                 try:
                     async with self._end.certain():
@@ -167,7 +167,7 @@ class NatsChannel:
         missing = [bundle for bundle in bundles if not self.has(bundle.journal_seq, bundle.record_hash)]
         if not missing:
             return
-        for chunk in chunks_of(items_of(missing, self._sent_of(missing[0]))):
+        for chunk in chunks_of(items_of(missing, self._sent_of(missing[0])), self._end.batch_max_messages):
             await self._publish(chunk)
         if not missing[-1].letters:
             await self._end.pass_over(missing)
