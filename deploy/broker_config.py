@@ -32,7 +32,8 @@ class BrokerLimits:
     max_file_store_bytes: int = 256 * GIB
     max_memory_store_bytes: int = 64 * MIB
     # What its garbage collector aims at: it collects more often before it takes more. No limit of what it may hold.
-    heap_bytes: int = GIB
+    # None is a share of the machine's memory. With 1 GiB a broker with two million results collected all the time.
+    heap_bytes: int | None = None
     log_file_bytes: int = 16 * MIB
     log_files: int = 3
 

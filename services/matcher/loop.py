@@ -26,15 +26,11 @@ from services.matcher.metrics import MatcherMetrics
 from services.matcher.records import ReadyRecord
 from services.matcher.recovery import Recovered, recover
 from services.matcher.shift import Shift
-from services.matcher.snapshots import STATE_SCHEMA, Saving, Snapshot, SnapshotStore
+from services.matcher.snapshots import STATE_SCHEMA, Saving, Snapshot, SnapshotStore, is_due
 from services.matcher.standby import Patience, Standby
 from services.matcher.ticking import Ticker
 
 IDLE_WAIT_S: Final = 1.0
-SNAPSHOT_EVERY_ENTRIES: Final = 1_000_000
-# A snapshot costs in proportion to the orders in it. After a million entries however many there are, it would cost the
-# more an entry the more there are; after half as many entries as orders a restart reads at most half as much again.
-ORDERS_PER_SNAPSHOT_ENTRY: Final = 2
 SNAPSHOT_IDLE_ENTRIES: Final = 20_000
 SNAPSHOT_IDLE_S: Final = 10.0
 FENCE_PAUSE_S: Final = 0.5
@@ -267,8 +263,7 @@ class Matcher:
             self._save_snapshot()
 
     def _has_many_unsaved(self, engine: Engine) -> bool:
-        orders = len(engine.state.orders)
-        return self._entries_since_snapshot >= max(SNAPSHOT_EVERY_ENTRIES, orders // ORDERS_PER_SNAPSHOT_ENTRY)
+        return is_due(self._entries_since_snapshot, len(engine.state.orders))
 
     def _note_commit(self, record: ReadyRecord, seq: int, took_s: float) -> None:
         self.standing = Standing(seq=seq, hash=record.hash, intake=self._intake, through=record.through)
