@@ -16,6 +16,9 @@ from services.matcher.gateway import gather
 from services.matcher.loop import Matcher
 from services.matcher.snapshots import SnapshotStore
 from services.notifier import app as notifier_app
+from services.notifier import notifier
+from services.notifier.channels import ahead
+from services.notifier.channels import nats as nats_channel
 from services.notifier.dispatch import publishing, worker
 from services.notifier.dispatch.build import build_dispatcher
 from services.notifier.dispatch.dispatcher import Dispatcher
@@ -59,6 +62,10 @@ mended lasts longer."""
 
 _SMALL: Final = (
     (loop, "SNAPSHOT_IDLE_ENTRIES", 5),
+    # Few letters make a batch already: batches are what goes ahead of the answer to the one before.
+    (ahead, "CHAIN_MAX_MESSAGES", 1),
+    (nats_channel, "CHAIN_MAX_MESSAGES", 1),
+    (notifier, "RESULTS_GATHER_S", 0.001),
     (loop, "SNAPSHOT_IDLE_S", 2.0),
     (records, "RECORD_MAX_BYTES", 12 * 1024),
     (shift, "AHEAD_MAX_BYTES", 24 * 1024),
