@@ -138,12 +138,13 @@ def _message_id(message: Outgoing) -> str:
 def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> "asyncio.Future[bytes]":
     assert len(messages) > 1, "the fence stands on the first message, the end on the last"
     wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
-    first_line = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
+    opening = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: "
+    lines = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
     for at, message in enumerate(messages[:-1], start=1):
-        lines = "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
-        head = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: {at}\r\n{first_line}{lines}\r\n"
-        wire.send(message.subject, message.body, head=head.encode())
-        first_line = ""
+        if message.headers:
+            lines += "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
+        wire.send(message.subject, message.body, head=f"{opening}{at}\r\n{lines}\r\n".encode())
+        lines = ""
     closing = {
         **messages[-1].headers,
         HEADER_BATCH_ID: batch_id,
