@@ -27,6 +27,10 @@ STOP_TIMEOUT_S: Final = 20.0
 RELOAD_TIMEOUT_S: Final = 10.0
 POLL_INTERVAL_S: Final = 0.05
 FREE_PORT_TRIES: Final = 5
+# One in so many bytes of the machine's memory is for the broker's heap: a quarter, and for a node of a cluster of three
+# that may well stand on one machine a twelfth.
+MEMORY_SHARE: Final = 4
+NODE_MEMORY_SHARE: Final = 12
 
 
 class EmbeddedBroker:
@@ -202,13 +206,18 @@ class EmbeddedBroker:
                     stdout=stderr,
                     stderr=stderr,
                     pass_fds=(lock,),
-                    env={"GOMEMLIMIT": str(self._limits.heap_bytes), **os.environ},
+                    env={"GOMEMLIMIT": str(self._limits.heap_bytes or self._share_of_memory()), **os.environ},
                     # Ctrl-C in a terminal reaches the whole group: the broker must outlive the services.
                     process_group=0,
                     preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one system call, prepared before the fork
                 )
             except OSError as error:
                 raise BrokerError(f"cannot run {binary}: {error.strerror}") from error
+
+    def _share_of_memory(self) -> int:
+        """Return the bytes of the machine's memory that are for this broker: for one of a cluster here, less."""
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return memory_bytes // (MEMORY_SHARE if self._node is None else NODE_MEMORY_SHARE)
 
     async def _wait_for_jetstream(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -26,11 +26,14 @@ class BrokerLimits:
     # What the broker holds for one slow reader before it drops the connection: 16 of the largest messages.
     max_pending_bytes: int = 128 * MIB
     max_connections: int = 1_024
+    # What the notifier sends of results at a time. The broker's own limit is 1,000.
+    batch_max_messages: int = 2_000
     # A ceiling for the reservations of all streams, not a reservation of disk.
     max_file_store_bytes: int = 256 * GIB
     max_memory_store_bytes: int = 64 * MIB
     # What its garbage collector aims at: it collects more often before it takes more. No limit of what it may hold.
-    heap_bytes: int = GIB
+    # None is a share of the machine's memory. With 1 GiB a broker with two million results collected all the time.
+    heap_bytes: int | None = None
     log_file_bytes: int = 16 * MIB
     log_files: int = 3
 
@@ -87,6 +90,7 @@ def render(
         f"  max_memory_store: {limits.max_memory_store_bytes}",
         "  # An acknowledged message is on the disk, not in a cache.",
         "  sync_interval: always",
+        f"  limits {{ batch {{ max_msgs: {limits.batch_max_messages} }} }}",
         "}",
         "authorization {",
         "  users: [",

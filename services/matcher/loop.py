@@ -26,12 +26,11 @@ from services.matcher.metrics import MatcherMetrics
 from services.matcher.records import ReadyRecord
 from services.matcher.recovery import Recovered, recover
 from services.matcher.shift import Shift
-from services.matcher.snapshots import STATE_SCHEMA, Saving, Snapshot, SnapshotStore
+from services.matcher.snapshots import STATE_SCHEMA, Saving, Snapshot, SnapshotStore, is_due
 from services.matcher.standby import Patience, Standby
 from services.matcher.ticking import Ticker
 
 IDLE_WAIT_S: Final = 1.0
-SNAPSHOT_EVERY_ENTRIES: Final = 1_000_000
 SNAPSHOT_IDLE_ENTRIES: Final = 20_000
 SNAPSHOT_IDLE_S: Final = 10.0
 FENCE_PAUSE_S: Final = 0.5
@@ -230,7 +229,7 @@ class Matcher:
             else:
                 await asyncio.sleep(0)
                 await shift.settle_if_done()
-            if self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES and self._is_saved():
+            if self._has_many_unsaved(shift.engine) and self._is_saved():
                 await shift.flush()
             if shift.is_idle:
                 self._rest(shift)
@@ -258,10 +257,13 @@ class Matcher:
         self._save_if_many(is_idle=shift.is_idle)
 
     def _save_if_many(self, *, is_idle: bool) -> None:
-        many = self._entries_since_snapshot >= SNAPSHOT_EVERY_ENTRIES
+        many = self.engine is not None and self._has_many_unsaved(self.engine)
         enough = self._entries_since_snapshot >= SNAPSHOT_IDLE_ENTRIES
         if many or (enough and self.silent_s > SNAPSHOT_IDLE_S and is_idle):
             self._save_snapshot()
+
+    def _has_many_unsaved(self, engine: Engine) -> bool:
+        return is_due(self._entries_since_snapshot, len(engine.state.orders))
 
     def _note_commit(self, record: ReadyRecord, seq: int, took_s: float) -> None:
         self.standing = Standing(seq=seq, hash=record.hash, intake=self._intake, through=record.through)

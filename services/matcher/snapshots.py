@@ -19,14 +19,19 @@ from services.matcher.log import Standing
 
 STATE_SCHEMA: Final = 7
 """Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
+EVERY_ENTRIES: Final = 1_000_000
+# A snapshot costs in proportion to the orders in it. After a million entries however many there are, it would cost the
+# more an entry the more there are; after half as many entries as orders a restart reads at most half as much again.
+ORDERS_PER_ENTRY: Final = 2
 KEPT: Final = 2
 _SEQUENCE: Final = "[0-9]" * 20
 """Exactly the digits of a sequence: market `a` must not take the snapshots of market `a-2` for its own."""
 _MAGIC: Final = b"groupbuy-snapshot\n"
 _DIGEST_BYTES: Final = 32
 _FILES_MAX: Final = 1 << 20
-# What is decided now matters more than a quick restart.
-_SAVING_NICENESS: Final = 5
+# What is decided now matters more than a quick restart: with both cores busy a snapshot of two million orders at a
+# niceness of 5 took a sixth of them, and everybody fell a second behind for as long as it was written.
+_SAVING_NICENESS: Final = 19
 
 _log: Final = logging.getLogger("groupbuy.matcher.snapshots")
 
@@ -40,6 +45,11 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """Identity of the journal stream."""
     standing: Standing
     state: bytes
+
+
+def is_due(entries: int, orders: int) -> bool:
+    """Tell whether so many entries since the last snapshot ask for one of so many orders."""
+    return entries >= max(EVERY_ENTRIES, orders // ORDERS_PER_ENTRY)
 
 
 class Saving:

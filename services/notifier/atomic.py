@@ -3,10 +3,12 @@
 nats-py 2.16 has no publisher for atomic batches. What nats-server 2.15.1 does, read in its source and measured:
 
 - A batch is named by `Nats-Batch-Id`, counted by `Nats-Batch-Sequence` from 1 and closed by `Nats-Batch-Commit: 1`;
-  it has at most 1,000 messages. Only its first message may carry `Nats-Expected-Last-Sequence`, and none may carry
-  `Nats-Expected-Last-Msg-Id`. A batch with a gap is refused, one left open is dropped after 10 s.
-- Errors come back for the commit only: 10071 and 10164 for the fence, 10176 for a gap, 10201 for a message id
-  that was seen before.
+  it has at most 1,000 messages, or as many as the broker's `limits { batch { max_msgs } }` says. Only its first
+  message may carry `Nats-Expected-Last-Sequence`, and none may carry `Nats-Expected-Last-Msg-Id`. A batch with a gap
+  is refused, one left open is dropped after 10 s.
+- All this is looked at when a batch is closed: until then it lies beside the stream, one of at most 50.
+- Errors come back for the commit only: 10071 and 10164 for the fence, 10176 for a gap, 10199 for too many messages,
+  10201 for a message id that was seen before.
 - Each batch makes and deletes a store of its own on the broker's disk: 2 ms of its time, however few the messages;
   a message alone costs 0.1 to 0.3 ms. So a few messages go as a chain instead: the id of each is its hash, and each
   names the sequence and the id before it, so that it is stored after exactly that message or not at all. A chain
@@ -30,7 +32,10 @@ from events.undecodable import UNDECODABLE
 from services.bus.asking import Ack, Asker, asker_of, decode_ack
 from services.bus.wire import header_block, wire_of
 
-BATCH_MAX_MESSAGES: Final = 1_000
+# A batch costs the broker a store of its own: of 2,000 messages instead of 1,000 it took a tenth less in a busy market.
+BATCH_MAX_MESSAGES: Final = 2_000
+BATCH_USUAL_MAX_MESSAGES: Final = 1_000
+"""What a broker takes that was not told to take more."""
 BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
 CHAIN_MAX_MESSAGES: Final = 12
 ACK_TIMEOUT_S: Final = 10.0
@@ -41,6 +46,7 @@ HEADER_BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
 HEADER_BATCH_COMMIT: Final = "Nats-Batch-Commit"
 
 _FENCE_ERRORS: Final = frozenset({10070, 10071, 10164, 10201})
+_TOO_LARGE: Final = 10199
 
 
 class FenceLost(Exception):
@@ -49,6 +55,10 @@ class FenceLost(Exception):
 
 class PublishFailed(Exception):
     """Whether the messages are stored is not known until the stream is looked at; the message says what happened."""
+
+
+class BatchTooLarge(PublishFailed):
+    """The broker takes no batches of so many messages; nothing of it is stored."""
 
 
 class Outgoing(NamedTuple):
@@ -75,7 +85,7 @@ async def publish_fenced(client: Client, messages: Sequence[Outgoing], last_seq:
         if len(messages) == 1 or (len(messages) <= CHAIN_MAX_MESSAGES and not whole):
             answer, _ = send_chain(asker, client, messages, last_seq)
         else:
-            answer = _send_batch(asker, client, messages, last_seq)
+            answer = stage_batch(asker, client, messages, last_seq).close()
         return await end_of_stream(answer, messages, last_seq)
     except (nats.errors.Error, OSError) as error:
         raise PublishFailed(_unconfirmed(messages, error)) from error
@@ -103,6 +113,8 @@ def _end_of_stream(ack: Ack, expected_seq: int) -> int:
     if ack.error is not None:
         if ack.error.err_code in _FENCE_ERRORS:
             raise FenceLost(ack.error.description)
+        if ack.error.err_code == _TOO_LARGE:
+            raise BatchTooLarge(f"the broker refuses: {ack.error.description}")
         raise PublishFailed(f"the broker refuses: {ack.error.description} ({ack.error.err_code})")
     if ack.duplicate or ack.seq != expected_seq:
         raise FenceLost(f"stored at {ack.seq}, not at {expected_seq}")
@@ -135,8 +147,27 @@ def _message_id(message: Outgoing) -> str:
     return digest.hexdigest()
 
 
-def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> "asyncio.Future[bytes]":
-    assert len(messages) > 1, "the fence stands on the first message, the end on the last"
+class StagedBatch(NamedTuple):
+    """A batch of which the broker has everything but the last message: nothing is stored before that comes."""
+
+    asker: Asker
+    closing: Outgoing
+
+    def close(self) -> "asyncio.Future[bytes]":
+        """Send the last message and return the coming answer. Raises what the connection raises."""
+        closing = self.closing
+        return self.asker.ask(closing.subject, closing.body, header_block(closing.headers), ACK_TIMEOUT_S)
+
+
+def stage_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last_seq: int) -> StagedBatch:
+    """Send a batch to the stream that will end at `last_seq` when it is closed, all but its last message.
+
+    The broker looks at the fence when the batch is closed, so it may be staged before the stream ends there; one that
+    is never closed is dropped. Raises what the connection raises.
+    """
+    assert 1 < len(messages) <= BATCH_MAX_MESSAGES, "the fence stands on the first message, the end on the last"
+    if not client.is_connected:
+        raise nats.errors.ConnectionReconnectingError
     wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
     opening = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: "
     lines = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
@@ -145,10 +176,11 @@ def _send_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last
             lines += "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
         wire.send(message.subject, message.body, head=f"{opening}{at}\r\n{lines}\r\n".encode())
         lines = ""
+    last = messages[-1]
     closing = {
-        **messages[-1].headers,
+        **last.headers,
         HEADER_BATCH_ID: batch_id,
         HEADER_BATCH_SEQUENCE: str(len(messages)),
         HEADER_BATCH_COMMIT: "1",
     }
-    return asker.ask(messages[-1].subject, messages[-1].body, header_block(closing), ACK_TIMEOUT_S)
+    return StagedBatch(asker, last._replace(headers=closing))

@@ -17,7 +17,7 @@ import msgspec
 
 from events.outcomes import PlayLost
 from services.bus.journal_stream import AWAY, describe
-from services.notifier.atomic import BATCH_MAX_MESSAGES, FenceLost, PublishFailed
+from services.notifier.atomic import BATCH_USUAL_MAX_MESSAGES, FenceLost, PublishFailed
 from services.notifier.channels import Letter
 from services.notifier.channels.nats import NatsChannel
 from services.notifier.dispatch.clock import Clock
@@ -27,7 +27,7 @@ from services.notifier.dispatch.store import Store
 from services.notifier.policy.draws import LOTTERY, Draw
 
 # One place in a batch is the marker's.
-MEMBERS_AT_A_TIME: Final = BATCH_MAX_MESSAGES - 1
+MEMBERS_AT_A_TIME: Final = BATCH_USUAL_MAX_MESSAGES - 1
 QUEUED_AT_A_TIME: Final = 500
 # As much as keeps a channel busy for a while: the rest waits as a cursor, which costs nothing.
 WAITING_MAX: Final = 10_000

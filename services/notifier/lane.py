@@ -2,7 +2,8 @@
 
 Publishers wait for outcomes, so these are sent the moment they are known, each round while those before it are still
 being stored. Nobody waits for a member's result to the millisecond, but everybody for the disk: results are gathered a
-little while, so that a busy market costs twenty batches of them a second and not as many as it has records.
+little while, so that a busy market costs twenty batches of them a second and not as many as it has records. While one
+batch is stored the next is on its way.
 """
 
 import asyncio
@@ -51,15 +52,23 @@ class Lane:
     """
 
     def __init__(
-        self, channel: Channel, begin: Begin | None = None, gather_s: float = 0.0, standby_s: float = 0.0
+        self,
+        channel: Channel,
+        begin: Begin | None = None,
+        gather_s: float = 0.0,
+        standby_s: float = 0.0,
+        ahead_max_rounds: int = AHEAD_MAX_ROUNDS,
     ) -> None:
         """Make a lane; `begin` sends a round without waiting for those before it, where the channel can do that.
+
+        At most `ahead_max_rounds` rounds are on their way at a time.
 
         With `standby_s` it is one of several lanes that write the same: who is in another's way waits so long before
         the next round, and finds it told, as long as there is another.
         """
         self.channel = channel
         self._begin = begin or _cannot_begin
+        self._ahead_max_rounds = ahead_max_rounds
         self.broken: JournalBroken | None = None
         self.trouble: str | None = None
         self._gather_s = gather_s
@@ -149,7 +158,7 @@ class Lane:
     @property
     def _is_far_ahead(self) -> bool:
         size_bytes = sum([_size_bytes(bundle) for sent in self._sent for bundle in sent.bundles])
-        return len(self._sent) >= AHEAD_MAX_ROUNDS or size_bytes > AHEAD_MAX_BYTES
+        return len(self._sent) >= self._ahead_max_rounds or size_bytes > AHEAD_MAX_BYTES
 
     async def _gather(self) -> None:
         """Wait for company, where there is room for more."""

@@ -31,6 +31,8 @@ RENEW_INTERVAL_S: Final = 60.0
 ENTRIES_AT_A_TIME: Final = 200
 # Long enough to spare the disk, short enough for whoever shows a member what happened.
 RESULTS_GATHER_S: Final = 0.05
+# One that the broker stores, and one that it has but for the end.
+RESULTS_AHEAD_ROUNDS: Final = 2
 # Facts are read by the ledger, which waits for nobody; each costs two flushes of the disk, for which publishers do.
 FACTS_GATHER_S: Final = 1.0
 FINISH_TIMEOUT_S: Final = 5.0
@@ -70,7 +72,7 @@ class Notifier:
         self.outcomes = self._channel(subjects.outcomes_stream(market), subjects.outcome, sent_through)
         self._facts = () if facts_of is None else (facts_of(self.results, self._journal),)
         self._lanes = (
-            Lane(self.results, gather_s=RESULTS_GATHER_S, standby_s=standby_s),
+            Lane(self.results, self.results.stage, RESULTS_GATHER_S, standby_s, RESULTS_AHEAD_ROUNDS),
             Lane(self.outcomes, self.outcomes.begin, standby_s=standby_s),
             *(Lane(facts, gather_s=FACTS_GATHER_S) for facts in self._facts),
         )

@@ -175,13 +175,13 @@ async def test_when_one_round_fails_all_after_it_are_told_again_in_order_once_no
     assert stream.rounds == [2]
 
 
-@pytest.mark.parametrize(("limit", "value"), [("AHEAD_MAX_ROUNDS", 2), ("AHEAD_MAX_BYTES", 3)])
+@pytest.mark.parametrize(("rounds", "size_bytes"), [(2, 1_000), (32, 3)])
 async def test_no_more_rounds_are_on_their_way_than_may_be(
-    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+    monkeypatch: pytest.MonkeyPatch, rounds: int, size_bytes: int
 ) -> None:
-    monkeypatch.setattr(lane_module, limit, value)
+    monkeypatch.setattr(lane_module, "AHEAD_MAX_BYTES", size_bytes)
     stream = Stream()
-    async with running(Lane(stream, stream.begin)) as lane:
+    async with running(Lane(stream, stream.begin, ahead_max_rounds=rounds)) as lane:
         for seq in (1, 2, 3):
             await lane.put(bundle(seq))
             await turns()

@@ -6,6 +6,7 @@ from services.notifier.atomic import Outgoing
 from services.notifier.channels import Letter, Reached
 from services.notifier.channels.items import Item
 from services.notifier.channels.place import HEADER_PLACE, place_header
+from services.notifier.letters import gathered
 
 
 class Envelopes:
@@ -28,3 +29,11 @@ class Envelopes:
     def all_placed(self, first_seq: int, items: Sequence[Item]) -> list[Outgoing]:
         """Return messages for the places from `first_seq` on, each with its own."""
         return [self.placed(seq, item.letter, item.reached) for seq, item in enumerate(items, start=first_seq)]
+
+    def batch(self, first_seq: int, items: Sequence[Item]) -> list[Outgoing]:
+        """Return the messages of a batch for the places from `first_seq` on: one for each addressee, as far as it fits.
+
+        A batch is stored whole or not at all: the last speaks for all of it.
+        """
+        *before, last = gathered([item.letter for item in items])
+        return [*self.loose(before), self.placed(first_seq + len(before), last, items[-1].reached)]

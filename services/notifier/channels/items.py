@@ -9,7 +9,8 @@ from services.notifier.channels import Bundle, Letter, Reached
 from services.notifier.letters import LETTER_MAX_BYTES
 
 # Whoever is told so much that it takes several messages takes the room of others.
-ADDRESSEES_MAX: Final = BATCH_MAX_MESSAGES - 2 * BATCH_MAX_BYTES // LETTER_MAX_BYTES
+_ROOM: Final = 2 * BATCH_MAX_BYTES // LETTER_MAX_BYTES
+ADDRESSEES_MAX: Final = BATCH_MAX_MESSAGES - _ROOM
 
 
 class Item(NamedTuple):
@@ -33,14 +34,15 @@ def items_of(bundles: Sequence[Bundle], already_sent: int) -> Iterator[Item]:
     return islice(every, already_sent, None)
 
 
-def chunks_of(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Yield the items in runs that one publish can take, where letters to one addressee go in one message."""
+def chunks_of(items: Iterator[Item], max_messages: int = BATCH_MAX_MESSAGES) -> Iterator[list[Item]]:
+    """Yield the items in runs that make at most so many messages, where letters to one addressee go in one."""
+    addressees_max = max_messages - _ROOM
     chunk: list[Item] = []
     addressees: set[str] = set()
     size_bytes = 0
     for item in items:
         letter = item.letter
-        is_full = len(addressees) == ADDRESSEES_MAX and letter.addressee not in addressees
+        is_full = len(addressees) == addressees_max and letter.addressee not in addressees
         if chunk and (is_full or size_bytes + len(letter.body) > BATCH_MAX_BYTES):
             yield chunk
             chunk, addressees, size_bytes = [], set(), 0

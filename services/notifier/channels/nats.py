@@ -23,7 +23,6 @@ from services.notifier.channels.envelopes import Envelopes
 from services.notifier.channels.items import Item, chunks_of, items_of
 from services.notifier.channels.stream_end import StreamEnd, Tally
 from services.notifier.journal_lookup import JournalLookup
-from services.notifier.letters import gathered
 
 CONFLICTS_MAX: Final = 100
 
@@ -101,7 +100,14 @@ class NatsChannel:
         None when they must be delivered instead: after a doubt, while something else is written, when they are more
         than a chain holds, or none. When one is not stored, none of those after it is: deliver them all again.
         """
-        return None if self._lock.locked() else self._ahead.begin(bundles)
+        return None if self._lock.locked() else self._ahead.chain(bundles)
+
+    def stage(self, bundles: Sequence[Bundle]) -> "asyncio.Task[None] | None":
+        """Have the broker take bundles as a batch, which is closed when those before them are stored.
+
+        Returns and means what `begin` does; None also when they are so few that a chain will do.
+        """
+        return None if self._lock.locked() else self._ahead.stage(bundles)
 
     async def renew(self) -> None:
         """Write the position anew before the message that holds it grows too old to be kept."""
@@ -110,7 +116,7 @@ class NatsChannel:
 
     async def _until_the_fence_holds(self, send: Callable[[], Awaitable[None]]) -> None:
         async with self._lock:
-            assert self._ahead.is_idle, "what was sent ahead is confirmed or given up first"
+            await self._ahead.until_idle()
             for _ in range(CONFLICTS_MAX):
                 try:
                     async with self._end.certain():
@@ -137,7 +143,7 @@ class NatsChannel:
         """
         assert self.is_open, "a channel is opened before anything is sent"
         async with self._lock:
-            assert self._ahead.is_idle, "nothing runs ahead of what is slipped in"
+            await self._ahead.until_idle()
             async with self._end.certain():
                 closing = self._end.place_holder(marker, ahead=len(letters) + 1)
                 await self._end.store([*self._envelopes.loose(letters), closing], self.reached, whole=True)
@@ -161,7 +167,7 @@ class NatsChannel:
         missing = [bundle for bundle in bundles if not self.has(bundle.journal_seq, bundle.record_hash)]
         if not missing:
             return
-        for chunk in chunks_of(items_of(missing, self._sent_of(missing[0]))):
+        for chunk in chunks_of(items_of(missing, self._sent_of(missing[0])), self._end.batch_max_messages):
             await self._publish(chunk)
         if not missing[-1].letters:
             await self._end.pass_over(missing)
@@ -182,12 +188,6 @@ class NatsChannel:
 
     async def _publish(self, items: Sequence[Item]) -> None:
         first_seq, is_batch = self._end.last_seq + 1, len(items) > CHAIN_MAX_MESSAGES
-        if is_batch:
-            # A batch is stored whole or not at all: the last speaks for all of it, and one an addressee will do.
-            *before, last = gathered([item.letter for item in items])
-            closing = self._envelopes.placed(first_seq + len(before), last, items[-1].reached)
-            messages = [*self._envelopes.loose(before), closing]
-        else:
-            messages = self._envelopes.all_placed(first_seq, items)
+        messages = (self._envelopes.batch if is_batch else self._envelopes.all_placed)(first_seq, items)
         await self._end.store(messages, items[-1].reached, whole=is_batch)
         self.tally.told += sum([item.letter.tells for item in items])

@@ -17,7 +17,13 @@ import msgspec
 
 from services.bus.connect import ServiceBroker
 from services.bus.journal import START, JournalBroken, JournalPosition
-from services.notifier.atomic import Outgoing, publish_fenced
+from services.notifier.atomic import (
+    BATCH_MAX_MESSAGES,
+    BATCH_USUAL_MAX_MESSAGES,
+    BatchTooLarge,
+    Outgoing,
+    publish_fenced,
+)
 from services.notifier.channels import Bundle, Letter, Reached
 from services.notifier.channels.envelopes import Envelopes
 from services.notifier.channels.holding import Holding, OutputStream, PositionLost
@@ -55,6 +61,7 @@ class StreamEnd:
         self.last_seq = 0
         # Whether what is known of the stream has held since it was last looked at.
         self.is_sure = False
+        self.batch_max_messages = BATCH_MAX_MESSAGES
         self._broker = broker
         self._envelopes = envelopes
         self._journal = journal
@@ -112,8 +119,16 @@ class StreamEnd:
 
     async def store(self, messages: Sequence[Outgoing], reached: Reached, *, whole: bool = False) -> None:
         """Append messages, after which the stream has come as far as `reached`."""
-        last_seq = await publish_fenced(self._broker.client, messages, self.last_seq, whole=whole)
+        try:
+            last_seq = await publish_fenced(self._broker.client, messages, self.last_seq, whole=whole)
+        except BatchTooLarge:
+            self.note_too_large()
+            raise
         self.note_stored(last_seq, len(messages), reached)
+
+    def note_too_large(self) -> None:
+        """Make smaller batches from now on: this broker was not told to take so large ones."""
+        self.batch_max_messages = BATCH_USUAL_MAX_MESSAGES
 
     def note_stored(self, last_seq: int, messages: int, reached: Reached) -> None:
         """Note that as many messages were stored, the last of them at `last_seq`."""
