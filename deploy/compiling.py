@@ -1,4 +1,4 @@
-"""`python -m deploy.compiling`: compile the rules ahead of time, beside their sources (`make compiled`).
+"""`python -m deploy.compiling`: compile what an order passes ahead of time, beside its sources (`make compiled`).
 
 The sources stay what counts: they run interpreted as well, with the same results byte for byte. mypyc makes C of them
 and the C compiler one shared library, with a small extension module for each source. What was read is written down, so

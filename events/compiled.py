@@ -1,4 +1,4 @@
-"""Which of two ways the rules run: compiled ahead of time (`make compiled`), or interpreted.
+"""Which of two ways the rules, and what archives and tells, run: compiled ahead of time (`make compiled`), or not.
 
 Compiled modules stand beside their sources and are imported instead of them. One that is older than its source would
 decide by rules that nobody can read any more, so the build writes down the hash of everything that it read, and

@@ -5,7 +5,7 @@ the notifier, and what several are told is encoded once. Whatever has another fo
 compares the two.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -19,27 +19,25 @@ _encode: Final = msgspec.json.Encoder().encode
 _Seated = SeatConfirmed | SeatHeld
 _NO_SEATS: Final[list[SeatRef]] = []
 _SEATS: Final = b',"seats":[]'
+_PUBLISHER: Final = b',"publisher":'
 
 Addressed = tuple[str, bytes]
 """(publisher or member, document)."""
 
 
-class Told(NamedTuple):
-    """What an entry says to whom, in an order that never changes."""
+Told = tuple[bytes | None, list[Addressed], list[Addressed]]
+"""What an entry says to whom, in an order that never changes: `(outcome, news, results)`.
 
-    outcome: bytes | None
-    """The answer to its event, for who published that; None where the entry answers nobody."""
-    news: list[Addressed]
-    """To publishers, of orders that others' events, or the time, moved."""
-    results: list[Addressed]
-    """To members."""
+`outcome` is the answer to its event, for who published that, None where the entry answers nobody. `news` is to
+publishers, of orders that others' events, or the time, moved. `results` are to members.
+"""
 
 
 def told_of(entry: Entry) -> Told:
     """Return the bytes of `outcome_of(entry)`, `news_of(entry)` and `results_of(entry)`."""
     seated = _plainly_seated(entry)
     if seated is None:
-        return Told(
+        return (
             None if entry.publisher is None else _encode(outcome_of(entry)),
             [(publisher, _encode(document)) for publisher, document in news_of(entry)],
             [(member, _encode(document)) for member, document in results_of(entry)],
@@ -51,20 +49,22 @@ def told_of(entry: Entry) -> Told:
     for decision in entry.decisions:
         if decision is seated:
             # Unescaped quotes stand around names only: these bytes are that field, wherever they are.
-            own = answer.replace(b',"publisher":%b' % _encode(seated.publisher), b"", 1)
-            results.append((seated.member, b"{%b,%b" % (place, own[1:])))
+            at = answer.rindex(_PUBLISHER)
+            own = answer[1:at] + answer[at + len(_PUBLISHER) + len(_encode(seated.publisher)) :]
+            results.append((seated.member, b"{" + place + b"," + own))
         elif type(decision) is GroupFilled:
             shared = _shared(decision)
             also.append(shared)
+            filled = b"{" + place + b"," + shared[1:-1] + b","
             for seat in decision.seats:
-                told = b"{%b,%b,%b" % (place, shared[1:-1], _seat_bytes(seat)[1:])
+                told = filled + _seat_bytes(seat)[1:]
                 news.append((seat.publisher, told))
                 results.append((seat.member, told))
         else:
             also.append(_encode(decision))
     event = entry.event
     outcome = _encode(outcome_of(entry)) if event is None else _spliced_outcome(event, place, answer, also)
-    return Told(outcome, news, results)
+    return outcome, news, results
 
 
 def outcome_bytes(entry: Entry, event_id: str | None = None) -> bytes:
@@ -95,9 +95,9 @@ def _plainly_seated(entry: Entry) -> _Seated | None:
 
 def _spliced_outcome(event: Unread, place: bytes, answer: bytes, also: list[bytes]) -> bytes:
     identified = decode_identified(event)
-    tail = b',"also":[%b]}' % b",".join(also) if also else b"}"
-    head = b'{"id":%b,"source":%b,%b,' % (_encode(identified.id), _encode(identified.source), place)
-    return b"%b%b%b" % (head, answer[1:-1], tail)
+    named = [b'{"id":', _encode(identified.id), b',"source":', _encode(identified.source), b",", place, b","]
+    others = [b',"also":[', b",".join(also), b"]}"] if also else [b"}"]
+    return b"".join([*named, answer[1:-1], *others])
 
 
 def _shared(decision: AnyDecision) -> bytes:

@@ -69,12 +69,11 @@ class Wire:
         if client.is_closed:
             raise nats.errors.ConnectionClosedError
         address = f"{subject} {reply}" if reply else subject
-        if head:
-            command = b"HPUB %b %d %d\r\n%b%b\r\n" % (address.encode(), len(head), size_bytes, head, body)
-        else:
-            command = b"PUB %b %d\r\n%b\r\n" % (address.encode(), size_bytes, body)
-        client._pending.append(command)
-        client._pending_data_size += len(command)
+        command = f"HPUB {address} {len(head)} {size_bytes}\r\n" if head else f"PUB {address} {size_bytes}\r\n"
+        line = command.encode()
+        # What is pending is put together once, when it is written.
+        client._pending += (line, head, body, _END)
+        client._pending_data_size += len(line) + size_bytes + len(_END)
         if not self._is_flush_planned:
             self._is_flush_planned = True
             asyncio.get_running_loop().call_soon(self.flush)

@@ -169,12 +169,13 @@ def stage_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last
     if not client.is_connected:
         raise nats.errors.ConnectionReconnectingError
     wire, batch_id = wire_of(client), secrets.token_hex(BATCH_ID_BYTES)
-    first_line = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
+    opening = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: "
+    lines = f"{subjects.HEADER_LAST_SEQUENCE}: {last_seq}\r\n"
     for at, message in enumerate(messages[:-1], start=1):
-        lines = "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
-        head = f"NATS/1.0\r\n{HEADER_BATCH_ID}: {batch_id}\r\n{HEADER_BATCH_SEQUENCE}: {at}\r\n{first_line}{lines}\r\n"
-        wire.send(message.subject, message.body, head=head.encode())
-        first_line = ""
+        if message.headers:
+            lines += "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
+        wire.send(message.subject, message.body, head=f"{opening}{at}\r\n{lines}\r\n".encode())
+        lines = ""
     last = messages[-1]
     closing = {
         **last.headers,

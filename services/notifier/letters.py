@@ -4,7 +4,7 @@ One message for each outcome would cost the broker many times as much as one for
 in one batch, which is stored whole or not at all, is gathered once more, over its records.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -59,8 +59,8 @@ class Sorter:
         """Return what the entries so far say to whom."""
         unaddressable = _drop_strange(self._results) + _drop_strange(self._outcomes)
         seq, own_hash = self._followed.seq, self._followed.hash
-        results = Bundle(seq, own_hash, list(_letters(b'{"results":[', self._results)))
-        outcomes = Bundle(seq, own_hash, list(_letters(b'{"outcomes":[', self._outcomes)))
+        results = Bundle(seq, own_hash, _letters(b'{"results":[', self._results))
+        outcomes = Bundle(seq, own_hash, _letters(b'{"outcomes":[', self._outcomes))
         return Mail(results, outcomes, unaddressable)
 
 
@@ -106,7 +106,7 @@ def _join(letters: list[Letter]) -> Letter:
     opening = first.body[:start]
     assert all(letter.body.startswith(opening) for letter in letters), "results and outcomes do not mix"
     documents = b",".join([letter.body[start : -len(CLOSING)] for letter in letters])
-    return Letter(first.addressee, b"%b%b%b" % (opening, documents, CLOSING), sum([letter.tells for letter in letters]))
+    return Letter(first.addressee, opening + documents + CLOSING, sum([letter.tells for letter in letters]))
 
 
 def _drop_strange(told: dict[str, list[bytes]]) -> int:
@@ -117,11 +117,17 @@ def _drop_strange(told: dict[str, list[bytes]]) -> int:
     return len(strange)
 
 
-def _letters(opening: bytes, told: dict[str, list[bytes]]) -> Iterator[Letter]:
+def _letters(opening: bytes, told: dict[str, list[bytes]]) -> list[Letter]:
+    letters: list[Letter] = []
     for addressee, documents in told.items():
         # One document is one page, however long, and most are told one thing.
-        for page in [documents] if len(documents) == 1 else _pages(documents):
-            yield Letter(addressee, b"%b%b%b" % (opening, b",".join(page), CLOSING), len(page))
+        if len(documents) == 1:
+            letters.append(Letter(addressee, opening + documents[0] + CLOSING, 1))
+        else:
+            # Not a sum: what is told a publisher is long.
+            bodies = [(b"%b%b%b" % (opening, b",".join(page), CLOSING), len(page)) for page in _pages(documents)]
+            letters += [Letter(addressee, body, tells) for body, tells in bodies]
+    return letters
 
 
 def _pages(documents: list[bytes]) -> list[list[bytes]]:

@@ -1,4 +1,4 @@
-"""The rules compiled ahead of time decide what they decide interpreted: byte for byte, in every test of the rules."""
+"""What is compiled ahead of time decides, tells and archives what it does interpreted: byte for byte."""
 
 import json
 import os
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of this checkout with compiled rules."""
+    """A copy of this checkout in which everything that can be is compiled."""
     folder = tmp_path_factory.mktemp("compiled") / "checkout"
     folder.mkdir()
     for name in COPIED:
@@ -59,7 +59,9 @@ def said(folder: Path, *arguments: str, interpreted: bool = False) -> str:
     return done.stdout
 
 
-def test_compiled_rules_pass_every_test_of_the_rules_and_of_the_contract(compiled: Path) -> None:
+def test_what_is_compiled_passes_every_test_of_rules_contract_archive_and_letters(
+    compiled: Path,
+) -> None:
     asking = (
         "from services.matcher.domain import deciding; from events.compiled import way; print(way(), deciding.__file__)"
     )
@@ -69,7 +71,12 @@ def test_compiled_rules_pass_every_test_of_the_rules_and_of_the_contract(compile
         "tests/unit/rules",
         "tests/contract",
         "tests/unit/test_events_decode.py",
+        "tests/unit/test_events_outcome_bytes.py",
         "tests/unit/test_identity_log.py",
+        "tests/unit/test_ledger_chain.py",
+        "tests/unit/test_ledger_index.py",
+        "tests/unit/test_ledger_tiles.py",
+        "tests/unit/test_notifier_letters.py",
     )
     told = said(compiled, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow", *tests)
     assert "passed" in told
@@ -81,3 +88,11 @@ def test_a_simulated_history_is_the_same_compiled_and_interpreted(compiled: Path
     runs = [json.loads(said(compiled, *simulation, interpreted=interpreted)) for interpreted in (False, True)]
     assert not runs[0]["violations"]
     assert runs[0]["trace"] == runs[1]["trace"]
+
+
+def test_letters_leaves_and_index_of_golden_histories_are_the_same_compiled_and_interpreted(compiled: Path) -> None:
+    asking = ("-m", "tests.told_and_archived")
+    runs = [json.loads(said(compiled, *asking, interpreted=interpreted)) for interpreted in (False, True)]
+    assert [run["way"] for run in runs] == ["compiled", "interpreted"]
+    assert runs[0]["digests"]
+    assert runs[0]["digests"] == runs[1]["digests"]

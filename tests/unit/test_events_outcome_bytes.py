@@ -67,10 +67,10 @@ def test_spliced_documents_are_the_bytes_of_those_that_are_built(one: Entry) -> 
     if read.publisher is not None:
         assert outcome_bytes(read, "e-9") == encode(outcome_of(read, "e-9"))
         assert outcome_bytes(read) == encode(outcome_of(read))
-    told = told_of(read)
-    assert told.outcome == (None if read.publisher is None else encode(outcome_of(read)))
-    assert told.news == [(name, encode(document)) for name, document in news_of(read)]
-    assert told.results == [(name, encode(document)) for name, document in results_of(read)]
+    outcome, news, results = told_of(read)
+    assert outcome == (None if read.publisher is None else encode(outcome_of(read)))
+    assert news == [(name, encode(document)) for name, document in news_of(read)]
+    assert results == [(name, encode(document)) for name, document in results_of(read)]
 
 
 def test_what_is_left_out_of_spliced_documents_is_all_that_must_be() -> None:

@@ -27,6 +27,7 @@ from services.ledger.runs import Run
 from services.ledger.store import LedgerStore
 from tests.ledger_market import decided_records
 from tests.ledger_records import confirmed, open_market, open_store, paid_join, paid_post
+from tests.ways import interpreted_only
 
 
 def grown(sizes: list[int]) -> list[Run]:
@@ -148,6 +149,7 @@ def test_kinds_to_come_may_put_anything_in_the_places_of_names() -> None:
     assert list(entities_of([decode_lean_entry(raw)])) == [("member", "m-1")]
 
 
+@interpreted_only
 def test_a_key_shared_by_chance_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("postings", "archive"):
         monkeypatch.setattr(f"services.ledger.{module}.entity_key", lambda _kind, _name: b"k" * KEY_BYTES)
