@@ -15,7 +15,7 @@ import nats.errors
 from deploy.broker_binary import check_config, find_binary
 from deploy.broker_config import HOST, BrokerLimits, BrokerUser, ClusterNode, render
 from deploy.broker_error import BrokerError, PortTakenError
-from deploy.broker_lock import lock_directory, record_pid
+from deploy.broker_lock import POLL_INTERVAL_S, lock_directory, record_pid
 from deploy.broker_log import ReloadAnswer, last_failure
 from deploy.identity import DEFAULT_PUBLISHERS, ConnectOptions, connect_options, ensure_identities
 from deploy.parent import end_with_parent
@@ -25,7 +25,6 @@ from deploy.ports import free_port, listens, refuse_taken_port
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0
 RELOAD_TIMEOUT_S: Final = 10.0
-POLL_INTERVAL_S: Final = 0.05
 FREE_PORT_TRIES: Final = 5
 # One in so many bytes of the machine's memory is for the broker's heap: a quarter, and for a node of a cluster of three
 # that may well stand on one machine a twelfth.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+from events.counted import counted
 from services.bus.config import ConfigError, ServiceConfig
 from services.bus.connect import ServiceBroker
 from services.bus.health import Check, Health, Status, serve_health
@@ -86,7 +87,7 @@ def check(leading: Matcher) -> Check:
         return _check_standby(leading, leading.standby)
     if not leading.leads:
         return Check(Status.UNHEALTHY, "reading the journal, not deciding yet")
-    behind = f"{leading.lag} intake messages are not decided yet"
+    behind = f"{counted(leading.lag, 'intake message is', 'intake messages are')} not decided yet"
     if leading.lag and leading.silent_s > STALLED_S:
         return Check(Status.UNHEALTHY, f"{behind}, and nothing was committed for {leading.silent_s:.0f} s")
     return leading.lag_clock.check(behind) or Check(

@@ -16,6 +16,7 @@ import msgspec
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from events.counted import counted
 from events.ids import is_name
 from services.bus.config import ConfigError, ServiceConfig
 from services.bus.connect import ServiceBroker
@@ -134,7 +135,7 @@ class Markets:
     def _check(self) -> Check:
         if self._troubles:
             return Check(Status.DEGRADED, "; ".join(self._troubles.values()))
-        return Check(Status.OK, f"{len(self._served)} markets are served")
+        return Check(Status.OK, f"{counted(len(self._served), 'market is', 'markets are')} served")
 
 
 class _Served(msgspec.Struct):

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from events.counted import counted
 from events.reasons import Reason
 from events.record import EntryBytes, Record, decode_entry, decode_entry_bytes, entry_id
 from services.matcher.domain.engine import Engine
@@ -98,9 +99,10 @@ def _difference(seq: int, raw: bytes, made: str, compared: int) -> str:
     committed = raw.decode(errors="replace")
     begin = next((at for at, (one, other) in enumerate(zip(committed, made, strict=False)) if one != other), 0)
     begin = max(0, begin - _SHOWN_CHARS // 4)
+    alike = counted(compared, "entry that is", "entries that are")
     return (
-        f"this version decides entry {place} of record {seq} otherwise than it was decided, after {compared} entries "
-        f"that are the same: committed is ...{committed[begin : begin + _SHOWN_CHARS]}..., here it would be "
+        f"this version decides entry {place} of record {seq} otherwise than it was decided, after {alike} "
+        f"the same: committed is ...{committed[begin : begin + _SHOWN_CHARS]}..., here it would be "
         f"...{made[begin : begin + _SHOWN_CHARS]}...; it does not take over: run the version that decided, or give "
         "the new rules a rule version of their own"
     )

@@ -214,7 +214,7 @@ async def test_a_market_that_is_taken_away_ends_and_the_others_go_on(town: Town)
     await town.decided("north")
     await town.decided("south")
     (host.markets / "south.json").unlink()
-    while "1 markets are served" not in await host.asked("healthz"):
+    while "1 market is served" not in await host.asked("healthz"):
         await asyncio.sleep(0.05)
     await town.publish("north", SHOP, [posted(lead="if_needed")])
     assert len(await town.decided("north")) == 3
