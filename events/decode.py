@@ -47,6 +47,8 @@ NOT_LOOKED_AT: Final = -1
 """Stands for the time of an event that is read, of which `finish_decoding` has to ask the rest."""
 # As a number: looking for bytes in bytes costs 0.2 µs in CPython 3.11.
 _BACKSLASH: Final = ord("\\")
+_BRACE: Final = ord("{")
+_CLOSING_BRACE: Final = ord("}")
 _WITH_A_FREE_TEXT: Final = frozenset({MarketConfiguredEvent, MemberPreferredEvent})
 """Always looked at closely: a name of a time zone may be anything until the rules look it up."""
 _batch_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -67,6 +69,8 @@ def split_message(body: bytes) -> list[bytes]:
 
 def split_unread(body: bytes) -> list[Unread]:
     """Return the same without a copy of each: 0.2 µs an event less for what needs none. Raises as `split_message`."""
+    if body and body[0] == _BRACE and body[-1] == _CLOSING_BRACE:
+        return [body]
     body = body.strip(b" \t\r\n")
     if body[:1] != b"[":
         return [body]

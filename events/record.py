@@ -98,6 +98,9 @@ encode_entry: Final = _encoder.encode
 
 def encode_entries(entries: list[Entry]) -> Entries:
     """Return the same bytes for many entries, in half of the time that they take one by one."""
+    if len(entries) == 1:  # half of what it takes to cut it out of a list
+        _encoder.encode_into(entries[0], _encoded)
+        return Entries(1, bytes(_encoded))
     _encoder.encode_into(entries, _encoded)
     with memoryview(_encoded) as encoded:
         return Entries(len(entries), bytes(encoded[1:-1]))

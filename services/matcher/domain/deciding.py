@@ -1,6 +1,5 @@
 """From one event to its entry: read, checked, decided, written, remembered, and what was due before and after it."""
 
-from collections import defaultdict
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +21,8 @@ from events.registry import AnyEvent
 from services.matcher.domain import configuring, due, gate, plain, seating
 from services.matcher.domain.facts import UTC_ONLY, Facts, Zones
 from services.matcher.domain.forgetting import Forgetting
-from services.matcher.domain.identities import FORGETTABLE, REFUSALS, remember
+from services.matcher.domain.handed import Handed
+from services.matcher.domain.identities import FORGETTABLE, KIND_CODE, REFUSALS, remember
 from services.matcher.domain.index import Index
 from services.matcher.domain.members import invitations
 from services.matcher.domain.message import Message
@@ -55,9 +55,14 @@ class Deciding:
             invitation.InvitationRequestedEvent: self._invite,
         }
         self._admitted: plain.Admission | None = None
-        """Of the message that is being decided."""
-        self.tally: defaultdict[type[Decision], int] = defaultdict(int)
-        """Decided events by the kind of their outcome, since this engine was made."""
+        """Of the last event about which it was asked."""
+        self._counts = [0] * len(KIND_CODE)
+        """Decided events by the code of their outcome's kind."""
+
+    @property
+    def tally(self) -> dict[type[Decision], int]:
+        """Return how many events were decided, by the kind of their outcome, since this engine was made."""
+        return {kind: self._counts[code] for kind, code in KIND_CODE.items() if self._counts[code]}
 
     def _configure(self, turn: Turn, event: MarketConfiguredEvent) -> None:
         configuring.configure(turn, event, self.zones)
@@ -118,9 +123,14 @@ class Deciding:
         state, tree, market = self.state, self.tree, self.state.market
         if market is None:
             return False
-        now = message.at if market.clock == "broker" else claimed_at
+        # Untyped, so that compiled code hands on the integers that are there.
+        as_it_came: Any = message
+        known: Any = state
+        at: Handed = as_it_came.at if market.clock == "broker" else claimed_at
+        now: int = at
         if now < state.now:
-            now = state.now
+            at = known.now
+            now = at
         if now >= tree.due_from:
             return False
         # `isinstance` asks the metaclass of structs, a tenth of a microsecond.
@@ -129,24 +139,26 @@ class Deciding:
         admitted, source = self._admitted, event.source
         if (
             admitted is None
-            or admitted.now != now
+            or admitted.market is not market
+            or admitted.source != source
             or admitted.publisher != publisher
             or admitted.family != family
-            or admitted.source != source
+            or admitted.said_by != message.publisher
+            or admitted.said_of != message.family
         ):
-            admitted = self._admitted = plain.admission(market, message, publisher, family, source, now)
-        if not admitted.earliest < claimed_at <= admitted.latest:
+            admitted = self._admitted = plain.Admission(market, message, publisher, family, source)
+        if not -admitted.window_ns < claimed_at - now <= admitted.slack_ns:
             return False
         key = plain.admit(state, tree, market, admitted, event.id)
         if key is None:
             return False
-        seq = message.seq
+        seq: Handed = as_it_came.seq
         kind: type[Decision]
         if is_assist:
             found = assisting.find_plain(state, tree, market, now, event.data)
             if found is None:
                 return False
-            turn = self._turn(now, seq, index, publisher, event)
+            turn = self._turn(at, seq, index, publisher, event)
             play, rules, giving, is_new, day = found
             assisting.decide(turn, play, rules, giving, is_new=is_new, day=day)
             kind = type(turn.decisions[0])
@@ -155,12 +167,13 @@ class Deciding:
             place = plain.find_place(state, tree, now, data)
             if place is None:
                 return False
-            turn = self._turn(now, seq, index, publisher, event)
+            turn = self._turn(at, seq, index, publisher, event)
             offer, group, terms, payable_minor = place
             kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
-        self.tally[kind] += 1
-        remember(state, tree.identities, key, raw, kind, None)
+        code = KIND_CODE[kind]
+        self._counts[code] += 1
+        remember(state, tree.identities, key, raw, code, None)
         self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:
             self._drain(now, message.seq, index, entries)
@@ -177,7 +190,6 @@ class Deciding:
         entries: list[Entry],
     ) -> None:
         """Decide any event, by the rules one after the other."""
-        self._admitted = None  # it may be the market's configuration
         configured = gate.configuration(self.state, event)
         now = gate.accepted_time(configured, self.state.now, message, claimed_at)
         self._drain(now, message.seq, index, entries)
@@ -237,13 +249,14 @@ class Deciding:
 
     # Entries
 
-    def _turn(self, now: int, seq: int, index: int, publisher: str, event: AnyEvent | None) -> Turn:
+    def _turn(self, at: Handed, seq: Handed, index: Handed, publisher: str, event: AnyEvent | None) -> Turn:
         state = self.state
+        turn = Turn(state, self.tree, at, event, seq, index, publisher)
         last_seq, last_index, part = state.position
-        part = part + 1 if last_index == index and last_seq == seq else 0
-        state.now = now
+        part = part + 1 if last_index == turn.index and last_seq == turn.seq else 0
+        state.now = at
         state.position = (seq, index, part)
-        return Turn(state, self.tree, now, event, seq, index, publisher)
+        return turn
 
     def _drain(self, now: int, seq: int, index: int, entries: list[Entry]) -> None:
         """Do everything that is due at `now`, an entry for each bounded piece."""
@@ -262,16 +275,21 @@ class Deciding:
         self._write(turn, turn.publisher, raw, entries)
 
     def _write(self, turn: Turn, publisher: str | None, raw: Unread | None, entries: list[Entry]) -> None:
-        seq, index, part = self.state.position
-        event: msgspec.Raw | None = None
-        if isinstance(raw, msgspec.Raw):
-            event = raw
-        elif raw is not None:
-            event = msgspec.Raw(raw)
-        decisions, now = turn.decisions, turn.now
+        known: Any = self.state  # untyped, as above: its moment and its position are the turn's
+        position = known.position
+        event = msgspec.Raw(raw) if isinstance(raw, bytes) else raw
         entries.append(
-            Entry(seq=seq, index=index, part=part, at=now, publisher=publisher, event=event, decisions=decisions)
+            Entry(
+                seq=position[0],
+                index=position[1],
+                part=position[2],
+                at=known.now,
+                publisher=publisher,
+                event=event,
+                decisions=turn.decisions,
+            )
         )
+        now = turn.now
         if now > self._forgetting.nothing_until or type(turn.event) is MarketConfiguredEvent:
             self._close_entry(turn.event, now)
 
@@ -285,13 +303,14 @@ class Deciding:
         if kind is d.GroupOpened:
             answer = decisions[1]
             kind = type(answer)
-        self.tally[kind] += 1
+        code = KIND_CODE[kind]
+        self._counts[code] += 1
         if key is None or raw is None or kind is d.Duplicate:
             return
         reason = answer.reason if isinstance(answer, REFUSALS) else None
         if kind is not d.Refused or reason not in FORGETTABLE:
             assert self.tree.identities.get(key) is None, "an identity is remembered once"
-            remember(state, self.tree.identities, key, raw, kind, reason)
+            remember(state, self.tree.identities, key, raw, code, reason)
 
     def _close_entry(self, event: AnyEvent | None, now: int) -> None:
         if isinstance(event, MarketConfiguredEvent):

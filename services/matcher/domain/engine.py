@@ -5,6 +5,7 @@ clock, a file or a broker.
 """
 
 from sys import intern
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,9 @@ from services.matcher.domain.message import Message
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.state import State
 
+_SUBJECTS: Final = frozenset({MIXED, *FAMILIES})
+"""Families that an intake message's subject may name."""
+
 
 class Engine(Deciding):
     """The state of one market and the rules that move it."""
@@ -38,13 +42,22 @@ class Engine(Deciding):
     def _decide(self, message: Message, first_index: int) -> list[Entry]:
         entries: list[Entry] = []
         try:
-            if message.family != MIXED and message.family not in FAMILIES:
+            if message.family not in _SUBJECTS:
                 raise Unreadable(Fault.BAD_SUBJECT)
             raws = split_unread(message.body)
         except Unreadable as fault:
             if first_index == 0:
                 self._decide_unreadable(message, 0, message.body, message.publisher, fault, entries)
             return entries
+        if len(raws) == 1 and message.family != MIXED:
+            if first_index == 0:
+                raw = raws[0]  # of one event alone the very bytes of the message
+                self._decide_own(message, 0, raw if isinstance(raw, bytes) else bytes(raw), None, None, entries)
+        else:
+            self._decide_several(message, first_index, raws, entries)
+        return entries
+
+    def _decide_several(self, message: Message, first_index: int, raws: list[Unread], entries: list[Entry]) -> None:
         publishers: list[str | None] = [None]
         whole: bytes | None = message.body
         # On the gateway's own subject each event says who published it; nobody else can say it there.
@@ -56,7 +69,6 @@ class Engine(Deciding):
         else:
             publishers *= len(raws)
         decoded = decode_batch(raws, whole) if len(raws) > 1 else [None]
-        self._admitted = None
         for index in range(first_index, len(raws)):
             known, publisher = decoded[index], publishers[index]
             if known is None or known[1] == NOT_LOOKED_AT or publisher is None:
@@ -68,7 +80,6 @@ class Engine(Deciding):
                 message, index, raws[index], publisher, event, claimed_at, entries
             ):
                 self._decide_event(message, index, bytes(raws[index]), publisher, event, claimed_at, entries)
-        return entries
 
     def finish(self) -> list[bytes]:
         """Do what the last event left due at its own moment; after a restart this comes before new input."""
@@ -100,7 +111,6 @@ class Engine(Deciding):
         The subject is not archived. Unless `is_astray`, it was one on which the publisher may send what it sent.
         """
         assert entry.event is not None and entry.publisher is not None, "only what is kept can be decided again"
-        self._admitted = None
         publisher = intern(entry.publisher)
         # As the gateway sends it, once unwrapped: that may send every family for everybody.
         sender, family = (publisher, "") if is_astray else (GATEWAY, MIXED)

@@ -8,6 +8,7 @@ import msgspec
 from events import decisions as d
 from events.fair import draw_seats
 from services.matcher.domain import state as s
+from services.matcher.domain.handed import Handed
 from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import Index
 from services.matcher.domain.members import weeks
@@ -99,7 +100,7 @@ def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str
     state, tree, now = moment.state, moment.tree, moment.now
     offer = state.offers[group.offer]
     if status == s.GROUP_FILLED and not lost:
-        _fill_seats(state, group, offer, now)
+        _fill_seats(state, group, offer)
         _close(state, tree, group, offer, status, now)
         return
     for order_id in group.seats:
@@ -120,10 +121,12 @@ def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str
     _close(state, tree, group, offer, status, now)
 
 
-def _fill_seats(state: State, group: Group, offer: Offer, now: int) -> None:
+def _fill_seats(state: State, group: Group, offer: Offer) -> None:
     """End the seats of a group that fills: all of them confirmed, what they weigh moves from open to filled."""
     orders, weights, ends = state.orders, offer.weights, state.ended_orders.items
     by_units = offer.editions[group.edition].terms.count == "units"
+    as_it_is: Any = state
+    now: Handed = as_it_is.now  # one integer for all
     for order_id in group.seats:
         order = orders[order_id]
         assert order.status == s.CONFIRMED, "unpaid seats were released before"
@@ -131,7 +134,9 @@ def _fill_seats(state: State, group: Group, offer: Offer, now: int) -> None:
         order.ends_at = now
         ends.append((now, order_id))
         if weights is not None:
-            weights[order.member] += (order.quantity if by_units else 1) * _OPEN_TO_FILLED
+            member = order.member
+            moved = order.quantity * _OPEN_TO_FILLED if by_units else _OPEN_TO_FILLED
+            weights[member] = weights[member] + moved
 
 
 def _close(state: State, tree: Index, group: Group, offer: Offer, status: int, now: int) -> None:

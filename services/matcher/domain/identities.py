@@ -1,7 +1,7 @@
 """The memory that tells a retry from a new event: bounded by the replay window and by a stated capacity."""
 
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from events import decisions as d
 from events.decision import Decision
@@ -13,7 +13,8 @@ from services.matcher.domain.identity_log import CONTENT_BYTES, KEY_BYTES, Answe
 from services.matcher.domain.state import State
 
 _KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in d.AnyDecision.__args__)
-_KIND_CODE: Final = {kind: code for code, kind in enumerate(d.AnyDecision.__args__)}
+KIND_CODE: Final[dict[type[Decision], int]] = {kind: code for code, kind in enumerate(d.AnyDecision.__args__)}
+"""Kinds of decisions by number, as rows name them."""
 _REASONS: Final = tuple(Reason)
 _REASON_CODE: Final = {reason: code + 1 for code, reason in enumerate(Reason)}
 # A tuple: a union would be built anew each time.
@@ -51,15 +52,14 @@ def content_digest(raw: bytes) -> bytes:
     return digest.digest()
 
 
-def remember(
-    state: State, known: Identities, key: bytes, raw: Unread, kind: type[Decision], reason: Reason | None
-) -> None:
-    """Remember the event at `state.position`, the kind of the decision that answered it, and why it was refused."""
+def remember(state: State, known: Identities, key: bytes, raw: Unread, kind: int, reason: Reason | None) -> None:
+    """Remember the event at `state.position`, the code of what answered it, and why it was refused."""
     content = _content_hash.copy()
     content.update(raw)
-    seq, index, part = state.position
+    as_it_is: Any = state  # untyped: compiled code hands on the integers that are there
+    position = as_it_is.position
     code = 0 if reason is None else _REASON_CODE[reason]
-    known.add(key, content.digest(), state.now, seq, index, part, _KIND_CODE[kind], code)
+    known.add(key, content.digest(), as_it_is.now, position[0], position[1], position[2], kind, code)
 
 
 def recall(remembered: Answer, raw: bytes) -> d.Duplicate | None:

@@ -9,6 +9,7 @@ whole key of 16 bytes, so nothing is taken for anything else.
 import struct
 from typing import Final
 
+from services.matcher.domain.handed import Handed
 from services.matcher.domain.identity_rows import IdentityRows
 
 KEY_BYTES: Final = 16
@@ -57,23 +58,37 @@ class Identities:
         """Return the answer under `key`, or None."""
         rows = self._rows
         last, first = rows.end - 1, rows.first
-        number = last - (last - self._latest[_number(key)[0] & rows.slots - 1] & _LARGEST)
+        # The slot is in the first 32 bits: compiled code takes them byte by byte in a fifth of the time.
+        slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & rows.slots - 1
+        latest: int = self._latest[slot]
+        number = last - (last - latest & _LARGEST)
         while number >= first:
             chunk = rows.chunks[(number >> _CHUNK_SHIFT) - (first >> _CHUNK_SHIFT)]
             at = (number & _IN_CHUNK) * _ROW_BYTES
             if chunk[at + _KEY_AT : at + _KEY_END] == key:
                 answer: Answer = _unpack(chunk, at)[2:]
                 return answer
-            number -= _number(chunk, at)[0] + 1
+            back: int = _number(chunk, at)[0]
+            number -= back + 1
         return None
 
     def add(
-        self, key: bytes, content: bytes, at_ns: int, seq: int, index: int, part: int, kind: int, reason: int
+        self,
+        key: bytes,
+        content: bytes,
+        at_ns: Handed,
+        seq: Handed,
+        index: Handed,
+        part: Handed,
+        kind: int,
+        reason: int,
     ) -> None:
         """Remember an answer under `key`, which is not there yet."""
         rows = self._rows
-        number, first, slot = rows.end, rows.first, _number(key)[0] & rows.slots - 1
-        back = number - 1 - self._latest[slot] & _LARGEST
+        number, first, slots = rows.end, rows.first, rows.slots
+        slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & slots - 1
+        latest: int = self._latest[slot]
+        back = number - 1 - latest & _LARGEST
         if self._has_doubled:
             back = self._back_in_slot(slot, back)
         if number & _IN_CHUNK == 0 or not rows.chunks:
@@ -95,7 +110,7 @@ class Identities:
         )
         self._latest[slot] = number & _LARGEST
         rows.end = number + 1
-        if number - first >= rows.slots:
+        if number - first >= slots:
             self._double()
 
     def _back_in_slot(self, slot: int, back: int) -> int:

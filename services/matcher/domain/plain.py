@@ -7,7 +7,6 @@ beginning: they alone refuse, and they alone say why. What is decided, and what 
 """
 
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Final
 
 from events.market import MarketConfigured
@@ -16,6 +15,7 @@ from events.subjects import GATEWAY, MIXED
 from events.times import NS_PER_S
 from services.matcher.domain import prices
 from services.matcher.domain import state as s
+from services.matcher.domain.handed import Handed
 from services.matcher.domain.identities import begin_key
 from services.matcher.domain.index import Index, keeps_apart, sits_in
 from services.matcher.domain.matching import choose
@@ -30,41 +30,32 @@ costs little and is answered with True for every order which those rules might n
 _IN_OPEN_GROUPS: Final = (1 << s.WEIGHT_BITS) - 1
 
 
-Place = tuple[Offer, Group | None, Terms, int]
+Place = tuple[Offer, Group | None, Terms, Handed]
 """Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor)."""
 
 
 class Admission:
-    """What all events of one family and source have in common that a publisher sends in one message, accepted at `now`.
+    """What all events of one family and source have in common that a publisher sends on one subject.
 
-    Their own times have to lie after `earliest` and not after `latest` (ns); nothing does where they may not be sent.
-    `key` is how the keys of their identities begin. Asked once for a message instead of for each of its events, that is
-    0.3 µs less for each.
+    Their own times have to lie less than `window_ns` before the accepted one and not more than `slack_ns` after it;
+    nothing does where they may not be sent. `key` is how the keys of their identities begin. Kept from one event to the
+    next instead of asked for each, that is 0.3 µs less.
     """
 
-    __slots__ = ("earliest", "family", "key", "latest", "now", "publisher", "source")
+    __slots__ = ("family", "key", "market", "publisher", "said_by", "said_of", "slack_ns", "source", "window_ns")
 
-    def __init__(
-        self, publisher: str, family: str, source: str, now: int, earliest: int, latest: int, key: blake2b
-    ) -> None:
+    def __init__(self, market: MarketConfigured, message: Message, publisher: str, family: str, source: str) -> None:
+        self.market = market
+        self.said_by = message.publisher
+        self.said_of = message.family
         self.publisher = publisher
         self.family = family
         self.source = source
-        self.now = now
-        self.earliest = earliest
-        self.latest = latest
-        self.key = key
-
-
-def admission(
-    market: MarketConfigured, message: Message, publisher: str, family: str, source: str, now: int
-) -> Admission:
-    """Return what `publisher` may send in `message` at `now`."""
-    earliest, latest, key = 0, 0, begin_key(publisher, source)
-    is_astray = message.family != family and not (message.family == MIXED and message.publisher == GATEWAY)
-    if not is_astray and family in market.publishers.get(publisher, ()):
-        earliest, latest = now - market.replay_window_s * NS_PER_S, now + market.future_slack_s * NS_PER_S
-    return Admission(publisher, family, source, now, earliest, latest, key)
+        self.key = begin_key(publisher, source)
+        self.window_ns = self.slack_ns = 0
+        is_astray = message.family != family and not (message.family == MIXED and message.publisher == GATEWAY)
+        if not is_astray and family in market.publishers.get(publisher, ()):
+            self.window_ns, self.slack_ns = market.replay_window_s * NS_PER_S, market.future_slack_s * NS_PER_S
 
 
 def admit(state: State, tree: Index, market: MarketConfigured, admitted: Admission, event_id: str) -> bytes | None:
@@ -101,12 +92,13 @@ def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoi
     if group is not None and group.edition != offer.edition:
         terms = offer.editions[group.edition].terms
     payable_minor = prices.payable_minor(terms, quantity, leads=group is None)
+    due_minor: int = payable_minor
     payment, weights = data.payment, offer.weights
     if payment is not None and (
-        payment.amount_minor != payable_minor
+        payment.amount_minor != due_minor
         or payment.currency != terms.currency
         or terms.hold_s == 0
-        or order_id in tree.refunds  # perhaps this payment is owed back: its refund's id tells
+        or (tree.refunds and order_id in tree.refunds)  # perhaps this payment is owed back: its refund's id tells
     ):
         return None
     # Every limit lets one through who holds nothing.

@@ -1,16 +1,21 @@
 """What seats cost under an offer's terms."""
 
+from typing import Any
+
+from services.matcher.domain.handed import Handed
 from services.matcher.domain.terms import Terms
 
 
-def payable_minor(terms: Terms, quantity: int, *, leads: bool) -> int:
+def payable_minor(terms: Terms, quantity: int, *, leads: bool) -> Handed:
     """Return what a seat costs when it is taken: the price at the smallest size that can fill."""
+    as_they_are: Any = terms
+    unit: Handed
     if terms.hold_s == 0:
         return 0
     if leads and terms.leader_minor is not None:
-        unit = terms.leader_minor
+        unit = as_they_are.leader_minor
     elif not terms.tiers:
-        unit = terms.group_minor
+        unit = as_they_are.group_minor
     else:
         unit = _unit_price_minor(terms, min(terms.size, terms.fill_if_at_least or terms.size))
     # The very same integer for every order of one: a million of them would take 32 MB.

@@ -82,9 +82,10 @@ def _seat(
     # Untyped, so that compiled code too hands on the very integers that are there: a new one takes 32 bytes.
     terms_as_they_are: Any = terms
     group_as_it_is: Any = group
-    payable_minor: Any = decision.payable_minor
-    if payable_minor == terms.group_minor:
-        payable_minor = terms_as_they_are.group_minor
+    decided: Any = decision
+    payable_minor, unit_minor = decided.payable_minor, terms_as_they_are.group_minor
+    if payable_minor is not unit_minor and payable_minor == unit_minor:
+        payable_minor = unit_minor
     leads = group.leader == order_id
     if leads:
         order_id = group.leader  # where both are read anew, from a journal, one text is enough: 64 bytes
@@ -114,7 +115,7 @@ def _seat(
     elif isinstance(sitting, str):  # as the property `seats` does it, without its calls
         group.sitting = sitting, order_id
     else:
-        group.sitting = *sitting, order_id
+        group.sitting = sitting + (order_id,)  # noqa: RUF005  # compiled, to unpack it makes a list of it first
     group.taken = taken = group.taken + weight
     if status == s.CONFIRMED:
         group.confirmed += weight
@@ -127,8 +128,9 @@ def _seat(
         variant = s.ONE_STOCK if sku is None else sku
         stock[variant] = left = stock[variant] - quantity
         assert left >= 0, "stock is never negative"
-    if offer.weights is not None:
-        offer.weights[member] = offer.weights.get(member, 0) + weight
+    weights = offer.weights
+    if weights is not None:
+        weights[member] = weights.get(member, 0) + weight
     if taken > MEMBERS_INDEXED_FROM or tree.members:
         tree.seat_added(group, member, state)
     # Where strangers match by deadline and the group cannot merge, one more seat moves it nowhere.

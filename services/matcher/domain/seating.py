@@ -9,6 +9,7 @@ from events.refund import refund_id
 from events.times import NS_PER_S
 from services.matcher.domain import closing, matching, prices
 from services.matcher.domain import state as s
+from services.matcher.domain.handed import Handed
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
@@ -81,7 +82,7 @@ def _take_seat(turn: Turn, data: OrderPosted | OrderJoined) -> None:
 
 
 def sit_down(
-    turn: Turn, data: OrderPosted | OrderJoined, offer: Offer, group: Group | None, terms: Terms, payable_minor: int
+    turn: Turn, data: OrderPosted | OrderJoined, offer: Offer, group: Group | None, terms: Terms, payable_minor: Handed
 ) -> type[d.SeatHeld | d.SeatConfirmed]:
     """Decide that a checked order sits down in `group`, or in one that it opens; return the kind of its outcome."""
     if group is None:
@@ -259,7 +260,7 @@ def open_group(turn: Turn, offer: Offer, order_id: str, member: str, pool: str |
     return turn.state.groups[group_id]
 
 
-def _hold(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: int) -> None:
+def _hold(turn: Turn, group: Group, terms: Terms, data: OrderPosted | OrderJoined, payable_minor: Handed) -> None:
     turn.emit(
         d.SeatHeld(
             group=group.group,
