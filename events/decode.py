@@ -166,7 +166,7 @@ def decode_batch(raws: Sequence[Unread], batch: bytes | None = None) -> list[Dec
             time = event.time
         # Every field of a plain one has a limit, and there is nothing else: it cannot be too large.
         if _names_plainly(event):
-            lines.append(f"{event.id}\n{event.data.ids()}")
+            lines.append(_ids_of(event))
             decoded[place] = event, at_ns
     if "\n".join(lines).encode().translate(None, ID_LINES):
         return [None] * len(raws)
@@ -217,7 +217,7 @@ def _is_plain(raw: bytes, event: OrderPostedEvent | OrderJoinedEvent) -> bool:
     data = event.data
     member = data.member
     return not (
-        f"{event.id}\n{data.ids()}".encode().translate(None, ID_LINES)
+        _ids_of(event).encode().translate(None, ID_LINES)
         or _BACKSLASH in raw
         or "." in member
         or (len(member) >= NUMBER_MIN_CHARS and names_a_person(member))
@@ -228,6 +228,17 @@ def _is_plain(raw: bytes, event: OrderPostedEvent | OrderJoinedEvent) -> bool:
         or event.dataschema is not UNSET
         or _look_at_source(event.source) != _GOOD_SOURCE
     )
+
+
+def _ids_of(event: AnyEvent) -> str:
+    """Return every identifier of an event, one a line; of most orders without a call of their own method."""
+    if type(event) is OrderPostedEvent:
+        data = event.data
+        payment = data.payment
+        has_more = data.sku is not None or data.pool is not None or data.via is not None or data.signals is not None
+        if payment is not None and not has_more:
+            return f"{event.id}\n{data.order}\n{data.member}\n{data.offer}\n{payment.payment}"
+    return f"{event.id}\n{event.data.ids()}"
 
 
 def _is_plain_assist(raw: bytes, event: AssistGivenEvent) -> bool:

@@ -136,7 +136,8 @@ class Deciding:
         # `isinstance` asks the metaclass of structs, a tenth of a microsecond.
         is_assist = type(event) is AssistGivenEvent
         family = "assist" if is_assist else "order"
-        admitted, source = self._admitted, event.source
+        admitted = self._admitted
+        source: str = event.source
         if (
             admitted is None
             or admitted.market is not market
@@ -172,7 +173,7 @@ class Deciding:
             kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
         code = KIND_CODE[kind]
-        self._counts[code] += 1
+        self._counts[code] = self._counts[code] + 1
         remember(state, tree.identities, key, raw, code, None)
         self._write(turn, publisher, raw, entries)
         if now >= tree.due_from:

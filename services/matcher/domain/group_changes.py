@@ -13,6 +13,7 @@ from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import Index
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.pages import seats_of
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
 
@@ -26,7 +27,9 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     state, tree = moment.state, moment.tree
     offer = state.offers[decision.offer]
     # Numbers only have to rise: that of a group is its entry's, so that its first order can share the integer.
-    state.counter = max(state.counter + 1, s.pack_entry(*state.position))
+    seq, index, part = state.position
+    counter, entry = state.counter + 1, seq << 34 | index << 24 | part  # `pack_entry`, a call less
+    state.counter = max(entry, counter)
     # Groups that open in one instant share one integer: a million of them would take 48 MB. Untyped, since compiled
     # code would make a new one of it.
     last: Any = tree.last_opened
@@ -90,8 +93,10 @@ def group_unfilled(moment: Moment, decision: d.GroupExpired | d.GroupDissolved) 
 
 def _not_drawn(state: State, group: Group, decision: d.GroupFilled) -> frozenset[str]:
     """Return the orders that did not win in a group whose winners were drawn."""
+    if decision.seed is None:
+        return _NOBODY
     winners = s.terms_of(state, group).winners
-    if decision.seed is None or winners is None:
+    if winners is None:
         return _NOBODY
     return frozenset(group.seats) - draw_seats(bytes.fromhex(decision.seed), group.seats, winners)
 
@@ -127,7 +132,7 @@ def _fill_seats(state: State, group: Group, offer: Offer) -> None:
     by_units = offer.editions[group.edition].terms.count == "units"
     as_it_is: Any = state
     now: Handed = as_it_is.now  # one integer for all
-    for order_id in group.seats:
+    for order_id in seats_of(group):
         order = orders[order_id]
         assert order.status == s.CONFIRMED, "unpaid seats were released before"
         order.status = s.FILLED
