@@ -13,7 +13,7 @@ from events.record import Entry
 from events.standing_decisions import MemberLimited, MemberReinstated
 from events.times import format_time_ns
 from services.notifier.policy.entries import only_seats, tells_beyond_results
-from services.notifier.policy.known import KnownMarket
+from services.notifier.policy.known import KnownMarket, net
 from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose
 from services.notifier.policy.reading import USEFUL_FOR_S, Source, notices_of
 from services.notifier.texts.texts import Texts
@@ -203,6 +203,18 @@ def test_what_is_remembered_of_a_market_can_be_written_down_and_read_again() -> 
     again.load((kind, name, body) for (kind, name), body in rows.items() if body is not None)
     assert (again.offers, again.groups, again.zone) == (market.offers, market.groups, market.zone)
     assert read(filled(6), known=again) == read(filled(6), known=market)
+
+
+def test_of_a_group_that_opened_and_ended_at_once_nothing_is_written_down_and_of_others_what_came_of_them() -> None:
+    market = KnownMarket()
+    before = [change for each in (listed(1), opened(2)) for change in market.learn(each)]
+    assert net(before) == before
+    after = [
+        change
+        for each in (opened(3, group="g-2"), filled(4, group="g-1"), filled(5, group="g-2"), opened(6, group="g-3"))
+        for change in market.learn(each)
+    ]
+    assert [(change.name, change.body is None) for change in net(after)] == [("g-1", True), ("g-3", False)]
 
 
 def test_a_change_of_standing_is_told_to_its_member_without_what_it_was_counted_from() -> None:

@@ -31,7 +31,7 @@ from services.notifier.policy.choices import Choices
 from services.notifier.policy.draws import TicketChange, ticket_changes
 from services.notifier.policy.entries import only_seats, tells_beyond_results
 from services.notifier.policy.judge import MarketRules, Suppress, Verdict, judge
-from services.notifier.policy.known import Change, KnownMarket
+from services.notifier.policy.known import Change, KnownMarket, net
 from services.notifier.policy.member_choices import choices_after, may_change_choices
 from services.notifier.policy.purposes import OPERATOR, Kind, Notice, Purpose, Reason
 from services.notifier.policy.quiet import ZoneOf
@@ -269,7 +269,7 @@ class Dispatcher:
         routes = [line.route for line in self._lines]
         rows = waiting_rows(read.notices, routes, self._has_address, self._clock.now_ns())
         self._store.outbox.take_in(
-            _position(last), list(rows), read.known, choices, read.tickets, self._draw_notices().channels_of
+            _position(last), list(rows), net(read.known), choices, read.tickets, self._draw_notices().channels_of
         )
 
     def _draw_notices(self) -> DrawNotices:

@@ -4,7 +4,7 @@ Only offers and open groups: what a filled group saved its members is the differ
 that the group opened under.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -57,6 +57,18 @@ class Change(msgspec.Struct, frozen=True):
     kind: str
     name: str
     body: bytes | None
+
+
+def net(changes: Iterable[Change]) -> list[Change]:
+    """Return what is left of changes to write: nothing of a group that opened and ended among them, as most do."""
+    left: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        key = (change.kind, change.name)
+        # A group opens once, so its opening is not written yet when it stands here.
+        if change.body is None and left.pop(key, None) is not None:
+            continue
+        left[key] = change
+    return list(left.values())
 
 
 _DEFAULTS = "defaults"
