@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client
 
@@ -61,7 +62,7 @@ class BatchTooLarge(PublishFailed):
     """The broker takes no batches of so many messages; nothing of it is stored."""
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One message; its headers make it differ from every other in its stream."""
 
     subject: str
@@ -183,4 +184,4 @@ def stage_batch(asker: Asker, client: Client, messages: Sequence[Outgoing], last
         HEADER_BATCH_SEQUENCE: str(len(messages)),
         HEADER_BATCH_COMMIT: "1",
     }
-    return StagedBatch(asker, last._replace(headers=closing))
+    return StagedBatch(asker, Outgoing(last.subject, last.body, closing))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from nats.aio.client import Client
 
@@ -93,7 +94,7 @@ async def test_a_chain_does_not_continue_one_that_says_anything_else(
     setting: Setting, client: Client, connect: Connect, fresh_broker: EmbeddedBroker
 ) -> None:
     other = (await connect(fresh_broker, "notifier")).client
-    differing = [message._replace(body=b"other words") for message in messages(2)]
+    differing = [msgspec.structs.replace(message, body=b"other words") for message in messages(2)]
     await publish_fenced(other, differing, 0)
     with pytest.raises(FenceLost):
         await publish_fenced(client, messages(6), 0)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from services.notifier.atomic import BATCH_MAX_BYTES, BATCH_MAX_MESSAGES
 from services.notifier.channels import Bundle, Letter, Reached
@@ -13,7 +15,7 @@ _ROOM: Final = 2 * BATCH_MAX_BYTES // LETTER_MAX_BYTES
 ADDRESSEES_MAX: Final = BATCH_MAX_MESSAGES - _ROOM
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """A letter on its way: the `ordinal`th of its bundle."""
 
     letter: Letter
