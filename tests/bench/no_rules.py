@@ -52,7 +52,8 @@ def _decisions(message: Message, index: int, order: OrderPosted) -> list[AnyDeci
     """Return what the rules decide of one order in five each: it opens a group, sits down, and fills it."""
     payment, publisher = order.payment, message.publisher
     assert payment is not None, "of the backlog every order pays"
-    group, decisions = f"g{message.seq}-{index}", list[AnyDecision]()
+    group = f"g{message.seq}-{index}"
+    decisions: list[AnyDecision] = []
     if not _seated:
         decisions.append(
             GroupOpened(
