@@ -32,7 +32,7 @@ from tests.ways import interpreted_only
 
 MESSAGES = 500
 CALLS_MAX = 26
-"""Calls of Python functions for a plain order, filling its group counted in: 25.5 now, 137 before there was this way."""
+"""Calls of Python functions for a plain order, its group filled as well: 25.5 now, 137 before there was this way."""
 STEPS_OF_GENERAL_RULES = 0.75
 """0.71 now, 0.76 before a batch was read at once."""
 STEPS_OF_READING_ALONE = 0.6
