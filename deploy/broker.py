@@ -18,9 +18,9 @@ from deploy.broker_error import BrokerError, PortTakenError
 from deploy.broker_lock import POLL_INTERVAL_S, lock_directory, record_pid
 from deploy.broker_log import ReloadAnswer, last_failure
 from deploy.identity import DEFAULT_PUBLISHERS, ConnectOptions, connect_options, ensure_identities
-from deploy.parent import end_with_parent
 from deploy.permissions import PROVISIONER, SERVICE_USERS, all_permissions, check_market
 from deploy.ports import free_port, listens, refuse_taken_port
+from services.bus.parent import end_with_parent
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 20.0

@@ -19,7 +19,7 @@ from deploy.broker import EmbeddedBroker
 from deploy.broker_error import BrokerError
 from deploy.broker_log import StuckStore
 from deploy.logs import last_line, limit_log
-from deploy.parent import end_with_parent
+from services.bus.parent import end_with_parent
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 STOP_TIMEOUT_S: Final = 10.0

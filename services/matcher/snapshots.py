@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from events.undecodable import UNDECODABLE
+from services.bus.parent import end_with_parent
 from services.matcher.high_water import HighWater
 from services.matcher.log import Standing
 
@@ -81,6 +82,9 @@ class SnapshotStore:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         body = msgspec.msgpack.encode(snapshot)
         target = self._folder / f"{self._market}-{snapshot.standing.seq:020d}.snapshot"
+        # What a process left that was killed while it wrote; nobody else writes here.
+        for left in self._folder.glob(f"{self._market}-{_SEQUENCE}.*.tmp"):
+            left.unlink(missing_ok=True)
         unfinished = target.with_suffix(f".{os.getpid()}.tmp")
         with unfinished.open("wb") as file:
             file.write(_MAGIC + hashlib.sha256(body).digest())
@@ -100,6 +104,7 @@ class SnapshotStore:
         """
         if not sys.platform.startswith("linux"):
             return None
+        end_with_matcher = end_with_parent(signal.SIGKILL)
         try:
             with warnings.catch_warnings():
                 # Later interpreters warn of forking with threads: the child touches nothing that one could hold.
@@ -108,12 +113,17 @@ class SnapshotStore:
         except OSError as error:
             _log.warning("cannot fork to save a snapshot: %s", error.strerror)
             return None
-        return Saving(pid) if pid else self._save_and_exit(make)
+        return Saving(pid) if pid else self._save_and_exit(make, end_with_matcher)
 
-    def _save_and_exit(self, make: Callable[[], Snapshot]) -> NoReturn:
-        """Be the forked process: write and end, without a word to anything that the parent owns."""
+    def _save_and_exit(self, make: Callable[[], Snapshot], end_with_matcher: Callable[[], None] | None) -> NoReturn:
+        """Be the forked process: write and end, without a word to anything that the parent owns.
+
+        It ends with the matcher: the next one would else find somebody who writes where it does.
+        """
         status = 1
         try:
+            if end_with_matcher is not None:
+                end_with_matcher()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)

@@ -75,7 +75,7 @@ class _Push:
                 if wait_s > 0:
                     await asyncio.sleep(wait_s)
                 if self.give_up:
-                    return
+                    break
                 body = traffic.plain_batch(place * batch, batch, prefix="u")
                 if len(stored) == WINDOW:
                     _assure(await stored.popleft())

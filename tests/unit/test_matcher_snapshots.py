@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from events.compiled import ROOT
 from services.matcher.log import Standing
 from services.matcher.snapshots import KEPT, STATE_SCHEMA, Snapshot, SnapshotStore
 
@@ -143,3 +145,44 @@ def test_whoever_saves_aside_holds_none_of_the_files_of_the_matcher(tmp_path: Pa
     os.kill(saving.pid, signal.SIGKILL)
     assert saving.ended(wait=True) is False
     os.close(reading)
+
+
+_SAVES_AND_IS_KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from services.matcher.snapshots import SnapshotStore
+saving = SnapshotStore(Path(sys.argv[1]), "main").save_aside(lambda: time.sleep(60))
+print(saving.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@aside
+def test_a_snapshot_under_way_ends_with_its_matcher(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SAVES_AND_IS_KILLED, str(tmp_path)]
+    killed = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    pid = int(killed.stdout)
+    for _ in range(500):
+        if not _runs(pid):
+            return
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("it went on without its matcher")
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and that nobody has asked about does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_killed_process_left_of_a_snapshot_goes_with_the_next_one(tmp_path: Path) -> None:
+    left, foreign = tmp_path / f"main-{3:020d}.17.tmp", tmp_path / f"main-2-{3:020d}.17.tmp"
+    for file in (left, foreign):
+        file.write_bytes(b"half")
+    SnapshotStore(tmp_path, "main").save(snapshot(4))
+    assert not left.exists()
+    assert foreign.exists()
