@@ -160,9 +160,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 @aside
 def test_a_snapshot_under_way_ends_with_its_matcher(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _SAVES_AND_IS_KILLED, str(tmp_path)]
-    killed = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, cwd=ROOT)
+    # A pipe would be held open, and waited for, by the very process that must end.
+    with (tmp_path / "pid").open("w") as told:
+        killed = subprocess.run(command, stdout=told, check=False, cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL
-    pid = int(killed.stdout)
+    pid = int((tmp_path / "pid").read_text())
     for _ in range(500):
         if not _runs(pid):
             return
