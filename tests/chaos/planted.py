@@ -39,7 +39,11 @@ PLANTED: Final = (
         Bug(
             "take_as_told_before_it_is_sent",
             "services/notifier/channels/stream_end.py",
-            "        last_seq = await publish_fenced(self._broker.client, messages, self.last_seq, whole=whole)\n"
+            "        try:\n"
+            "            last_seq = await publish_fenced(self._broker.client, messages, self.last_seq, whole=whole)\n"
+            "        except BatchTooLarge:\n"
+            "            self.note_too_large()\n"
+            "            raise\n"
             "        self.note_stored(last_seq, len(messages), reached)",
             "        last_seq = self.last_seq\n"
             "        self.note_stored(last_seq + len(messages), len(messages), reached)\n"
