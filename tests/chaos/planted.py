@@ -38,17 +38,13 @@ PLANTED: Final = (
     Planted(
         Bug(
             "take_as_told_before_it_is_sent",
-            "services/notifier/channels/stream_end.py",
+            "services/notifier/channels/ahead.py",
+            "        try:\n            end_seq = await end_of_stream(answer, sent.messages, sent.last_seq)\n",
+            "        end.note_stored(sent.last_seq + len(sent.messages), len(sent.messages), sent.items[-1].reached)\n"
             "        try:\n"
-            "            last_seq = await publish_fenced(self._broker.client, messages, self.last_seq, whole=whole)\n"
-            "        except BatchTooLarge:\n"
-            "            self.note_too_large()\n"
-            "            raise\n"
-            "        self.note_stored(last_seq, len(messages), reached)",
-            "        last_seq = self.last_seq\n"
-            "        self.note_stored(last_seq + len(messages), len(messages), reached)\n"
-            "        with __import__('contextlib').suppress(Exception):\n"
-            "            await publish_fenced(self._broker.client, messages, last_seq, whole=whole)",
+            "            end_seq = await end_of_stream(answer, sent.messages, sent.last_seq)\n"
+            "        except Exception:\n"
+            "            return\n",
         ),
         ("--only", "broker", "--losses", "0"),
     ),
