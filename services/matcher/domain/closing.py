@@ -72,7 +72,7 @@ def release_unpaid(turn: Turn, group: Group, at_most: int) -> int:
 
 
 def _filled_page(turn: Turn, group: Group, page: int, cause: FillCause, size: int, act: Act | None) -> None:
-    terms = turn.state.offers[group.offer].editions[group.edition].terms  # `terms_of`, a call less
+    terms = s.terms_of(turn.state, group)
     unit_minor = leader_minor = prices.final_unit_minor(terms, size, leads=False)
     if terms.leader_minor is not None:
         leader_minor = prices.final_unit_minor(terms, size, leads=True)

@@ -27,9 +27,7 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     state, tree = moment.state, moment.tree
     offer = state.offers[decision.offer]
     # Numbers only have to rise: that of a group is its entry's, so that its first order can share the integer.
-    seq, index, part = state.position
-    counter, entry = state.counter + 1, seq << 34 | index << 24 | part  # `pack_entry`, a call less
-    state.counter = max(entry, counter)
+    state.counter = max(state.counter + 1, s.pack_entry(*state.position))
     # Groups that open in one instant share one integer: a million of them would take 48 MB. Untyped, since compiled
     # code would make a new one of it.
     last: Any = tree.last_opened

@@ -23,7 +23,7 @@ def choose(state: State, tree: Index, offer: Offer, pool: str | None, member: st
     ranks = tree.rooms.get((offer.offer, pool))
     if ranks is None:
         return None
-    is_free = not state.blocks or member not in state.blocks
+    is_free = member not in state.blocks
     left = MATCH_GROUPS_LOOKED_AT
     for rank in ranks if len(ranks) == 1 else sorted(ranks):
         for group in ranks[rank]:

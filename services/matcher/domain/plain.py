@@ -98,7 +98,7 @@ def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoi
         payment.amount_minor != due_minor
         or payment.currency != terms.currency
         or terms.hold_s == 0
-        or (tree.refunds and order_id in tree.refunds)  # perhaps this payment is owed back: its refund's id tells
+        or order_id in tree.refunds  # perhaps this payment is owed back: its refund's id tells
     ):
         return None
     # Every limit lets one through who holds nothing.
