@@ -25,7 +25,7 @@ from events.compiled import BUILT, EXIT_UNUSABLE, ROOT, source_hash
 
 _RULES: Final = """
     closing deciding due engine evolve forgetting gate group_changes holdings identities identity_log index leaving
-    matching moment money offer_changes pages paying plain prices queues rules seat_changes seating turn
+    matching moment money offer_changes pages paying plain positions prices queues rules seat_changes seating turn
 """
 _ARCHIVING: Final = "leaves names postings"
 _TELLING: Final = "letters policy/telling"

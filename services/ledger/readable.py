@@ -14,6 +14,7 @@ from services.ledger.lean import name_of
 from services.matcher.domain import state as s
 from services.matcher.domain.disputes import book
 from services.matcher.domain.plays import state as plays
+from services.matcher.domain.positions import unpack_entry
 from services.matcher.domain.standing import ladder
 
 Fields = dict[str, Any]
@@ -159,7 +160,7 @@ def _dispute(packed: bytes) -> Fields:
 
 def _invitation(packed: bytes) -> Fields:
     invited = _decode(packed)
-    return {"allowed_by": name_of(s.unpack_entry(invited["entry"])), "remembered_until": invited["ends_ns"]}
+    return {"allowed_by": name_of(unpack_entry(invited["entry"])), "remembered_until": invited["ends_ns"]}
 
 
 def _counted(packed: bytes) -> Fields:
@@ -198,7 +199,7 @@ def _play(packed: bytes) -> Fields:
                 "member": play.member,
                 "offer": play.offer,
                 "publisher": play.publisher,
-                "opened_by": name_of(s.unpack_entry(play.opened)),
+                "opened_by": name_of(unpack_entry(play.opened)),
                 "ends": play.ends_ns,
                 "status": "open" if play.status == plays.OPEN else "closed",
                 **{name: statuses.count(status) or None for status, name in _ASSISTS.items()},
@@ -220,7 +221,7 @@ def _standing(packed: bytes) -> Fields:
             "at": strike.at_ns,
             "ground": strike.ground,
             "points": strike.points,
-            "entry": name_of(s.unpack_entry(strike.entry)),
+            "entry": name_of(unpack_entry(strike.entry)),
         }
         for strike in record.strikes
     ]

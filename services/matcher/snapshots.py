@@ -18,7 +18,7 @@ from services.bus.parent import end_with_parent
 from services.matcher.high_water import HighWater
 from services.matcher.log import Standing
 
-STATE_SCHEMA: Final = 7
+STATE_SCHEMA: Final = 8
 """Goes up with every change of `domain.state`: a snapshot of another schema is not read."""
 EVERY_ENTRIES: Final = 1_000_000
 # A snapshot costs in proportion to the orders in it. After a million entries however many there are, it would cost the

@@ -157,6 +157,6 @@ def bytes_per_identity(identities: int) -> int:
     for number in range(identities):
         # Keys are hashes: spread evenly.
         key = (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(KEY_BYTES, "little")
-        known.add(key, bytes(CONTENT_BYTES), number, number, 0, 0, 0, 0)
+        known.add(key, bytes(CONTENT_BYTES), number, number, 0, 0)
     assert known.count == identities
     return (resident_bytes() - before) // identities

@@ -14,6 +14,7 @@ from services.matcher.domain.index import Index
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.pages import seats_of
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.seat_changes import end_order
 from services.matcher.domain.state import Group, Offer, State
 
@@ -27,7 +28,8 @@ def group_opened(moment: Moment, decision: d.GroupOpened) -> None:
     state, tree = moment.state, moment.tree
     offer = state.offers[decision.offer]
     # Numbers only have to rise: that of a group is its entry's, so that its first order can share the integer.
-    state.counter = max(state.counter + 1, s.pack_entry(*state.position))
+    seq, index, part = state.position
+    state.counter = max(state.counter + 1, pack_entry(seq, index, part))
     # Groups that open in one instant share one integer: a million of them would take 48 MB. Untyped, since compiled
     # code would make a new one of it.
     last: Any = tree.last_opened

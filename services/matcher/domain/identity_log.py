@@ -1,4 +1,4 @@
-"""What is remembered of millions of events: packed rows in the order in which they came, 59 bytes each, index included.
+"""What is remembered of millions of events: packed rows in the order in which they came, 54 bytes each, index included.
 
 A dict of bytes takes 163. Each row says how far back the one before it in its slot is: a look-up goes from a slot's
 latest row to older ones, on average over one at most. Nothing is moved when the log grows, and nothing is
@@ -13,8 +13,8 @@ from services.matcher.domain.handed import Handed
 from services.matcher.domain.identity_rows import IdentityRows
 
 KEY_BYTES: Final = 16
-CONTENT_BYTES: Final = 7
-_ROW: Final = struct.Struct(f"<I{KEY_BYTES}s{CONTENT_BYTES}sQQHIBB")
+CONTENT_BYTES: Final = 8
+_ROW: Final = struct.Struct(f"<I{KEY_BYTES}s{CONTENT_BYTES}sQQBB")
 _ROW_BYTES: Final = _ROW.size
 _NUMBER: Final = struct.Struct("<I")
 _KEY_AT: Final = _NUMBER.size
@@ -28,8 +28,8 @@ _unpack: Final = _ROW.unpack_from
 # Half of what `int.from_bytes` of a slice costs.
 _number: Final = _NUMBER.unpack_from
 
-Answer = tuple[bytes, int, int, int, int, int, int]
-"""(digest of the event's bytes, accepted time in ns, seq, index, part, code of the decision, code of the reason)."""
+Answer = tuple[bytes, int, int, int, int]
+"""(digest of the event's bytes, accepted time in ns, packed entry, code of the decision, code of the reason)."""
 
 
 class Identities:
@@ -77,9 +77,7 @@ class Identities:
         key: bytes,
         content: bytes,
         at_ns: Handed,
-        seq: Handed,
-        index: Handed,
-        part: Handed,
+        entry: int,
         kind: int,
         reason: int,
     ) -> None:
@@ -102,9 +100,7 @@ class Identities:
             key,
             content,
             at_ns,
-            seq,
-            index,
-            part,
+            entry,
             kind,
             reason,
         )

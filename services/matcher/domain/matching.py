@@ -24,13 +24,16 @@ def choose(state: State, tree: Index, offer: Offer, pool: str | None, member: st
     if ranks is None:
         return None
     is_free = member not in state.blocks
+    weights = offer.weights
+    # Who holds nothing of the offer sits in none of its groups: of a limited one that is known without their seats.
+    may_sit = weights is None or member in weights
     left = MATCH_GROUPS_LOOKED_AT
     for rank in ranks if len(ranks) == 1 else sorted(ranks):
         for group in ranks[rank]:
             # What is filed has room for one more; only orders that weigh more have to be compared.
             if (
                 (quantity == 1 or _fits(offer, group, quantity))
-                and not sits_in(state, tree, group, member)
+                and not (may_sit and sits_in(state, tree, group, member))
                 and (is_free or not keeps_apart(state, group, member))
             ):
                 return group

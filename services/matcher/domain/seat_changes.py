@@ -12,6 +12,7 @@ from services.matcher.domain.holdings import take_stock, weigh
 from services.matcher.domain.index import MEMBERS_INDEXED_FROM, TAKES_STRANGERS
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.standing.seat_signs import seat_lost, seat_signalled
 from services.matcher.domain.state import Group, Order, State
 
@@ -93,7 +94,7 @@ def _seat(
         order = _move_back_in(lost, group, payable_minor, status, payment)
     else:
         seq, index, part = state.position
-        entry = seq << 34 | index << 24 | part  # `pack_entry`, a call less
+        entry = pack_entry(seq, index, part)
         state.orders[order_id] = order = Order(
             order=order_id,
             member=member,

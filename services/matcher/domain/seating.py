@@ -13,6 +13,7 @@ from services.matcher.domain.handed import Handed
 from services.matcher.domain.index import keeps_apart, sits_in
 from services.matcher.domain.members import limits
 from services.matcher.domain.money import is_owed
+from services.matcher.domain.positions import unpack_entry
 from services.matcher.domain.standing.asking import check_orders
 from services.matcher.domain.state import Group, Offer, Order, State
 from services.matcher.domain.terms import Refusal, Terms
@@ -131,7 +132,7 @@ def _same_again(turn: Turn, known: Order, data: OrderPosted | OrderJoined) -> d.
     if not same:
         raise Refusal(Reason.ORDER_EXISTS)
     original = "seat.confirmed" if known.prepaid else "seat.held"
-    return d.Duplicate(of=entry_id(*s.unpack_entry(known.entry)), original=original, group=known.group)
+    return d.Duplicate(of=entry_id(*unpack_entry(known.entry)), original=original, group=known.group)
 
 
 def _same_payment(state: State, known: Order, payment: Payment) -> bool:

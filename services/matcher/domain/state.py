@@ -232,13 +232,3 @@ class State(msgspec.Struct, kw_only=True):
 def terms_of(state: State, group: Group) -> Terms:
     """Return the terms that `group` opened under."""
     return state.offers[group.offer].editions[group.edition].terms
-
-
-def pack_entry(seq: int, index: int, part: int) -> int:
-    """Return a position as one integer."""
-    return seq << 34 | index << 24 | part
-
-
-def unpack_entry(packed: int) -> tuple[int, int, int]:
-    """Return the (seq, index, part) of a packed position."""
-    return packed >> 34, packed >> 24 & 0x3FF, packed & 0xFFFFFF

@@ -9,11 +9,11 @@ from events.market import InvitationRules, MarketConfigured
 from events.member_decisions import InvitationAllowed, InvitationRefused
 from events.reasons import Reason
 from events.times import NS_PER_S
-from services.matcher.domain import state as s
 from services.matcher.domain.calendar import day_end_ns
 from services.matcher.domain.members.choices import after_grant
 from services.matcher.domain.members.memory import INVITED_TO_PLAYS_MAX, Invited, Refusals, forget
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.state import State
 
 _DEFAULTS: Final = InvitationRules()
@@ -105,6 +105,6 @@ def _remember(state: State, now: int, decision: InvitationAllowed, digest: bytes
     assert market is not None
     forget(members.invited_queue, members.invited, attrgetter("ends_ns"), now)
     ends_ns = now + (market.replay_window_s + market.future_slack_s) * NS_PER_S + 1
-    entry = s.pack_entry(*state.position)
+    entry = pack_entry(*state.position)
     members.invited[decision.invitation] = Invited(entry=entry, digest=digest, ends_ns=ends_ns)
     members.invited_queue.push((ends_ns, decision.invitation))

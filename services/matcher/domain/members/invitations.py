@@ -16,6 +16,7 @@ from services.matcher.domain.members.invitation_changes import BROUGHT_ABOUT_BY_
 from services.matcher.domain.members.memory import Invited, Members
 from services.matcher.domain.plays import state as plays
 from services.matcher.domain.plays.hashed import NOTHING, helper_key
+from services.matcher.domain.positions import unpack_entry
 from services.matcher.domain.standing.asking import may_invite
 from services.matcher.domain.terms import Refusal
 from services.matcher.domain.turn import Turn
@@ -76,7 +77,7 @@ def request(turn: Turn, event: InvitationRequestedEvent, market_name: str, link_
 def _same_again(known: Invited, data: InvitationRequested, publisher: str) -> d.Duplicate:
     if known.digest != digest_of(data, publisher):
         raise Refusal(Reason.INVITATION_EXISTS)
-    return d.Duplicate(of=entry_id(*s.unpack_entry(known.entry)), original="invitation.allowed", group=data.group)
+    return d.Duplicate(of=entry_id(*unpack_entry(known.entry)), original="invitation.allowed", group=data.group)
 
 
 # What it is about

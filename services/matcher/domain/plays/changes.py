@@ -7,7 +7,6 @@ from typing import Any, Final
 from events import play_decisions as p
 from events.assist import AssistGivenEvent
 from events.play import PlayOpenedEvent
-from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm
 from services.matcher.domain.members import weeks
 from services.matcher.domain.moment import Moment
@@ -20,6 +19,7 @@ from services.matcher.domain.plays.hashed import Table, pair_key
 from services.matcher.domain.plays.judging import note
 from services.matcher.domain.plays.rules import rules_text
 from services.matcher.domain.plays.state import Play
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.standing.learning import learn
 from services.matcher.domain.standing.observing import observe
 from services.matcher.domain.standing.seeing import helping_of
@@ -40,7 +40,7 @@ def play_opened(moment: Moment, decision: p.PlayOpened) -> None:
         publisher=intern(decision.publisher),
         ends_ns=decision.ends_at,
         no=state.counter,
-        opened=s.pack_entry(*state.position[:2], 0),
+        opened=pack_entry(*state.position[:2], 0),
         helper_limit=opening.helper_limit,
         rules=rules.text,
         member=data.member,

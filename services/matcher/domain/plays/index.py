@@ -8,7 +8,7 @@ from services.matcher.domain.plays.calendar import Calendar
 from services.matcher.domain.plays.drawing import Board
 from services.matcher.domain.plays.rules import Rules, read_rules
 from services.matcher.domain.plays.state import Play, Plays
-from services.matcher.domain.state import unpack_entry
+from services.matcher.domain.positions import unpack_entry
 
 _RULES_REMEMBERED: Final = 10_000
 _SEEDS_REMEMBERED: Final = 10_000

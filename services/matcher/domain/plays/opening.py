@@ -6,9 +6,9 @@ from events.limits import LOTTERIES_PER_OFFER, PLAY_HELPERS_MAX
 from events.play import PlayOpened, PlayOpenedEvent
 from events.reasons import Reason
 from events.times import NS_PER_S, parse_time_ns
-from services.matcher.domain import state as s
 from services.matcher.domain.plays.forms import FORMS
 from services.matcher.domain.plays.rules import terms_of
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.terms import DAY_S, Refusal
 from services.matcher.domain.turn import Turn
 
@@ -22,7 +22,7 @@ def open_play(turn: Turn, event: PlayOpenedEvent) -> None:
         raise Refusal(Reason.PLAY_FORM_UNKNOWN)
     opening = form.open(data, terms_of(data))
     ends_ns = _ends_ns(turn, data)
-    seed = turn.tree.plays.seed(data.play, s.pack_entry(turn.seq, turn.index, 0))
+    seed = turn.tree.plays.seed(data.play, pack_entry(turn.seq, turn.index, 0))
     turn.emit(
         p.PlayOpened(
             play=data.play,

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Final
 
 from events import play_decisions as p
 from events.assist import AssistGiven, AssistGivenEvent
-from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm
 from services.matcher.domain.moment import Moment
 from services.matcher.domain.plays import state as ps
 from services.matcher.domain.plays.judging import AssistDecision, Verdict
 from services.matcher.domain.plays.state import Play
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.standing import judging
 from services.matcher.domain.standing.asking import check_helps
 from services.matcher.domain.standing.book import Watch
@@ -104,5 +104,5 @@ def _cast_doubts(moment: Moment, number: int) -> None:
         for one in found
     ]
     key = str(state.counter)
-    state.standing.doubts[key] = Doubts(state.counter, moment.now, s.pack_entry(*state.position), doubts)
+    state.standing.doubts[key] = Doubts(state.counter, moment.now, pack_entry(*state.position), doubts)
     moment.tree.set_alarm(Alarm(moment.now, state.counter, DOUBTS, key))

@@ -1,9 +1,9 @@
 """Strikes against members, and the alarm that has the ladder look at one who reaches a higher rung."""
 
 from events.standing_decisions import Ground
-from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm
 from services.matcher.domain.moment import Moment
+from services.matcher.domain.positions import pack_entry
 from services.matcher.domain.standing import ladder as rungs
 
 
@@ -11,7 +11,7 @@ def strike(moment: Moment, member: str, ground: Ground) -> None:
     """Keep a strike against a member; if it takes them up a rung, that is due at once."""
     state = moment.state
     ledge, ladder = state.standing.ledge, rungs.ladder_of(state.market)
-    kept = rungs.Strike(moment.now, rungs.POINTS[ground], ground, s.pack_entry(*state.position))
+    kept = rungs.Strike(moment.now, rungs.POINTS[ground], ground, pack_entry(*state.position))
     record = rungs.note_strike(ledge, ladder, member, kept)
     rungs.forget(ledge, ladder, moment.now)
     if record is not None:

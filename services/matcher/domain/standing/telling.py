@@ -10,10 +10,10 @@ from events.member_standing import MemberReinstated, MemberReinstatedEvent, Memb
 from events.reasons import Reason
 from events.record import entry_id
 from events.times import NS_PER_S
-from services.matcher.domain import state as s
 from services.matcher.domain.alarms import Alarm, AlarmRule
 from services.matcher.domain.plays import state as ps
 from services.matcher.domain.plays.state import Play
+from services.matcher.domain.positions import unpack_entry
 from services.matcher.domain.standing import ladder as rungs
 from services.matcher.domain.standing.judging import RECALLS_MAX
 from services.matcher.domain.standing.ladder import DOUBTS, RUNG_REACHED, RUNGS, SANCTION_ENDS, WORDS, Record
@@ -92,7 +92,7 @@ def plan_reinstatement(turn: Turn, data: MemberReinstated) -> Callable[[], None]
 
 def evidence_of(record: Record) -> list[str]:
     """Return the entries that speak against a member, at most sixteen, the latest."""
-    return [entry_id(*s.unpack_entry(strike.entry)) for strike in record.strikes[-rungs.EVIDENCE_SHOWN :]]
+    return [entry_id(*unpack_entry(strike.entry)) for strike in record.strikes[-rungs.EVIDENCE_SHOWN :]]
 
 
 # Due work
@@ -124,7 +124,7 @@ def _end_sanction(turn: Turn, alarm: Alarm) -> None:
 def _tell_doubts(turn: Turn, alarm: Alarm) -> None:
     """Hold for review what one assist cast doubt on, and correct the plays that are open."""
     told = turn.state.standing.doubts[alarm.key]
-    because = entry_id(*s.unpack_entry(told.because))
+    because = entry_id(*unpack_entry(told.because))
     for doubt in told.doubts:
         play = turn.state.plays.plays.get(doubt.play)
         assert play is not None and play.assist_status(doubt.place) == ps.COUNTED, "nothing comes in between"
