@@ -10,6 +10,7 @@ from services.matcher.domain.identity_rows import IdentityRows
 
 FEW_SLOTS = 4
 CONTENT = bytes(CONTENT_BYTES)
+NEW_ONES_LOOKED_FOR = 0.05
 
 
 def _key(number: int) -> bytes:
@@ -68,8 +69,9 @@ def test_a_log_read_from_a_snapshot_finds_the_same_and_goes_on_the_same() -> Non
     assert all(again.get(_key(old)) == _answer(old) for old in range(300, 3_000))
 
 
-def test_numbers_beyond_32_bits_lead_to_the_same_rows() -> None:
-    begin = (1 << 32) - 100
+@pytest.mark.parametrize("bits", [30, 32])
+def test_numbers_beyond_those_bits_lead_to_the_same_rows(bits: int) -> None:
+    begin = (1 << bits) - 100
     rows = IdentityRows(first=begin, end=begin, slots=FEW_SLOTS)
     known = Identities(rows)
     for number in range(200):
@@ -88,3 +90,17 @@ def test_everything_can_be_forgotten_and_the_log_goes_on() -> None:
             known.forget_oldest()
         assert known.oldest_at_ns() is None
         assert known.get(_key(turn * 256)) is None
+
+
+def test_nearly_every_new_key_is_known_to_be_new_without_a_look_at_any_row() -> None:
+    rows, looked = IdentityRows(slots=1 << 10), 0
+    known = Identities(rows)
+    for number in range(1_000):
+        _add(known, number)
+    rows.chunks.clear()  # whoever looks fails
+    for number in range(1_000, 3_000):
+        try:
+            assert known.get(_key(number)) is None
+        except IndexError:
+            looked += 1
+    assert 0 < looked <= 2_000 * NEW_ONES_LOOKED_FOR

@@ -1,9 +1,11 @@
 """What is remembered of millions of events: packed rows in the order in which they came, 54 bytes each, index included.
 
 A dict of bytes takes 163. Each row says how far back the one before it in its slot is: a look-up goes from a slot's
-latest row to older ones, on average over one at most. Nothing is moved when the log grows, and nothing is
-looked for when its oldest rows are forgotten: what points before the first row points nowhere. A row is found by its
-whole key of 16 bytes, so nothing is taken for anything else.
+latest row to older ones, on average over one at most. A slot also has a bit for some of the key of each of its rows
+(a Bloom filter of one bit a key): nearly every event is new, and of 29 in 30 new ones the slot alone tells, without a
+look at rows that no cache holds. Nothing is moved when the log grows, and nothing is looked for when its oldest rows
+are forgotten: what points before the first row points nowhere. A row is found by its whole key of 16 bytes, so nothing
+is taken for anything else.
 """
 
 import struct
@@ -19,7 +21,15 @@ _ROW_BYTES: Final = _ROW.size
 _NUMBER: Final = struct.Struct("<I")
 _KEY_AT: Final = _NUMBER.size
 _KEY_END: Final = _KEY_AT + KEY_BYTES
-_LARGEST: Final = (1 << 32) - 1
+_NOWHERE: Final = (1 << 32) - 1
+# A slot: the lowest bits of the number of its latest row, and above them a bit for each of its rows. 62 bits in all are
+# what compiled code holds without an object; no market remembers a thousand million events.
+_SLOT: Final = struct.Struct("<Q")
+_NUMBER_BITS: Final = 30
+_FIRST_BIT: Final = 1 << _NUMBER_BITS
+_NUMBER_MASK: Final = _FIRST_BIT - 1
+_BITS: Final = 31
+_BIT_AT: Final = 4
 _CHUNK_SHIFT: Final = 8
 _CHUNK_ROWS: Final = 1 << _CHUNK_SHIFT
 _IN_CHUNK: Final = _CHUNK_ROWS - 1
@@ -38,15 +48,27 @@ class Identities:
     def __init__(self, rows: IdentityRows) -> None:
         """Look up what stands in `rows`."""
         self._rows = rows
-        self._latest = memoryview(bytearray(rows.slots * _NUMBER.size)).cast("I")
-        """Of each slot the lowest 32 bits of the number of its latest row. Those of a row long gone may be those of
-        another one now: that one's key is then compared for nothing."""
-        self._has_doubled = False
-        latest, mask, skipped = self._latest, rows.slots - 1, rows.first & _IN_CHUNK
+        self._slots = memoryview(bytearray(rows.slots * _SLOT.size)).cast("Q")
+        """The number in one, of a row long gone, may be that of another row now: that one's key is then compared for
+        nothing."""
+        self._mask = rows.slots - 1
+        self._build()
+
+    def _build(self) -> None:
+        rows, doubled = self._rows, 0
         for place, chunk in enumerate(rows.chunks):
             begin = (rows.first & ~_IN_CHUNK) + place * _CHUNK_ROWS
-            for at in range(skipped if place == 0 else 0, min(_CHUNK_ROWS, rows.end - begin)):
-                latest[_number(chunk, at * _ROW_BYTES + _KEY_AT)[0] & mask] = begin + at & _LARGEST
+            skipped = rows.first & _IN_CHUNK if place == 0 else 0
+            for at in range(skipped, min(_CHUNK_ROWS, rows.end - begin)):
+                while doubled < len(rows.doubled) and begin + at >= rows.doubled[doubled]:
+                    self._double()
+                    doubled += 1
+                slots, key_at = self._slots, at * _ROW_BYTES + _KEY_AT
+                slot = _number(chunk, key_at)[0] & self._mask
+                bits = slots[slot] & ~_NUMBER_MASK | _FIRST_BIT << (chunk[key_at + _BIT_AT] & _BITS)
+                slots[slot] = bits | begin + at & _NUMBER_MASK
+        for _ in rows.doubled[doubled:]:
+            self._double()
 
     @property
     def count(self) -> int:
@@ -59,9 +81,11 @@ class Identities:
         rows = self._rows
         last, first = rows.end - 1, rows.first
         # The slot is in the first 32 bits: compiled code takes them byte by byte in a fifth of the time.
-        slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & rows.slots - 1
-        latest: int = self._latest[slot]
-        number = last - (last - latest & _LARGEST)
+        slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & self._mask
+        known: int = self._slots[slot]
+        if known & _FIRST_BIT << (key[_BIT_AT] & _BITS) == 0:
+            return None
+        number = last - (last - known & _NUMBER_MASK)
         while number >= first:
             chunk = rows.chunks[(number >> _CHUNK_SHIFT) - (first >> _CHUNK_SHIFT)]
             at = (number & _IN_CHUNK) * _ROW_BYTES
@@ -83,16 +107,15 @@ class Identities:
     ) -> None:
         """Remember an answer under `key`, which is not there yet."""
         rows = self._rows
-        number, first, slots = rows.end, rows.first, rows.slots
-        slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & slots - 1
-        latest: int = self._latest[slot]
-        back = number - 1 - latest & _LARGEST
-        if self._has_doubled:
-            back = self._back_in_slot(slot, back)
+        number, first = rows.end, rows.first
+        slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & self._mask
+        known: int = self._slots[slot]
+        back = number - 1 - known & _NUMBER_MASK
         if number & _IN_CHUNK == 0 or not rows.chunks:
             rows.chunks.append(bytearray(_CHUNK_ROWS * _ROW_BYTES))
+        bits = known & ~_NUMBER_MASK
         if number - 1 - back < first:
-            back = _LARGEST  # the same, whatever has been forgotten in this slot
+            back, bits = _NOWHERE, 0  # the same, whatever has been forgotten in this slot
         _pack_into(
             rows.chunks[-1],
             (number & _IN_CHUNK) * _ROW_BYTES,
@@ -104,22 +127,11 @@ class Identities:
             kind,
             reason,
         )
-        self._latest[slot] = number & _LARGEST
+        self._slots[slot] = bits | _FIRST_BIT << (key[_BIT_AT] & _BITS) | number & _NUMBER_MASK
         rows.end = number + 1
-        if number - first >= slots:
+        if number - first > self._mask:
+            rows.doubled.append(number + 1)
             self._double()
-
-    def _back_in_slot(self, slot: int, back: int) -> int:
-        """Return how far back the latest row of `slot` itself is: what is known may be one of the other half."""
-        rows = self._rows
-        number = rows.end - 1 - back
-        while number >= rows.first:
-            chunk = rows.chunks[(number >> _CHUNK_SHIFT) - (rows.first >> _CHUNK_SHIFT)]
-            at = (number & _IN_CHUNK) * _ROW_BYTES
-            if _number(chunk, at + _KEY_AT)[0] & rows.slots - 1 == slot:
-                return rows.end - 1 - number
-            number -= _number(chunk, at)[0] + 1
-        return _LARGEST
 
     def oldest_at_ns(self) -> int | None:
         """Return when the oldest event that is remembered was accepted, or None."""
@@ -139,6 +151,5 @@ class Identities:
 
     def _double(self) -> None:
         """Have twice as many slots. Both halves begin with the rows known so far, each goes on with its own."""
-        self._rows.slots *= 2
-        self._latest = memoryview(bytearray(self._latest.tobytes() * 2)).cast("I")
-        self._has_doubled = True
+        self._slots = memoryview(bytearray(self._slots.tobytes() * 2)).cast("Q")
+        self._mask = 2 * self._mask + 1

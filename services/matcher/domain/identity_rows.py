@@ -9,5 +9,7 @@ class IdentityRows(msgspec.Struct, gc=False):
     chunks: list[bytearray] = []
     first: int = 1
     end: int = 1
-    slots: int = 1 << 21
-    """A power of two. The first ones take memory only where they are used: they are pages of zeros."""
+    slots: int = 1 << 20
+    """How many there are at first, a power of two. They take memory only where they are used, pages of zeros before."""
+    doubled: list[int] = []
+    """Rows from which on there were twice as many."""
