@@ -10,7 +10,7 @@ from services.matcher.domain.identity_rows import IdentityRows
 
 FEW_SLOTS = 4
 CONTENT = bytes(CONTENT_BYTES)
-NEW_ONES_LOOKED_FOR = 0.05
+NEW_ONES_LOOKED_FOR = 0.02
 
 
 def _key(number: int) -> bytes:

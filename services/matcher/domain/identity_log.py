@@ -1,11 +1,11 @@
 """What is remembered of millions of events: packed rows in the order in which they came, 54 bytes each, index included.
 
 A dict of bytes takes 163. Each row says how far back the one before it in its slot is: a look-up goes from a slot's
-latest row to older ones, on average over one at most. A slot also has a bit for some of the key of each of its rows
-(a Bloom filter of one bit a key): nearly every event is new, and of 29 in 30 new ones the slot alone tells, without a
-look at rows that no cache holds. Nothing is moved when the log grows, and nothing is looked for when its oldest rows
-are forgotten: what points before the first row points nowhere. A row is found by its whole key of 16 bytes, so nothing
-is taken for anything else.
+latest row to older ones, on average over one at most. A slot also has two bits for some of the key of each of its rows
+(a Bloom filter): nearly every event is new, and of 99 in 100 new ones, 97 once the slots have doubled often, the slot
+alone tells, without a look at rows that no cache holds. Nothing is moved when the log grows, and nothing is looked for
+when its oldest rows are forgotten: what points before the first row points nowhere. A row is found by its whole key of
+16 bytes, so nothing is taken for anything else.
 """
 
 import struct
@@ -22,14 +22,15 @@ _NUMBER: Final = struct.Struct("<I")
 _KEY_AT: Final = _NUMBER.size
 _KEY_END: Final = _KEY_AT + KEY_BYTES
 _NOWHERE: Final = (1 << 32) - 1
-# A slot: the lowest bits of the number of its latest row, and above them a bit for each of its rows. 62 bits in all are
+# A slot: the lowest bits of the number of its latest row, and above them two bits for each of its rows. 62 bits are
 # what compiled code holds without an object; no market remembers a thousand million events.
 _SLOT: Final = struct.Struct("<Q")
 _NUMBER_BITS: Final = 30
 _FIRST_BIT: Final = 1 << _NUMBER_BITS
 _NUMBER_MASK: Final = _FIRST_BIT - 1
 _BITS: Final = 31
-_BIT_AT: Final = 4
+_ONE_AT: Final = 4
+_OTHER_AT: Final = 5
 _CHUNK_SHIFT: Final = 8
 _CHUNK_ROWS: Final = 1 << _CHUNK_SHIFT
 _IN_CHUNK: Final = _CHUNK_ROWS - 1
@@ -65,7 +66,9 @@ class Identities:
                     doubled += 1
                 slots, key_at = self._slots, at * _ROW_BYTES + _KEY_AT
                 slot = _number(chunk, key_at)[0] & self._mask
-                bits = slots[slot] & ~_NUMBER_MASK | _FIRST_BIT << (chunk[key_at + _BIT_AT] & _BITS)
+                bits = slots[slot] & ~_NUMBER_MASK
+                bits |= _FIRST_BIT << (chunk[key_at + _ONE_AT] & _BITS)
+                bits |= _FIRST_BIT << (chunk[key_at + _OTHER_AT] & _BITS)
                 slots[slot] = bits | begin + at & _NUMBER_MASK
         for _ in rows.doubled[doubled:]:
             self._double()
@@ -83,7 +86,8 @@ class Identities:
         # The slot is in the first 32 bits: compiled code takes them byte by byte in a fifth of the time.
         slot = (key[0] | key[1] << 8 | key[2] << 16 | key[3] << 24) & self._mask
         known: int = self._slots[slot]
-        if known & _FIRST_BIT << (key[_BIT_AT] & _BITS) == 0:
+        one, other = _FIRST_BIT << (key[_ONE_AT] & _BITS), _FIRST_BIT << (key[_OTHER_AT] & _BITS)
+        if known & one == 0 or known & other == 0:
             return None
         number = last - (last - known & _NUMBER_MASK)
         while number >= first:
@@ -127,7 +131,8 @@ class Identities:
             kind,
             reason,
         )
-        self._slots[slot] = bits | _FIRST_BIT << (key[_BIT_AT] & _BITS) | number & _NUMBER_MASK
+        bits |= _FIRST_BIT << (key[_ONE_AT] & _BITS) | _FIRST_BIT << (key[_OTHER_AT] & _BITS)
+        self._slots[slot] = bits | number & _NUMBER_MASK
         rows.end = number + 1
         if number - first > self._mask:
             rows.doubled.append(number + 1)
