@@ -165,11 +165,10 @@ class Deciding:
             kind = type(turn.decisions[0])
         else:
             data = event.data
-            place = plain.find_place(state, tree, now, data)
-            if place is None:
+            offer, group, terms, payable_minor = plain.find_place(state, tree, now, data)
+            if offer is None or terms is None:
                 return False
             turn = self._turn(at, seq, index, publisher, event)
-            offer, group, terms, payable_minor = place
             kind = seating.sit_down(turn, data, offer, group, terms, payable_minor)
         state.decided = (seq, index)
         code = KIND_CODE[kind]

@@ -80,8 +80,7 @@ def _forget_identities(tree: Index, accepted_before: int) -> None:
 def _forget_orders(state: State, ended_before: int) -> None:
     forgotten = 0
     while forgotten < AT_ONCE and (first := state.ended_orders.peek()) is not None and first[0] < ended_before:
-        state.ended_orders.drop()
-        order = state.orders.get(first[1])
+        order = state.orders.get(state.ended_orders.take())
         # A seat taken again after its end makes the note of that end void.
         if order is None or order.ended_at != first[0]:
             continue

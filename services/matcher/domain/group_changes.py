@@ -128,16 +128,16 @@ def _end_seats(moment: Moment, group: Group, status: int, *, lost: frozenset[str
 
 def _fill_seats(state: State, group: Group, offer: Offer) -> None:
     """End the seats of a group that fills: all of them confirmed, what they weigh moves from open to filled."""
-    orders, weights, ends = state.orders, offer.weights, state.ended_orders.items
+    orders, weights, seats = state.orders, offer.weights, seats_of(group)
     by_units = offer.editions[group.edition].terms.count == "units"
     as_it_is: Any = state
     now: Handed = as_it_is.now  # one integer for all
-    for order_id in seats_of(group):
+    state.ended_orders.items.append((now, seats))
+    for order_id in seats:
         order = orders[order_id]
         assert order.status == s.CONFIRMED, "unpaid seats were released before"
         order.status = s.FILLED
         order.ends_at = now
-        ends.append((now, order_id))
         if weights is not None:
             member = order.member
             moved = order.quantity * _OPEN_TO_FILLED if by_units else _OPEN_TO_FILLED

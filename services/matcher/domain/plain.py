@@ -30,8 +30,12 @@ costs little and is answered with True for every order which those rules might n
 _IN_OPEN_GROUPS: Final = (1 << s.WEIGHT_BITS) - 1
 
 
-Place = tuple[Offer, Group | None, Terms, Handed]
-"""Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor)."""
+Place = tuple[Offer | None, Group | None, Terms | None, Handed]
+"""Where an order sits down and what it pays: (offer, group or None for one that it opens, terms, payable_minor).
+
+A tuple of fixed form is no object in compiled code, but one or None would be.
+"""
+NO_PLACE: Final[Place] = (None, None, None, 0)
 
 
 class Admission:
@@ -73,20 +77,20 @@ def admit(state: State, tree: Index, market: MarketConfigured, admitted: Admissi
     return key
 
 
-def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place | None:
-    """Return the place of an order that is new and meets every condition at `now` (ns); else None."""
+def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoined) -> Place:
+    """Return the place of an order that is new and meets every condition at `now` (ns); else NO_PLACE."""
     quantity, order_id, member = data.quantity, data.order, data.member
     offer = state.offers.get(data.offer)
     if offer is None or order_id in state.orders or not _takes(offer, now, data.sku, quantity):
-        return None
+        return NO_PLACE
     for is_unusual in UNUSUAL:
         if is_unusual(state, data):
-            return None
+            return NO_PLACE
     group, terms = None, offer.terms
     if type(data) is OrderJoined:
         group = _group_to_join(state, tree, offer, data)
         if group is None:
-            return None
+            return NO_PLACE
     elif type(data) is OrderPosted and data.strangers and data.lead == "if_needed":
         group = choose(state, tree, offer, data.pool, member, quantity)
     if group is not None and group.edition != offer.edition:
@@ -100,10 +104,10 @@ def find_place(state: State, tree: Index, now: int, data: OrderPosted | OrderJoi
         or terms.hold_s == 0
         or order_id in tree.refunds  # perhaps this payment is owed back: its refund's id tells
     ):
-        return None
+        return NO_PLACE
     # Every limit lets one through who holds nothing.
     if weights is not None and (quantity > 1 or member in weights) and not _may_hold(weights, terms, member, quantity):
-        return None
+        return NO_PLACE
     return offer, group, terms, payable_minor
 
 

@@ -13,7 +13,7 @@ from events.decisions import Closing
 from events.market import MarketConfigured
 from events.offer import OfferTerms
 from services.matcher.domain.disputes.book import Disputes
-from services.matcher.domain.fifo import Fifo
+from services.matcher.domain.fifo import Ends, Fifo
 from services.matcher.domain.identity_rows import IdentityRows
 from services.matcher.domain.members.memory import Members
 from services.matcher.domain.plays.state import Plays
@@ -220,7 +220,7 @@ class State(msgspec.Struct, kw_only=True):
     """Groups with pages still to tell -> the last page told, without its seats; in the order in which they closed."""
     dissolving: Fifo[str] = msgspec.field(default_factory=Fifo[str])
     """Groups of withdrawn offers that are still to be dissolved, in opening order."""
-    ended_orders: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
+    ended_orders: Ends = msgspec.field(default_factory=Ends)
     ended_groups: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     settled_refunds: Fifo[tuple[int, str]] = msgspec.field(default_factory=Fifo[tuple[int, str]])
     disputes: Disputes = msgspec.field(default_factory=Disputes)
