@@ -132,7 +132,7 @@ def _fill_seats(state: State, group: Group, offer: Offer) -> None:
     by_units = offer.editions[group.edition].terms.count == "units"
     as_it_is: Any = state
     now: Handed = as_it_is.now  # one integer for all
-    state.ended_orders.items.append((now, seats))
+    state.ended_orders.push((now, seats))
     for order_id in seats:
         order = orders[order_id]
         assert order.status == s.CONFIRMED, "unpaid seats were released before"
